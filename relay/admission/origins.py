@@ -1,0 +1,75 @@
+"""
+Which Host and which Origin a listener answers to.
+
+Loopback does not protect from web pages: a page may connect to a listener on the same machine
+(cross-site hijacking), or have its own name resolve to it (DNS rebinding).
+
+Source: RFC 6455, 10.2; RFC 6454, 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, without port and brackets, is this machine's loopback."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, in lower case, without port and brackets."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def host_is_allowed(host: str, hosts: Collection[str]) -> bool:
+    """
+    Whether a listener without authentication answers to this Host header.
+
+    @param hosts: names from the settings, in lower case.
+    """
+    name = host_name(host)
+    return is_loopback(name) or name in hosts
+
+
+def _origin(text: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port; L{None} for C{null} and what is no origin."""
+    try:
+        parts = urlsplit(text)
+        if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in text:
+            return None
+        return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+
+
+def origin_is_allowed(
+    origin: str, *, host: str, secure: bool, loopback: bool, origins: Collection[str]
+) -> bool:
+    """
+    Whether a page of this Origin may open a session: scheme, host and port must all match.
+
+    @param host: the Host header: pages of the relay's own origin may.
+    @param secure: whether the listener speaks TLS.
+    @param loopback: whether the listener is on loopback: then loopback pages may, on any port.
+    @param origins: further origins, from the settings.
+    """
+    asked = _origin(origin)
+    if asked is None:
+        return False
+    own = _origin(f"{'https' if secure else 'http'}://{host}")
+    if loopback and asked[0] in DEFAULT_PORTS and is_loopback(asked[1]):
+        return True
+    return asked == own or asked in {_origin(allowed) for allowed in origins}

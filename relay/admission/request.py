@@ -1,0 +1,62 @@
+"""What an C{admit} callable is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from attrs import field, frozen
+
+from relay.head import Head
+from relay.refusals import Refusal
+from relay.subprotocols import credential_in
+
+_BEARER = "bearer "
+
+
+@frozen
+class Request:
+    """
+    A downstream that asks for a session.
+
+    @ivar id: the request's id, as in the records.
+    @ivar peer: the address at the other end of the connection, without port.
+    @ivar head: the whole request head.
+    """
+
+    id: str
+    peer: str
+    head: Head = field(repr=False)
+
+    @property
+    def credential(self) -> str | None:
+        """The Bearer token, or the one that a browser sent as a subprotocol."""
+        authorization = self.head.one("authorization") or ""
+        if authorization[: len(_BEARER)].lower() == _BEARER:
+            return authorization[len(_BEARER) :].strip()
+        return credential_in(self.head.subprotocols)
+
+    @property
+    def origin(self) -> str | None:
+        """The Origin header: a browser's page."""
+        return self.head.one("origin")
+
+    @property
+    def model(self) -> str | None:
+        """The model asked for."""
+        return dict(self.head.query).get("model")
+
+
+@frozen
+class Grant:
+    """
+    This request may have a session.
+
+    @ivar subject: whose session it is, for the records.
+    """
+
+    subject: str | None = None
+
+
+Verdict = Grant | Refusal
+Admit = Callable[[Request], Verdict | Awaitable[Verdict]]
+"""Decides on a request, at once or by a Deferred."""

@@ -1,0 +1,128 @@
+"""
+Read upstream's answer to the upgrade request: a 101 goes on to Autobahn as it is, anything else
+is read as far as it explains the refusal.
+
+Autobahn's own reader has no limit, decodes the head as UTF-8 and leaves the body lying.
+
+Source: RFC 9112, 4 to 7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+MAX_HEAD = 64 * 1024
+"""Bytes of head that are read; what is longer is malformed."""
+
+MAX_BODY = 64 * 1024
+"""Bytes of body that are read; the rest is left."""
+
+_END = b"\r\n\r\n"
+_STATUS = re.compile(r"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,1024}\r\n")
+
+
+class MalformedAnswer(Exception):
+    """This is not an HTTP/1 answer."""
+
+
+@frozen
+class Answer:
+    """
+    @ivar status: 100 to 599.
+    @ivar headers: names in lower case; of a repeated one the first value.
+    @ivar body: the body as far as it was read, chunks joined.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def _parse(head: bytes) -> Answer:
+    first, *rest = head.decode("latin-1").split("\r\n")
+    status = _STATUS.fullmatch(first)
+    if status is None:
+        raise MalformedAnswer
+    headers: dict[str, str] = {}
+    for line in rest:
+        name, _, value = line.partition(":")
+        headers.setdefault(name.strip().lower(), value.strip())
+    return Answer(int(status[1]), headers)
+
+
+def _unchunk(data: bytes) -> tuple[bytes, bool]:
+    """The payload of the chunks that are there, and whether the last one is."""
+    parts: list[bytes] = []
+    at = 0
+    while (size := _CHUNK.match(data, at)) is not None:
+        length = int(size[1], 16)
+        if length == 0:
+            return b"".join(parts), True
+        parts.append(data[size.end() : size.end() + length])
+        at = size.end() + length + 2
+    return b"".join(parts), False
+
+
+class AnswerReader:
+    """
+    Collect an answer from chunks.
+
+    @ivar switching: once a 101 is whole, its bytes and all that followed; else L{None}.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._head: Answer | None = None
+        self.switching: bytes | None = None
+
+    def feed(self, data: bytes) -> bool:
+        """
+        Take a chunk; return whether the answer is complete.
+
+        @raise MalformedAnswer: if it is none.
+        """
+        self._data += data
+        while self._head is None:
+            end = self._data.find(_END, max(0, len(self._data) - len(data) - len(_END)))
+            if max(end, len(self._data) if end < 0 else 0) > MAX_HEAD:
+                raise MalformedAnswer
+            if end < 0:
+                return False
+            self._take_head(end + len(_END))
+        return self.switching is not None or self._body_is_complete()
+
+    def _take_head(self, end: int) -> None:
+        head = _parse(bytes(self._data[: end - len(_END)]))
+        if head.status == 101:
+            self.switching = bytes(self._data)
+        if head.status >= 200 or head.status == 101:
+            self._head = head
+        # Any other 1xx is followed by the answer proper (RFC 9110, 15.2).
+        del self._data[:end]
+
+    def _chunked(self) -> bool:
+        headers = self._head.headers if self._head else {}
+        return headers.get("transfer-encoding", "").lower() == "chunked"
+
+    def _body_is_complete(self) -> bool:
+        if len(self._data) >= MAX_BODY:
+            return True
+        if self._chunked():
+            return _unchunk(bytes(self._data))[1]
+        length = self._head.headers.get("content-length", "") if self._head else ""
+        return length.isdecimal() and len(self._data) >= int(length[:9])
+
+    def answer(self) -> Answer | None:
+        """The answer as far as it was read; L{None} before its head is whole."""
+        if self._head is None:
+            return None
+        body = bytes(self._data[:MAX_BODY])
+        return Answer(
+            self._head.status,
+            self._head.headers,
+            _unchunk(body)[0] if self._chunked() else body,
+        )

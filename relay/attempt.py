@@ -1,0 +1,220 @@
+"""One try to open one upstream, from the connection to its first event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from relay.answer import Answer
+from relay.closing import Close, Side
+from relay.deadline import Deadline
+from relay.events import ServerEvent, parse_event
+from relay.providers import Upstream, refusal_of_answer, refusal_of_opening
+from relay.records import AttemptRecord
+from relay.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
+from relay.scrub import scrub
+from relay.upstream import UpstreamProtocol
+
+ANSWER_SECONDS = 1.0
+"""How long the rest of an answer other than 101 is awaited."""
+
+CLOSE_SECONDS = 0.25
+"""How long the Close behind an C{error} event is awaited."""
+
+_REQUEST_IDS = ("x-request-id", "apim-request-id")
+
+
+@frozen(eq=False)
+class OpenUpstream:
+    """
+    An upstream that is open and has said its first word.
+
+    @ivar first: the messages it sent so far, in order; each is payload and whether it is binary.
+    @ivar session_id: from C{session.created}.
+    @ivar secrets: what must not show in text from it.
+    """
+
+    protocol: UpstreamProtocol
+    upstream: Upstream
+    first: list[tuple[bytes, bool]]
+    session_id: str | None
+    secrets: tuple[str, ...]
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol it selected."""
+        selected: str | None = self.protocol.websocket_protocol_in_use
+        return selected
+
+
+class Attempt:
+    """
+    Listens to the handshake and the first event, and decides what they mean.
+
+    A L{relay.upstream.HandshakeListener}.
+
+    @ivar result: fires with an L{OpenUpstream} or fails with L{Refused}. Cancelling it drops the
+        connection.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        upstream: Upstream,
+        secrets: tuple[str, ...],
+        record: AttemptRecord,
+    ) -> None:
+        self.result: Deferred[OpenUpstream] = Deferred()
+        self._clock = clock
+        self._upstream = upstream
+        self._secrets = secrets
+        self._record = record
+        self._since = clock.seconds()
+        self._protocol: UpstreamProtocol | None = None
+        self._first: list[tuple[bytes, bool]] = []
+        self._error: ServerEvent | None = None
+        self._over = False
+        self._wait = Deadline(clock, self._waited)
+
+    def reached(self, stage: Stage) -> None:
+        """The stage before C{stage} is done."""
+        self._passed()
+        self._record.stage = stage
+
+    def _passed(self) -> None:
+        now = self._clock.seconds()
+        if self._record.stage is not None:
+            self._record.stages[self._record.stage] = now - self._since
+        self._since = now
+
+    def refuse(
+        self, refusal: Refusal, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        """End it with a refusal, told to be this upstream's."""
+        if not self._over:
+            facts = UpstreamFacts(self._upstream.name, self._record.stage, status, request_id)
+            self._record.outcome = refusal.code
+            self.drop()
+            self.result.errback(Refused(attributed(refusal, facts)))
+
+    def drop(self) -> None:
+        """End it, and its connection, without a word."""
+        if not self._over:
+            self._end()
+            if self._protocol is not None:
+                self._protocol.attempt = self._protocol.listener = None
+                self._protocol.abort()
+
+    def _end(self) -> None:
+        self._over = True
+        self._wait.clear()
+
+    def _succeed(self, session_id: str | None) -> None:
+        assert self._protocol is not None, "nothing opens unconnected"
+        self._end()
+        self._record.outcome = "open"
+        self._passed()
+        self.result.callback(
+            OpenUpstream(self._protocol, self._upstream, self._first, session_id, self._secrets)
+        )
+
+    # -- the handshake ---------------------------------------------------------------------
+
+    def connected(self, protocol: UpstreamProtocol) -> None:
+        """TCP is up."""
+        self._protocol = protocol
+        self.reached("tls" if self._upstream.secure else "upgrade")
+
+    def secured(self) -> None:
+        """TLS is up."""
+        self.reached("upgrade")
+
+    def answering(self) -> None:
+        """Its refusal has begun; do not wait long for the rest."""
+        if not self._wait.is_set:
+            self._wait.set(ANSWER_SECONDS)
+
+    def answered(self, answer: Answer) -> None:
+        """It refused by HTTP."""
+        refusal = refusal_of_answer(
+            self._upstream.traits, answer.status, answer.headers, answer.body, self._secrets
+        )
+        self.refuse(refusal, answer.status, self._request_id(answer.headers))
+
+    def _request_id(self, headers: Mapping[str, str]) -> str | None:
+        found = (headers[name] for name in _REQUEST_IDS if name in headers)
+        text = next(found, None)
+        return None if text is None else scrub(text, self._secrets)
+
+    def malformed(self) -> None:
+        """It does not speak WebSocket."""
+        message = "The upstream's answer is not a WebSocket handshake; check its URL."
+        self.refuse(refuse("upstream_refused", message))
+
+    def unanswered(self, reason: Failure) -> None:
+        """The connection ended before the WebSocket was open."""
+        self._record.error = type(reason.value).__name__
+        dropped = reason.check(ConnectionLost, ConnectionDone, ConnectionAborted)
+        if self._record.stage == "tls" and not dropped:
+            self.refuse(refuse("upstream_tls_failed"))
+        else:
+            message = "The upstream dropped the connection before it answered; try again."
+            self.refuse(refuse("upstream_connect_failed", message))
+
+    def opened(self) -> None:
+        """The WebSocket is open; who speaks first is waited for."""
+        self.reached("first_event")
+        if not self._upstream.traits.first_event:
+            self._succeed(None)
+
+    # -- the first event -------------------------------------------------------------------
+
+    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
+        """An C{error} first is a refusal, anything else opens the session."""
+        self._first.append((payload, is_binary))
+        if self._over or self._error is not None:
+            return
+        event = parse_event(payload)
+        if event.type == "error":
+            self._error = event
+            self._wait.set(CLOSE_SECONDS)
+        else:
+            self._succeed(event.session_id)
+
+    def _waited(self) -> None:
+        if self._error is not None:
+            self._refuse_opening(None)
+        elif self._protocol is not None:
+            self._protocol.take_answer()
+
+    def _refuse_opening(self, close: Close | None) -> None:
+        self.refuse(refusal_of_opening(self._upstream.traits, self._error, close, self._secrets))
+
+    def closed(self, side: Side, close: Close) -> None:
+        """It closed at once, perhaps behind an error."""
+        self._refuse_opening(close)
+
+    def faulted(self, side: Side, close: Close) -> None:
+        """It broke the protocol at once."""
+        message = "The upstream broke the WebSocket protocol at once."
+        self.refuse(refuse("upstream_refused", message))
+
+    def silent(self, side: Side) -> None:
+        """It was open and no longer answers."""
+        self.refuse(refuse("upstream_timeout"))
+
+    stalled = silent
+
+    def lost(self, side: Side, reason: Failure) -> None:
+        """The connection ended before a first event, or behind an error."""
+        self._record.error = type(reason.value).__name__
+        if self._error is not None:
+            self._refuse_opening(None)
+        else:
+            message = "The upstream dropped the connection before its first event; try again."
+            self.refuse(refuse("upstream_connect_failed", message))

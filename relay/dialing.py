@@ -1,0 +1,149 @@
+"""The dial: all attempts of one hold."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+from collections.abc import Sequence
+from functools import partial
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.logger import Logger
+
+from relay.attempt import Attempt, OpenUpstream
+from relay.connecting import Race
+from relay.head import Head
+from relay.providers import Upstream
+from relay.records import AttemptRecord
+from relay.refusals import Refused, refuse
+from relay.resolver import Resolver
+from relay.settings import Limits
+from relay.subprotocols import for_upstream
+from relay.tls import client_options
+from relay.upstream import UpgradeRequest, UpstreamFactory
+
+_log = Logger()
+
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+class Dialer:
+    """
+    Opens upstreams for holds.
+
+    @param upstreams: in the order they are tried.
+    @param reactor: for the connections and every deadline.
+    """
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        limits: Limits,
+        reactor: IReactorTime,
+        resolver: Resolver,
+    ) -> None:
+        self._upstreams = upstreams
+        self._limits = limits
+        self._reactor = reactor
+        self._resolver = resolver
+        self._tls = {u: client_options(u) for u in upstreams if u.secure}
+
+    async def dial(self, head: Head, attempts: list[AttemptRecord]) -> OpenUpstream:
+        """
+        Open the first upstream that will have this request.
+
+        Cancelling it leaves no connection behind. It has no deadline of its own.
+
+        @param attempts: each try is recorded here.
+        @raise Refused: as the last upstream did. A caller's own mistake is tried nowhere else.
+        """
+        for upstream in self._upstreams:
+            record = AttemptRecord(upstream.name)
+            attempts.append(record)
+            try:
+                return await self._attempt(upstream, head, record)
+            except Refused as refused:
+                last = refused
+                record.outcome = refused.refusal.code
+                if record.outcome == "upstream_rejected_request":
+                    break
+        raise last
+
+    async def _attempt(self, upstream: Upstream, head: Head, record: AttemptRecord) -> OpenUpstream:
+        credential = await self._credential(upstream)
+        secrets = (credential,) if credential else ()
+        attempt = Attempt(self._reactor, upstream, secrets, record)
+        request = _request(upstream, head, credential)
+        factory = UpstreamFactory(request, attempt, self._reactor, self._limits)
+        try:
+            await self._connect(upstream, attempt, factory, record)
+            return await attempt.result
+        finally:
+            attempt.drop()
+
+    async def _credential(self, upstream: Upstream) -> str | None:
+        """The key for this attempt, from its callback if it has one."""
+        if upstream.credential is None or isinstance(upstream.credential, str):
+            return upstream.credential
+        try:
+            key = upstream.credential()
+            if inspect.isawaitable(key):
+                key = await key
+            if not (isinstance(key, str) and key.isascii() and key.isprintable()):
+                raise ValueError("a credential is one line of ASCII text")
+        except CancelledError:
+            raise
+        except Exception:
+            _log.failure("credential callback of {upstream} failed", upstream=upstream.name)
+            raise Refused(refuse("authorizer_unavailable")) from None
+        return key
+
+    async def _connect(
+        self,
+        upstream: Upstream,
+        attempt: Attempt,
+        factory: UpstreamFactory,
+        record: AttemptRecord,
+    ) -> None:
+        """Until TCP is up; the attempt is told of the rest."""
+        attempt.reached("dns")
+        try:
+            addresses = await self._resolver.resolve(upstream.host)
+            attempt.reached("tcp")
+            connect = partial(self._connect_to, upstream, factory)
+            await Race(self._reactor, addresses, connect).start()
+        except ConnectError as error:
+            record.error = type(error).__name__
+            short = getattr(error, "osError", None) in _OUT_OF_DESCRIPTORS
+            attempt.refuse(refuse("relay_full" if short else "upstream_connect_failed"))
+        except (OSError, UnicodeError) as error:
+            record.error = type(error).__name__
+            attempt.refuse(refuse("upstream_dns_failed"))
+
+    def _connect_to(
+        self, upstream: Upstream, factory: IProtocolFactory, address: str
+    ) -> Deferred[IProtocol]:
+        kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
+        endpoint: IStreamClientEndpoint = kind(self._reactor, address, upstream.port)
+        if upstream.secure:
+            endpoint = wrapClientTLS(self._tls[upstream], endpoint)
+        connecting: Deferred[IProtocol] = endpoint.connect(factory)
+        return connecting
+
+
+def _request(upstream: Upstream, head: Head, credential: str | None) -> UpgradeRequest:
+    return UpgradeRequest(
+        f"[{upstream.host}]" if ":" in upstream.host else upstream.host,
+        upstream.port,
+        upstream.target(head.query),
+        upstream.headers(credential, head.fields),
+        for_upstream(head.subprotocols),
+    )

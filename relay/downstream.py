@@ -1,0 +1,164 @@
+"""The downstream side: Autobahn's server, whose answer waits for the hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.util import wildcards2patterns
+from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from relay.attempt import OpenUpstream
+from relay.closing import FAILED, Close, Side
+from relay.hold import Hold
+from relay.peer import PeerProtocol
+from relay.refusals import Refusal, Refused, error_event, refuse
+from relay.settings import Limits
+from relay.subprotocols import select, select_for_refusal
+
+_log = Logger()
+
+Accepted = tuple[str | None, dict[str, str]]
+"""What Autobahn wants of C{onConnect}: the selected subprotocol, and headers of the 101."""
+
+
+class HandshakeDenied(ConnectionDeny):
+    """The upgrade is refused; C{refusal} is the answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.status, refusal.code)
+        self.refusal = refusal
+
+
+class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore[misc]
+    """
+    The WebSocket to an app or browser.
+
+    @param hold: what the handshake waits for.
+    @param in_band: whether a refusal is told over the opened WebSocket.
+    @param answer: writes a refusal as the HTTP answer and ends the connection.
+    """
+
+    side: Side = "downstream"
+    versions = (13,)  # version 8 would skip Origin
+    webStatus = False  # a version page and an open redirect
+    serveFlashSocketPolicy = False
+    requireMaskedClientFrames = True
+    maskServerFrames = False
+    maxConnections = 0
+    trustXForwardedFor = 0
+    allowedOriginsPatterns = wildcards2patterns(["*"])  # Origin is judged before Autobahn
+
+    def __init__(
+        self,
+        hold: Hold,
+        in_band: bool,
+        answer: Callable[[Refusal], None],
+        clock: IReactorTime,
+        limits: Limits,
+    ) -> None:
+        super().__init__(clock, limits)
+        self._hold = hold
+        self._in_band = in_band
+        self._answer = answer
+        self._opened: OpenUpstream | None = None
+        self._refusal: Refusal | None = None
+        self._holding = False
+
+    @staticmethod
+    def perMessageCompressionAccept(offers: object) -> None:
+        """Accept no extension."""
+
+    # -- the hold --------------------------------------------------------------------------
+
+    def onConnect(  # type: ignore[override]  # documented there, not annotated
+        self, request: object
+    ) -> Deferred[Accepted]:
+        """
+        Hold the upgrade until an upstream is open.
+
+        @return: fires with the subprotocol and headers of the 101, or fails with
+            L{HandshakeDenied}.
+        """
+        self._holding = True
+        return self._hold.start().addCallbacks(self._accept, self._refuse)
+
+    def _accept(self, opened: OpenUpstream) -> Accepted:
+        self._opened = opened
+        return self._headed(select(self._hold.request.head.subprotocols, opened.subprotocol))
+
+    def _refuse(self, failure: Failure) -> Accepted:
+        failure.trap(Refused, CancelledError)
+        if not isinstance(failure.value, Refused):
+            raise HandshakeDenied(refuse("internal_error"))  # nobody is there to read it
+        self._refusal = failure.value.refusal
+        if not self._in_band:
+            raise HandshakeDenied(self._refusal)
+        return self._headed(select_for_refusal(self._hold.request.head.subprotocols))
+
+    def _headed(self, subprotocol: str | None) -> Accepted:
+        return subprotocol, {"X-Request-Id": self._hold.request.id}
+
+    def succeedHandshake(self, res: Accepted) -> None:
+        """Answer 101, but to a connection that is still there: Autobahn does not look."""
+        self._holding = False
+        if self.state == self.STATE_CONNECTING:
+            super().succeedHandshake(res)
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:
+        """
+        Answer with the whole refusal. Autobahn's own has no body, and puts the reason, CR LF
+        included, into the status line.
+        """
+        self._holding = False
+        if self.state == self.STATE_CONNECTING:
+            self.state = self.STATE_CLOSED
+            self._answer(self._refusal or refuse("bad_request"))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Anything before the 101 is an error, so there is no queue."""
+        if self._holding:
+            self._in_band = False
+            self._hold.end(refuse("bad_request", "Send nothing before the 101."))
+        else:
+            super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """In the hold: cancel the dial."""
+        self.state = self.STATE_CLOSED
+        self._hold.leave()
+        super().connectionLost(reason)
+
+    # -- open ------------------------------------------------------------------------------
+
+    def onOpen(self) -> None:
+        """The 101 is sent: join the pair, or tell the refusal."""
+        opened, self._opened = self._opened, None
+        if opened is None:
+            self._tell_refusal(self._refusal or refuse("internal_error"))
+            return
+        try:
+            self._hold.join(self, opened)
+        except Exception:
+            # Autobahn would log this and leave the socket open.
+            _log.failure("could not join {id}", id=self._hold.request.id)
+            self.close(FAILED)
+            opened.protocol.close(FAILED)
+
+    def _tell_refusal(self, refusal: Refusal) -> None:
+        self.relay(error_event(refusal, self._hold.request.id), False)
+        self.close(Close(refusal.close_code, f"relay: {refusal.code}"))
+
+
+class DownstreamFactory(WebSocketServerFactory):
+    """What Autobahn's protocols ask of a factory; one for all connections."""
+
+    noisy = False
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        super().__init__(reactor=reactor, server="")

@@ -1,0 +1,259 @@
+"""
+The front of each connection: it reads one request head, and sends the connection where it belongs:
+to the WebSocket, to a site, or away.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.interfaces import (
+    IAddress,
+    ITCPTransport,
+    IProtocol,
+    IProtocolFactory,
+    ISSLTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from relay.admission.origins import host_is_allowed, is_loopback, origin_is_allowed
+from relay.admission.request import Request
+from relay.deadline import Deadline
+from relay.downstream import DownstreamFactory, DownstreamProtocol
+from relay.head import Head, HeadReader, upgrade_refusal
+from relay.hold import Hold, HoldContext
+from relay.records import HoldRecord
+from relay.refusals import Refusal, Refused, http_response, refuse
+from relay.subprotocols import refusal_is_in_band
+
+PATH = "/v1/realtime"
+
+
+@frozen
+class FrontContext:
+    """
+    What all connections of a factory share.
+
+    @ivar holds: what the holds share.
+    @ivar websocket: the factory of the WebSocket protocols.
+    @ivar site: answers plain requests.
+    @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
+    """
+
+    holds: HoldContext
+    websocket: DownstreamFactory
+    site: IProtocolFactory
+    guards_site: bool
+
+
+def _address(address: IAddress | None) -> str:
+    """The host of an address; local sockets have none."""
+    return str(getattr(address, "host", "local"))
+
+
+class Front(Protocol):
+    """
+    One connection, from accept until its request is whole.
+
+    What then speaks on the connection is made over the same transport; this only passes bytes and
+    the loss on to it.
+    """
+
+    transport: Any  # TCP, TLS or local: no interface names all that they share
+
+    def __init__(self, context: FrontContext, addr: IAddress) -> None:
+        limits = context.holds.settings.limits
+        self._context = context
+        self._addr = addr
+        self._limits = limits
+        self._reader = HeadReader(limits.head_bytes, limits.head_fields)
+        self._deadline = Deadline(context.holds.clock, self._too_slow)
+        self._end = Deadline(context.holds.clock, self._check_end)
+        self._closing = False
+        self._inner: IProtocol | None = None
+        self._body_left = 0
+        self._take: Callable[[bytes], None] = self._read_head
+        self._record = HoldRecord(f"req_{secrets.token_hex(12)}", _address(addr))
+
+    def connectionMade(self) -> None:
+        """The head has a deadline; it is Autobahn's and HTTPChannel's weak spot."""
+        self._deadline.set(self._limits.head_seconds)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Give the bytes to who has the connection now."""
+        self._take(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Pass it on."""
+        self._deadline.clear()
+        self._end.clear()
+        self._take = _drop
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.connectionLost(reason)
+
+    # -- the head --------------------------------------------------------------------------
+
+    def _read_head(self, data: bytes) -> None:
+        try:
+            head = self._reader.feed(data)
+        except Refused as refused:
+            self._refuse(refused.refusal)
+            return
+        if head is not None:
+            self._deadline.clear()
+            self._route(head)
+
+    def _too_slow(self) -> None:
+        if self._reader.started:
+            self._refuse(refuse("request_timeout"))
+        else:
+            # A balancer's probe: closed without a record.
+            self.transport.abortConnection()
+
+    def _route(self, head: Head) -> None:
+        self._describe(head)
+        settings = self._context.holds.settings
+        is_websocket = head.path == settings.base_path + PATH
+        if is_websocket or self._context.guards_site:
+            refusal = self._policy_refusal(head)
+            if refusal is not None:
+                self._refuse(refusal)
+                return
+        if is_websocket:
+            self._take_upgrade(head)
+        elif head.wants_upgrade:
+            self._refuse(refuse("not_found"))
+        else:
+            self._take_plain(head)
+
+    def _describe(self, head: Head) -> None:
+        request = Request(self._record.request_id, self._record.peer, head)
+        self._record.origin = request.origin
+        self._record.model = request.model
+        self._record.trace_id = head.trace_id
+
+    def _policy_refusal(self, head: Head) -> Refusal | None:
+        settings = self._context.holds.settings
+        host = head.one("host") or ""
+        if self._context.holds.admit is None and not host_is_allowed(host, settings.hosts):
+            self._record.detail = f"to allow it, add {host!r} to hosts"
+            return refuse("host_not_allowed")
+        for origin in head.all("origin"):
+            if not self._origin_is_allowed(origin, host):
+                self._record.detail = f"to allow it, add {origin!r} to origins"
+                return refuse("origin_not_allowed")
+        return None
+
+    def _origin_is_allowed(self, origin: str, host: str) -> bool:
+        here = _address(self.transport.getHost())
+        return origin_is_allowed(
+            origin,
+            host=host,
+            secure=ISSLTransport.providedBy(self.transport),
+            loopback=here == "local" or is_loopback(here),
+            origins=self._context.holds.settings.origins,
+        )
+
+    # -- the WebSocket ---------------------------------------------------------------------
+
+    def _take_upgrade(self, head: Head) -> None:
+        refusal = upgrade_refusal(head)
+        if refusal is None and self._reader.rest:
+            refusal = refuse("bad_request", "Send nothing before the 101.")
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        request = Request(self._record.request_id, self._record.peer, head)
+        hold = Hold(self._context.holds, request, self._record)
+        protocol = DownstreamProtocol(
+            hold,
+            self._in_band(head),
+            self._answer,
+            self._context.holds.clock,
+            self._limits,
+        )
+        protocol.factory = self._context.websocket
+        self._hand_over(protocol, head.for_autobahn())
+
+    def _in_band(self, head: Head) -> bool:
+        """A browser cannot read a refused handshake; its Origin was allowed above."""
+        agent = head.one("user-agent") or ""
+        browser = bool(head.all("origin")) and agent.startswith("Mozilla/")
+        return refusal_is_in_band(self._context.holds.settings.refusals, head.subprotocols, browser)
+
+    def _hand_over(self, protocol: IProtocol, head: bytes) -> None:
+        self._inner = protocol
+        self._take = protocol.dataReceived
+        protocol.makeConnection(self.transport)
+        protocol.dataReceived(head)
+
+    # -- plain requests --------------------------------------------------------------------
+
+    def _take_plain(self, head: Head) -> None:
+        lengths = head.all("content-length") or ["0"]
+        if head.all("transfer-encoding") or len(lengths) > 1 or not lengths[0].isdecimal():
+            self._refuse(refuse("bad_request", "Send a body with one Content-Length."))
+        elif int(lengths[0][:12]) > self._limits.body_bytes:
+            self._refuse(refuse("body_too_large"))
+        else:
+            self._body_left = int(lengths[0])
+            self._deadline.set(self._limits.head_seconds)
+            self._give_to_site(head)
+
+    def _give_to_site(self, head: Head) -> None:
+        channel = self._context.site.buildProtocol(self._addr)
+        assert channel is not None, "a site always builds one"
+        self._hand_over(channel, head.for_site())
+        self._take = self._read_body
+        self._read_body(self._reader.rest)
+
+    def _read_body(self, data: bytes) -> None:
+        """The body, and nothing behind it: one request a connection."""
+        body = data[: self._body_left]
+        self._body_left -= len(body)
+        if body and self._inner is not None:
+            self._inner.dataReceived(body)
+        if not self._body_left:
+            self._take = _drop
+            self._deadline.clear()
+            self._end.set(self._limits.linger_seconds)
+
+    # -- refusals --------------------------------------------------------------------------
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Refuse before there is a hold."""
+        self._record.outcome = refusal.code
+        self._context.holds.register.refused(self._record, refusal)
+        self._answer(refusal)
+
+    def _answer(self, refusal: Refusal) -> None:
+        """Write the whole answer and end the connection."""
+        self._take = _drop
+        self._closing = True
+        self._end.set(self._limits.linger_seconds)
+        self.transport.write(http_response(refusal, self._record.request_id))
+        # Closing a socket with unread bytes resets it, and the answer may be lost: so close the
+        # sending half and let the client close the other. TLS has no such half.
+        if ITCPTransport.providedBy(self.transport) and not ISSLTransport.providedBy(
+            self.transport
+        ):
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
+
+    def _check_end(self) -> None:
+        """C{loseConnection} has no deadline: who still does not read after one more turn is cut."""
+        if self._closing:
+            self.transport.abortConnection()
+        else:
+            self._closing = self.transport.disconnecting
+            self._end.set(self._limits.linger_seconds)
+
+
+def _drop(data: bytes) -> None:
+    """The connection is ending; what still comes is read so that it ends cleanly."""

@@ -1,0 +1,225 @@
+"""
+Read a request head before anything else sees it: capped, strict, in one pass.
+
+Autobahn's own reader has no limits, searches from the start at each chunk, splits lines at
+C{\\x0b}, C{\\x1c} and C{\\x85}, and trims C{Host :}. Here a head is whole and clean, or refused.
+
+Source: RFC 9112, 2 to 5; RFC 6455, 4.2.1.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from relay.refusals import Refusal, Refused, refuse
+
+_END = b"\r\n\r\n"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-~]*) HTTP/1\.([01])")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+# Everything but HTAB below 0x20, DEL, and 0x85, at which str.splitlines() ends a line.
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f\x85]")
+
+
+def _bad(message: str) -> Refused:
+    return Refused(refuse("bad_request", message))
+
+
+@frozen
+class Head:
+    """
+    A whole, clean request head.
+
+    @ivar method: as sent.
+    @ivar target: the origin-form target, path and query.
+    @ivar version: the minor version of HTTP/1: 0 or 1.
+    @ivar fields: names in lower case and values, in their order.
+    """
+
+    method: str
+    target: str
+    version: int
+    fields: tuple[tuple[str, str], ...]
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The query parameters, decoded, in their order."""
+        return parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
+
+    def all(self, name: str) -> list[str]:
+        """The values of each field called C{name}, which is in lower case."""
+        return [value for field, value in self.fields if field == name]
+
+    def one(self, name: str) -> str | None:
+        """The value of the one field C{name}; L{None} if there is none or more than one."""
+        values = self.all(name)
+        return values[0] if len(values) == 1 else None
+
+    def elements(self, name: str) -> list[str]:
+        """The elements of the comma-separated lists in the fields C{name}."""
+        values = ",".join(self.all(name)).split(",")
+        return [value.strip() for value in values if value.strip()]
+
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether this asks for a WebSocket, well or badly."""
+        return "websocket" in (element.lower() for element in self.elements("upgrade"))
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """The WebSocket subprotocols offered."""
+        return self.elements("sec-websocket-protocol")
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace id of C{traceparent} (W3C Trace Context, 3.2)."""
+        match = _TRACEPARENT.fullmatch(self.one("traceparent") or "")
+        return match[1] if match else None
+
+    def for_autobahn(self) -> bytes:
+        """
+        The same upgrade request with nothing in it that Autobahn need judge.
+
+        What is left out (Origin, the query, extensions, forwarding headers) is decided here, and
+        extensions are never negotiated: audio in base64 barely shrinks.
+        """
+        names = ("host", "sec-websocket-key")
+        lines = ["GET / HTTP/1.1", "upgrade: websocket", "connection: upgrade"]
+        lines += ["sec-websocket-version: 13", *(f"{name}: {self.one(name)}" for name in names)]
+        if self.subprotocols:
+            lines.append("sec-websocket-protocol: " + ",".join(self.subprotocols))
+        return "\r\n".join(lines).encode("latin-1") + _END
+
+    def for_site(self) -> bytes:
+        """
+        The same plain request, on a connection that ends with its answer: L{HTTPChannel} answers
+        a later upgrade on a kept connection with 200.
+        """
+        lines = [f"{self.method} {self.target} HTTP/1.{self.version}", "connection: close"]
+        lines += [f"{name}: {value}" for name, value in self.fields if name != "connection"]
+        return "\r\n".join(lines).encode("latin-1") + _END
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    # This refuses "Host : x", folded lines (RFC 9112, 5.2) and lines without a colon.
+    if not colon or not _TOKEN.fullmatch(name):
+        raise _bad("A header line is malformed.")
+    return name.lower(), value.strip(" \t")
+
+
+def parse_head(raw: bytes, max_fields: int) -> Head:
+    """
+    Parse a head that ends in its blank line.
+
+    @raise Refused: C{bad_request}, or C{head_too_large} for more than C{max_fields} lines.
+    """
+    lines = raw[: -len(_END)].split(b"\r\n")
+    if any(_CONTROL.search(line) for line in lines):
+        raise _bad("The request head has control characters.")
+    if len(lines) - 1 > max_fields:
+        raise Refused(refuse("head_too_large", f"Send {max_fields} header lines at most."))
+    first, *rest = (line.decode("latin-1") for line in lines)
+    request_line = _REQUEST_LINE.fullmatch(first)
+    if request_line is None:
+        raise _bad("The request line is not METHOD /path HTTP/1.1.")
+    method, target, version = request_line.groups()
+    head = Head(method, target, int(version), tuple(_field(line) for line in rest))
+    host = head.one("host")
+    if host is None or not _HOST.fullmatch(host):
+        raise _bad("Send one valid Host header.")
+    return head
+
+
+class HeadReader:
+    """
+    Collect a head from chunks, each byte searched once.
+
+    @ivar rest: once the head is whole, what followed it.
+    """
+
+    def __init__(self, max_bytes: int, max_fields: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_fields = max_fields
+        self._data = bytearray()
+        self.rest = b""
+
+    @property
+    def started(self) -> bool:
+        """Whether a byte has come."""
+        return bool(self._data)
+
+    def feed(self, data: bytes) -> Head | None:
+        """
+        Take a chunk; return the head once it is whole.
+
+        @raise Refused: see L{parse_head}; also C{head_too_large}.
+        """
+        searched = max(0, len(self._data) - len(_END) + 1)
+        self._data += data
+        end = self._data.find(_END, searched)
+        if end < 0 and len(self._data) <= self._max_bytes:
+            return None
+        if end < 0 or end + len(_END) > self._max_bytes:
+            raise Refused(refuse("head_too_large"))
+        raw = bytes(self._data[: end + len(_END)])
+        self.rest = bytes(self._data[end + len(_END) :])
+        return parse_head(raw, self._max_fields)
+
+
+def _key_is_valid(key: str | None) -> bool:
+    try:
+        return key is not None and len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def upgrade_refusal(head: Head) -> Refusal | None:
+    """
+    What is wrong with a request for the WebSocket, if anything (RFC 6455, 4.2.1).
+
+    In the order that helps most: method, upgrade, version, then the details.
+    """
+    if head.method != "GET":
+        return refuse("method_not_allowed")
+    if not head.wants_upgrade:
+        return refuse("upgrade_required")
+    if head.all("sec-websocket-version") != ["13"]:
+        return refuse("upgrade_required", "Use WebSocket version 13.")
+    fault = _detail(head)
+    return refuse("bad_request", fault) if fault else None
+
+
+def _detail(head: Head) -> str | None:
+    offered = head.subprotocols
+    checks = (
+        (head.version == 1, "Use HTTP/1.1."),
+        (
+            "upgrade" in (option.lower() for option in head.elements("connection")),
+            "Send Connection: Upgrade.",
+        ),
+        (_key_is_valid(head.one("sec-websocket-key")), "Send one valid Sec-WebSocket-Key."),
+        (
+            head.all("content-length") in ([], ["0"]) and not head.all("transfer-encoding"),
+            "Send no body with an upgrade.",
+        ),
+        (len(head.all("origin")) <= 1, "Send one Origin at most."),
+        (len(head.all("sec-websocket-extensions")) <= 1, "Send one Sec-WebSocket-Extensions."),
+        ("#" not in head.target, "Send no fragment."),
+        (
+            all(_TOKEN.fullmatch(name) for name in offered) and len(set(offered)) == len(offered),
+            "Send each subprotocol once, as a token.",
+        ),
+    )
+    return next((message for holds, message in checks if not holds), None)

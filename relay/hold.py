@@ -1,0 +1,150 @@
+"""The hold: admission and dial under one deadline, while the downstream's upgrade is pending."""
+
+from __future__ import annotations
+
+import inspect
+
+from attrs import evolve, frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from relay.admission.request import Admit, Grant, Request
+from relay.attempt import OpenUpstream
+from relay.deadline import Deadline
+from relay.dialing import Dialer
+from relay.peer import PeerProtocol
+from relay.records import HoldRecord
+from relay.refusals import Refusal, Refused, UpstreamFacts, refuse
+from relay.register import Register
+from relay.session import Session
+from relay.settings import Settings
+
+_log = Logger()
+
+
+@frozen
+class HoldContext:
+    """What all holds of a factory share."""
+
+    settings: Settings
+    admit: Admit | None
+    dialer: Dialer
+    register: Register
+    clock: IReactorTime
+
+
+class Hold:
+    """
+    One hold. It ends once: opened, refused, or left.
+
+    @param record: filled in as the hold goes on, and told to the register's listeners at its end.
+    """
+
+    def __init__(self, context: HoldContext, request: Request, record: HoldRecord) -> None:
+        self.request = request
+        self._context = context
+        self._record = record
+        self._began = context.clock.seconds()
+        self._verdict: Refusal | None = None
+        self._work: Deferred[OpenUpstream] | None = None
+        self._deadline = Deadline(context.clock, self._too_late)
+
+    def start(self) -> Deferred[OpenUpstream]:
+        """
+        Begin.
+
+        @return: fires with the open upstream, or fails with L{Refused}; with L{CancelledError}
+            if downstream left.
+        """
+        self._context.register.holds.add(self)
+        self._deadline.set(self._context.settings.hold_seconds)
+        self._work = Deferred.fromCoroutine(self._open())
+        return self._work.addCallbacks(self._succeeded, self._failed)
+
+    def end(self, refusal: Refusal) -> None:
+        """Cut it short with this refusal."""
+        self._verdict = refusal
+        self.leave()
+
+    def leave(self) -> None:
+        """Downstream is gone: cancel the dial at once; an orphan upstream session costs money."""
+        if self in self._context.register.holds and self._work is not None:
+            self._work.cancel()
+
+    async def _open(self) -> OpenUpstream:
+        refusal = self._context.register.admission_refusal()
+        if refusal is not None:
+            raise Refused(refusal)
+        grant = await self._admitted()
+        self._record.subject = grant.subject
+        return await self._context.dialer.dial(self.request.head, self._record.attempts)
+
+    async def _admitted(self) -> Grant:
+        if self._context.admit is None:
+            return Grant()
+        try:
+            verdict = self._context.admit(self.request)
+            if inspect.isawaitable(verdict):
+                verdict = await verdict
+        except CancelledError:
+            raise
+        except Exception:
+            _log.failure("the authorizer failed for {id}", id=self.request.id)
+            raise Refused(refuse("authorizer_unavailable")) from None
+        if isinstance(verdict, Refusal):
+            raise Refused(verdict)
+        return verdict
+
+    def _too_late(self) -> None:
+        """Who is to blame is who was being waited for."""
+        attempt = self._record.attempts[-1] if self._record.attempts else None
+        if attempt is None or attempt.stage is None:
+            self.end(refuse("authorizer_unavailable"))
+        else:
+            facts = UpstreamFacts(attempt.upstream, attempt.stage)
+            self.end(refuse("upstream_timeout", upstream=facts))
+
+    # -- its end ---------------------------------------------------------------------------
+
+    def _succeeded(self, opened: OpenUpstream) -> OpenUpstream:
+        self._end("opened")
+        self._record.upstream = opened.upstream.name
+        self._context.register.opened(self._record)
+        return opened
+
+    def _failed(self, failure: Failure) -> Failure:
+        refusal = self._refusal(failure)
+        if refusal is None:
+            self._end("left")
+            self._context.register.refused(self._record, None)
+            return failure
+        refusal = evolve(refusal, attempts=len(self._record.attempts))
+        self._end(refusal.code)
+        self._context.register.refused(self._record, refusal)
+        return Failure(Refused(refusal))
+
+    def _refusal(self, failure: Failure) -> Refusal | None:
+        """What the failure is for downstream; L{None} if there is nobody to tell."""
+        if isinstance(failure.value, Refused):
+            return failure.value.refusal
+        if isinstance(failure.value, CancelledError):
+            return self._verdict
+        # The text of an exception stays in the log.
+        _log.failure("hold {id} failed", failure, id=self.request.id)
+        return refuse("internal_error")
+
+    def _end(self, outcome: str) -> None:
+        self._deadline.clear()
+        self._record.outcome = outcome
+        self._record.seconds = self._context.clock.seconds() - self._began
+        self._context.register.holds.discard(self)
+        self._context.register.check_drained()
+
+    def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
+        """The downstream has its 101: make the pair."""
+        context = self._context
+        session = Session(downstream, opened, self._record, context.clock, context.register.closed)
+        context.register.sessions.add(session)
+        session.start()

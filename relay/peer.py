@@ -1,0 +1,338 @@
+"""
+What the relay's two WebSocket protocols have in common: Autobahn, made safe for a relay.
+
+Autobahn parses and writes frames. Everything it would decide by itself (how to close, when to give
+up, what to log) is taken over here, since its timers ignore the injected reactor, its closes have
+no deadlines and its log repeats credentials.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from relay.closing import Close, Side, reply
+from relay.deadline import Deadline
+from relay.settings import Limits
+
+_log = Logger()
+
+
+class QuietLogger:
+    """
+    Stands in for Autobahn's logger: silent below error.
+
+    Autobahn prints whole heads at debug and repeats a doubled credential subprotocol at info.
+    """
+
+    def debug(self, *args: object, **kwargs: object) -> None:
+        """Say nothing."""
+
+    trace = info = warn = debug
+
+    def error(self, format: str, **fields: Any) -> None:
+        """Log an error of Autobahn's."""
+        _log.error("{text}", text=format.format(**fields))
+
+
+class PeerListener(Protocol):
+    """Who is told what a peer does: the attempt in the hold, the session afterwards."""
+
+    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
+        """A whole message came."""
+
+    def closed(self, side: Side, close: Close) -> None:
+        """A Close came; the peer answers it by itself."""
+
+    def faulted(self, side: Side, close: Close) -> None:
+        """The peer broke the protocol or a limit; it is being sent C{close}."""
+
+    def silent(self, side: Side) -> None:
+        """The peer no longer answers pings; its connection is about to be aborted."""
+
+    def stalled(self, side: Side) -> None:
+        """The peer has read nothing for too long; its connection is about to be aborted."""
+
+    def lost(self, side: Side, reason: Failure) -> None:
+        """The connection is gone, however it ended. The last call."""
+
+
+class PeerProtocol(WebSocketProtocol):
+    """
+    One side of a session, to be mixed in before Autobahn's own protocol class.
+
+    @ivar listener: who is told; L{None} once the connection is gone.
+    @ivar source: the other side, whose reading stops while this side does not read.
+    """
+
+    side: Side
+    transport: Any  # TCP, TLS or local: no interface names all that they share
+    factory: Any
+    log = QuietLogger()
+
+    # Options as class attributes: with CONFIG_ATTRS empty, Autobahn does not pretty-print all of
+    # them for each connection (60 % of a handshake's CPU).
+    CONFIG_ATTRS = ()
+    logOctets = logFrames = trackTimings = False
+    utf8validateIncoming = applyMask = True
+    maxFramePayloadSize = 0
+    autoFragmentSize = 0
+    failByDrop = False  # with True, 1002, 1007 and 1009 become a reset
+    echoCloseCodeReason = True
+    tcpNoDelay = True
+    # None of Autobahn's timers: they go through txaio's global loop, and fire on whole seconds.
+    openHandshakeTimeout = closeHandshakeTimeout = serverConnectionDropTimeout = 0
+    autoPingInterval = autoPingTimeout = 0
+    autoPingRestartOnAnyTraffic = False
+
+    def __init__(self, clock: IReactorTime, limits: Limits) -> None:
+        super().__init__()
+        self.maxMessagePayloadSize = limits.message_bytes
+        self.listener: PeerListener | None = None
+        self.source: PeerProtocol | None = None
+        self._clock = clock
+        self._limits = limits
+        self._fragments = 0
+        self._choked = False
+        self._paused = False
+        self._finishing = False
+        self._heard_at = 0.0
+        self._pinged = False
+        self._stall = Deadline(clock, self._stalled)
+        self._linger = Deadline(clock, self.abort)
+        self._keepalive = Deadline(clock, self._check_alive)
+
+    # -- what the session asks for ---------------------------------------------------------
+
+    def begin(self, listener: PeerListener) -> None:
+        """The WebSocket is open: watch it, and tell C{listener} what it does."""
+        self.listener = listener
+        # Autobahn has no backpressure by default: sendMessage never blocks.
+        self.transport.registerProducer(Valve(self), True)
+        self._heard_at = self._clock.seconds()
+        self._keepalive.set(self._limits.ping_seconds)
+
+    def relay(self, payload: bytes, is_binary: bool) -> None:
+        """Send a whole message, unless a Close has been sent or received."""
+        if self.state == self.STATE_OPEN:
+            self.sendMessage(payload, is_binary)
+
+    def close(self, close: Close) -> None:
+        """Send a Close behind what was sent before, and hang up when it is answered or late."""
+        if self.state != self.STATE_OPEN:
+            return
+        self._send_close(close)
+        self._wait_for_end()
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        self.state = self.STATE_CLOSED
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    # -- what Autobahn tells ---------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Begin, without collecting details of the transport that nobody reads."""
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+        self._connectionMade()
+
+    def _onOpen(self) -> None:
+        self.onOpen()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Feed Autobahn, without its debug line for each chunk."""
+        self._heard_at = self._clock.seconds()
+        self._pinged = False
+        if self.failedByMe:
+            return  # after a fault there are no frames any more, only bytes to drain
+        try:
+            self._dataReceived(data)
+        except Exception:
+            _log.failure("exception while reading from {side}", side=self.side)
+            self._fail_connection(1011, "internal error")
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Write, without Autobahn's debug line for each message."""
+        self.transport.write(data)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
+        self._fragments += 1
+        super().onMessageFrameBegin(length)
+        if self._fragments > self._limits.message_fragments and not self.failedByMe:
+            self._fail_connection(1009, "too many fragments")
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Hand a message on while nobody has closed."""
+        self._fragments = 0
+        if self.listener is not None and self.state == self.STATE_OPEN:
+            self.listener.message(self.side, payload, isBinary)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, unless the peer does not read: a ping flood would fill the buffer."""
+        if not self._choked:
+            self.sendPong(payload)
+
+    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
+        """
+        Answer a Close by the close table.
+
+        Autobahn's own takes 1014 and 1015 for violations, reports them as a clean 1000, and when
+        closes cross drops what is not yet sent.
+        """
+        reason = _decode(reasonRaw or b"")
+        if reason is None:
+            self._fail_connection(1007, "close reason is not UTF-8")
+            return True
+        was_open = self.state == self.STATE_OPEN
+        self._send_close(reply(code))
+        self._hang_up()
+        if was_open and self.listener is not None:
+            self.listener.closed(self.side, Close(code, reason))
+        return True
+
+    def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
+        if self.failedByMe:
+            return
+        self.failedByMe = True
+        close = Close(code, f"relay: {reason}")
+        self.close(close)
+        if self.listener is not None:
+            self.listener.faulted(self.side, close)
+
+    def _protocol_violation(self, reason: str) -> bool:
+        self._fail_connection(1002, reason)
+        return True
+
+    def _invalid_payload(self, reason: str) -> bool:
+        self._fail_connection(1007, reason)
+        return True
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell Autobahn and the listener; nothing of this peer runs on."""
+        for deadline in (self._stall, self._linger, self._keepalive):
+            deadline.clear()
+        self._connectionLost(reason)  # type: ignore[arg-type]  # annotated wrongly there
+        listener, self.listener, self.source = self.listener, None, None
+        if listener is not None:
+            listener.lost(self.side, reason)
+
+    # -- reading and writing ---------------------------------------------------------------
+
+    def choke(self) -> None:
+        """The peer does not read: stop the source, and give it until the stall deadline."""
+        self._choked = True
+        self._stall.set(self._limits.stall_seconds)
+        if self.source is not None:
+            self.source.pause_reading()
+
+    def flow(self) -> None:
+        """The peer has read all that was sent."""
+        self._choked = False
+        self._stall.clear()
+        if self.source is not None:
+            self.source.resume_reading()
+        if self._finishing:
+            self._hang_up()
+        elif self.state == self.STATE_CLOSING:
+            self._wait_for_end()
+
+    def pause_reading(self) -> None:
+        """The other side is behind. A peer that is closing is read to its end."""
+        if self.state == self.STATE_OPEN:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """The other side has caught up, or is gone."""
+        if self._paused:
+            self._paused = self._pinged = False
+            self.transport.resumeProducing()
+
+    def _stalled(self) -> None:
+        if self.listener is not None:
+            self.listener.stalled(self.side)
+        self.abort()
+
+    # -- closing ---------------------------------------------------------------------------
+
+    def _send_close(self, close: Close) -> None:
+        if self.state == self.STATE_OPEN:
+            # Not sendClose: that takes only 1000 and 3000 to 4999.
+            self.sendFrame(opcode=8, payload=close.payload())
+            self.state = self.STATE_CLOSING
+            self._keepalive.clear()
+            # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
+            self.resume_reading()
+
+    def _wait_for_end(self) -> None:
+        """Start the linger deadline, but not before the buffer is empty."""
+        if not self._choked:
+            self._linger.set(self._limits.linger_seconds)
+
+    def _hang_up(self) -> None:
+        """Both Closes are exchanged: end the connection once all is written."""
+        self._finishing = True
+        if self._choked:
+            return
+        self._linger.set(self._limits.linger_seconds)
+        # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
+        if self.factory.isServer:
+            # With a producer registered, loseConnection waits for it.
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    # -- keepalive -------------------------------------------------------------------------
+
+    def _check_alive(self) -> None:
+        """Ping a peer that has been silent for a while; any byte is a sign of life."""
+        silent = self._clock.seconds() - self._heard_at
+        if silent < self._limits.ping_seconds:
+            self._keepalive.set(self._limits.ping_seconds - silent)
+        elif self._pinged and not self._paused:
+            self._gone()
+        else:
+            # Also while paused, when no answer is seen: writing shows a dead connection.
+            if not self._choked:
+                self._pinged = True
+                self.sendPing(b"relay")
+            self._keepalive.set(self._limits.pong_seconds)
+
+    def _gone(self) -> None:
+        if self.listener is not None:
+            self.listener.silent(self.side)
+        self.abort()
+
+
+def _decode(reason: bytes) -> str | None:
+    try:
+        return reason.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+@implementer(IPushProducer)
+class Valve:
+    """What a peer's transport calls when its buffer is full, and when it is empty again."""
+
+    def __init__(self, peer: PeerProtocol) -> None:
+        self._peer = peer
+
+    def pauseProducing(self) -> None:
+        """The buffer is full."""
+        self._peer.choke()
+
+    def resumeProducing(self) -> None:
+        """The buffer is empty."""
+        self._peer.flow()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; C{connectionLost} says so too."""

@@ -1,0 +1,1 @@
+"""How messages cross an open session."""

@@ -1,0 +1,233 @@
+"""
+What an upstream is, and how the kinds of upstream differ: URL, query, headers, first event, and
+the meaning of a refusal. The differences are data of the L{Provider}.
+
+Source: OpenAI's Realtime guide (WebSocket), and its answers as observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from urllib.parse import SplitResult, quote, urlsplit
+
+from attrs import field, frozen
+
+from relay.closing import Close
+from relay.events import ServerEvent, error_in, parse_json
+from relay.refusals import Refusal, refuse
+from relay.scrub import scrub
+
+Credential = str | Callable[[], str | Awaitable[str]] | None
+"""An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
+
+MAX_RETRY_AFTER = 60
+"""Seconds that an upstream can make the relay's clients wait."""
+
+KEY_CODES = frozenset({"invalid_api_key", "account_deactivated", "invalid_organization"})
+QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+RATE_CODES = frozenset({"rate_limit_exceeded"})
+
+
+@frozen
+class Provider:
+    """
+    How one kind of upstream differs.
+
+    @ivar first_event: whether the upstream speaks first, so that the hold waits for it.
+    @ivar query: names of the query parameters that go upstream; L{None} for all.
+    @ivar headers: names of the downstream headers that go upstream, in lower case.
+    @ivar caller_codes: error codes that are the caller's own mistake.
+    """
+
+    first_event: bool
+    query: frozenset[str] | None
+    headers: frozenset[str]
+    caller_codes: frozenset[str]
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    "openai": Provider(
+        first_event=True,
+        query=frozenset({"model", "intent", "call_id"}),
+        headers=frozenset({"openai-safety-identifier"}),
+        caller_codes=frozenset(
+            {
+                "invalid_model",
+                "missing_model",
+                "model_not_found",
+                "invalid_intent",
+                "missing_intent",
+                "invalid_call_id",
+                "beta_api_shape_disabled",
+            }
+        ),
+    ),
+    "generic": Provider(
+        first_event=False, query=None, headers=frozenset(), caller_codes=frozenset()
+    ),
+}
+
+SECRET_PARAMETERS = frozenset({"api_key", "api-key", "key", "token", "access_token"})
+"""Query parameters that carry credentials; they never go upstream."""
+
+
+def _split(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"{url!r} is not a ws:// or wss:// URL")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"{url!r} may have no query, fragment or user")
+    return parts
+
+
+@frozen
+class Upstream:
+    """
+    One Realtime service to connect to.
+
+    @ivar url: a C{ws://} or C{wss://} URL without a query.
+    @ivar name: what records and refusals call it.
+    @ivar provider: a key of L{PROVIDERS}.
+    @ivar credential: see L{Credential}; sent as a Bearer token.
+    @ivar ca_file: PEM file of the authorities to trust instead of the system's.
+    @raise ValueError: for a URL or provider that is neither of these.
+    """
+
+    url: str = field()
+    name: str = "openai"
+    provider: str = field(default="openai")
+    credential: Credential = field(default=None, repr=False)
+    ca_file: str | None = None
+    _parts: SplitResult = field(init=False, repr=False, eq=False)
+
+    @_parts.default
+    def _parse(self) -> SplitResult:
+        return _split(self.url)
+
+    @provider.validator
+    def _known(self, attribute: object, value: str) -> None:
+        if value not in PROVIDERS:
+            raise ValueError(f"{value!r} is no provider; known are {', '.join(PROVIDERS)}")
+
+    @property
+    def traits(self) -> Provider:
+        """How this kind of upstream differs."""
+        return PROVIDERS[self.provider]
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is by TLS."""
+        return self._parts.scheme == "wss"
+
+    @property
+    def host(self) -> str:
+        """The host name or address, without brackets."""
+        return self._parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        return self._parts.port or (443 if self.secure else 80)
+
+    def target(self, query: Iterable[tuple[str, str]]) -> str:
+        """The request target: the URL's path and those query parameters that go upstream."""
+        known = self.traits.query
+        passed = "&".join(
+            f"{quote(name, safe='')}={quote(value, safe='')}"
+            for name, value in query
+            if (name in known if known is not None else name.lower() not in SECRET_PARAMETERS)
+        )
+        return (self._parts.path or "/") + ("?" + passed if passed else "")
+
+    def headers(
+        self, credential: str | None, downstream: Iterable[tuple[str, str]]
+    ) -> dict[str, str]:
+        """The headers of the upgrade request besides WebSocket's own."""
+        allowed = self.traits.headers
+        headers = {name.title(): value for name, value in downstream if name in allowed}
+        if credential:
+            headers["Authorization"] = f"Bearer {credential}"
+        return headers
+
+
+def _retry_after(headers: Mapping[str, str]) -> int | None:
+    text = headers.get("retry-after", "")
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return max(1, min(int(text[:6]), MAX_RETRY_AFTER))
+
+
+def _by_code(provider: Provider, code: str, text: str) -> Refusal | None:
+    """The refusal that an error code alone decides, or L{None}."""
+    if code in KEY_CODES:
+        # Nothing of upstream's text: it quotes the key.
+        return refuse("upstream_unauthorized")
+    if code in QUOTA_CODES:
+        return refuse("upstream_quota_exhausted")
+    if code in RATE_CODES:
+        return refuse("upstream_rate_limited")
+    if code in provider.caller_codes:
+        status = 404 if code == "model_not_found" else 400
+        message = f"The upstream rejected the request ({code}): {text}" if text else None
+        return refuse("upstream_rejected_request", message, status=status)
+    return None
+
+
+def _said(what: str, code: str, text: str) -> str:
+    detail = ": ".join(part for part in (code, text) if part)
+    return f"The upstream {what}" + (f" ({detail})." if detail else ".")
+
+
+def refusal_of_answer(
+    provider: Provider,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Iterable[str],
+) -> Refusal:
+    """
+    What an HTTP answer other than 101 means.
+
+    @param headers: names in lower case.
+    @param body: as much of the body as was read.
+    @param secrets: what must not show in the message.
+    """
+    code, text = (scrub(part, secrets) for part in error_in(parse_json(body)))
+    if status in (401, 403) and code not in provider.caller_codes:
+        return refuse("upstream_unauthorized")
+    known = _by_code(provider, code, text)
+    if known is None and status == 429:
+        known = refuse("upstream_rate_limited")
+    if known is None:
+        retryable = status >= 500 or status == 408
+        said = _said(f"answered HTTP {status}", code, text)
+        return refuse("upstream_refused", said, retryable=retryable)
+    if known.code == "upstream_rate_limited":
+        return refuse(known.code, retry_after=_retry_after(headers))
+    return known
+
+
+def refusal_of_opening(
+    provider: Provider,
+    error: ServerEvent | None,
+    close: Close | None,
+    secrets: Iterable[str],
+) -> Refusal:
+    """
+    What an C{error} event, a Close, or both mean as the first thing an upstream says.
+
+    @param close: the Close as received; L{None} if none came.
+    """
+    # OpenAI's reasons read "invalid_request_error.invalid_model".
+    reason = scrub(close.reason, secrets) if close else ""
+    number = close.code if close else None
+    code = scrub(error.code, secrets) if error else reason.rpartition(".")[2]
+    text = scrub(error.message, secrets) if error else ""
+    known = _by_code(provider, code, text)
+    if known is not None:
+        return known
+    if number == 3000:
+        return refuse("upstream_unauthorized")
+    what = "sent an error first" if error else f"closed at once with code {number}"
+    said = _said(what, code if error else reason, text)
+    return refuse("upstream_refused", said, retryable=number in (1011, 1012, 1013))

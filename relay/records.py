@@ -1,0 +1,147 @@
+"""
+What is told of a hold and of a session: two records each, C{opened} or C{refused}, and C{closed}.
+
+No payloads and no credentials, at any level.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from attrs import asdict, define, field, frozen
+from twisted.logger import Logger
+
+from relay.closing import Side
+from relay.refusals import Refusal, Stage
+
+_log = Logger()
+
+
+@define
+class Traffic:
+    """Messages and bytes of payload that crossed in one direction."""
+
+    messages: int = 0
+    bytes: int = 0
+
+
+@define
+class AttemptRecord:
+    """
+    One try to open one upstream.
+
+    @ivar stage: how far it has come; L{None} while the credential is awaited.
+    @ivar stages: seconds that each stage took, of those that were completed.
+    @ivar outcome: C{open}, the code of the refusal, or C{cancelled}.
+    @ivar error: the name of what went wrong below, for the log only.
+    """
+
+    upstream: str
+    stage: Stage | None = None
+    stages: dict[Stage, float] = field(factory=dict)
+    outcome: str = "cancelled"
+    error: str | None = None
+
+
+@define
+class HoldRecord:
+    """
+    One hold.
+
+    @ivar request_id: told to downstream as C{X-Request-Id}.
+    @ivar trace_id: of the request's C{traceparent}.
+    @ivar peer: the address of downstream's end of the connection.
+    @ivar subject: who this is, as the grant says.
+    @ivar outcome: C{opened}, the code of the refusal, or C{left} if downstream did not wait.
+    @ivar seconds: from the end of the request head to the answer.
+    @ivar detail: what the operator should know and downstream should not.
+    """
+
+    request_id: str
+    peer: str
+    trace_id: str | None = None
+    origin: str | None = None
+    subject: str | None = None
+    model: str | None = None
+    upstream: str | None = None
+    attempts: list[AttemptRecord] = field(factory=list)
+    outcome: str = ""
+    seconds: float = 0.0
+    detail: str | None = None
+
+
+@frozen
+class ClosedRecord:
+    """
+    The end of a session.
+
+    @ivar session_id: upstream's.
+    @ivar close_code: see L{relay.closing}; L{None} for a Close without a code.
+    @ivar closed_by: C{downstream}, C{upstream} or C{relay}.
+    @ivar seconds: from the 101 until both connections were gone.
+    @ivar sent: what crossed, by the side it came from.
+    """
+
+    hold: HoldRecord
+    session_id: str | None
+    close_code: int | None
+    closed_by: str
+    seconds: float
+    sent: dict[Side, Traffic]
+
+
+class RelayListener(Protocol):
+    """Who is told of each hold and session. An exception here is logged and goes no further."""
+
+    def opened(self, record: HoldRecord) -> None:
+        """A hold ended with a session."""
+
+    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
+        """A hold ended without one; C{refusal} is L{None} if downstream left."""
+
+    def closed(self, record: ClosedRecord) -> None:
+        """A session ended."""
+
+
+class LogRecords:
+    """A L{RelayListener} that logs each record as one line with its fields."""
+
+    def opened(self, record: HoldRecord) -> None:
+        """Log at info."""
+        _log.info(
+            "opened {request_id} for {peer} by {upstream} in {seconds:.3f} s",
+            **asdict(record),
+        )
+
+    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
+        """Log at info what is the caller's matter, and at warn what is the relay's."""
+        log = _log.warn if refusal and refusal.status >= 500 else _log.info
+        log(
+            "refused {request_id} for {peer}: {outcome} after {seconds:.3f} s{note}",
+            **asdict(record),
+            status=refusal and refusal.status,
+            note=f" ({record.detail})" if record.detail else "",
+        )
+
+    def closed(self, record: ClosedRecord) -> None:
+        """Log at info."""
+        hold = record.hold
+        down, up = record.sent["upstream"], record.sent["downstream"]
+        _log.info(
+            "closed {request_id} for {peer}: {close_code} by {closed_by} after {seconds:.3f} s, "
+            "{messages_up} messages up, {messages_down} down",
+            request_id=hold.request_id,
+            trace_id=hold.trace_id,
+            peer=hold.peer,
+            subject=hold.subject,
+            model=hold.model,
+            upstream=hold.upstream,
+            session_id=record.session_id,
+            close_code=record.close_code,
+            closed_by=record.closed_by,
+            seconds=record.seconds,
+            messages_up=up.messages,
+            messages_down=down.messages,
+            bytes_up=up.bytes,
+            bytes_down=down.bytes,
+        )

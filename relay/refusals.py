@@ -1,0 +1,238 @@
+"""
+Every way a hold can end without a session: one table, and how a row looks on the wire.
+
+A refusal has two forms. The HTTP form is a complete answer to the upgrade request. The in-band
+form, for browsers, which cannot read a refused handshake, is one C{error} event and a close code
+on a WebSocket that was opened only to carry them.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Literal
+
+from attrs import evolve, field, frozen
+
+Stage = Literal["dns", "proxy", "tcp", "tls", "upgrade", "first_event"]
+"""How far an attempt at an upstream had come."""
+
+
+@frozen
+class Kind:
+    """
+    One row of the table.
+
+    @ivar status: the HTTP status.
+    @ivar retryable: whether the same request may succeed later.
+    @ivar message: what to do about it, in one sentence.
+    @ivar retry_after: seconds to wait, for statuses that say so by C{Retry-After}.
+    @ivar headers: what this status must carry besides.
+    """
+
+    status: int
+    retryable: bool
+    message: str
+    retry_after: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+KINDS: dict[str, Kind] = {
+    "bad_request": Kind(400, False, "The request is malformed; correct it."),
+    "unauthorized": Kind(
+        401,
+        False,
+        "Send a credential this relay accepts, as a Bearer token or an "
+        "openai-insecure-api-key subprotocol.",
+        headers=(("WWW-Authenticate", 'Bearer realm="realtime-relay"'),),
+    ),
+    "origin_not_allowed": Kind(403, False, "Ask the relay's operator to allow this Origin."),
+    "host_not_allowed": Kind(403, False, "Ask the relay's operator to allow this Host."),
+    "model_not_allowed": Kind(403, False, "Choose a model that this relay allows."),
+    "not_found": Kind(404, False, "Nothing is served here; the WebSocket is at /v1/realtime."),
+    "method_not_allowed": Kind(
+        405, False, "Open a WebSocket here with GET.", headers=(("Allow", "GET"),)
+    ),
+    "upgrade_required": Kind(
+        426,
+        False,
+        "Open a WebSocket here, version 13.",
+        headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")),
+    ),
+    "request_timeout": Kind(408, False, "Send the whole request sooner."),
+    "head_too_large": Kind(431, False, "Send a smaller request head."),
+    "body_too_large": Kind(413, False, "Send a smaller request body."),
+    "too_many_sessions": Kind(429, True, "Close another session first, or wait.", 5),
+    "rate_limited": Kind(429, True, "Open sessions more slowly.", 5),
+    "internal_error": Kind(500, True, "The relay failed; its log has the cause."),
+    "not_supported": Kind(
+        501, False, "Use the WebSocket transport; this relay has WebSocket only."
+    ),
+    "upstream_dns_failed": Kind(502, True, "The upstream's name could not be resolved; try again."),
+    "upstream_connect_failed": Kind(502, True, "The upstream cannot be reached; try again."),
+    "upstream_tls_failed": Kind(
+        502, False, "The upstream's TLS certificate or protocol was not acceptable to the relay."
+    ),
+    "upstream_unauthorized": Kind(
+        502, False, "The relay's own upstream key was refused; its operator must correct it."
+    ),
+    "upstream_refused": Kind(502, False, "The upstream refused the relay's connection."),
+    "upstream_rejected_request": Kind(
+        400, False, "The upstream does not accept this request's parameters; correct them."
+    ),
+    "upstream_quota_exhausted": Kind(
+        502, False, "The relay's upstream quota is used up; its operator must raise it."
+    ),
+    "upstream_rate_limited": Kind(503, True, "The upstream limits the relay's rate; wait.", 5),
+    "authorizer_unavailable": Kind(503, True, "The relay cannot check credentials now; wait.", 5),
+    "upstream_unavailable": Kind(503, True, "The upstream is failing; wait.", 5),
+    "relay_full": Kind(503, True, "The relay has no room for another session; wait.", 5),
+    "draining": Kind(503, True, "The relay is shutting down; connect again.", 1),
+    "upstream_timeout": Kind(504, True, "The upstream did not answer in time; try again."),
+}
+"""The table: code to L{Kind}. Every refusal in the program comes from it."""
+
+
+@frozen
+class UpstreamFacts:
+    """
+    What a refusal tells of the upstream that caused it.
+
+    @ivar name: the upstream's name in the settings.
+    @ivar stage: how far the attempt had come; L{None} if no connection was begun.
+    @ivar status: its HTTP status, if it answered with one.
+    @ivar request_id: its own request id, for its operator's log.
+    """
+
+    name: str
+    stage: Stage | None
+    status: int | None = None
+    request_id: str | None = None
+
+
+@frozen
+class Refusal:
+    """
+    The answer that ends a hold without a session. Make it with L{refuse}.
+
+    @ivar code: a key of L{KINDS}.
+    @ivar status: the HTTP status, 400 to 599.
+    @ivar message: one sentence, safe to show to anybody.
+    @ivar retry_after: whole seconds, or L{None}.
+    @ivar upstream: the upstream that caused it, or L{None}.
+    @ivar attempts: how many attempts at upstreams were made.
+    """
+
+    code: str
+    status: int
+    retryable: bool
+    message: str
+    retry_after: int | None = None
+    upstream: UpstreamFacts | None = None
+    attempts: int = field(default=0, kw_only=True)
+
+    @property
+    def close_code(self) -> int:
+        """The close code of the in-band form: 1013 says "later", 4400 to 4599 say "no"."""
+        return 1013 if self.retryable else 4000 + self.status
+
+
+class Refused(Exception):
+    """A hold cannot end with a session; C{refusal} says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+
+
+def refuse(
+    code: str,
+    message: str | None = None,
+    *,
+    status: int | None = None,
+    retryable: bool | None = None,
+    retry_after: int | None = None,
+    upstream: UpstreamFacts | None = None,
+) -> Refusal:
+    """
+    Make a refusal from its row, with what this case knows better.
+
+    @raise KeyError: if C{code} is not in L{KINDS}.
+    """
+    kind = KINDS[code]
+    return Refusal(
+        code,
+        kind.status if status is None else status,
+        kind.retryable if retryable is None else retryable,
+        message or kind.message,
+        kind.retry_after if retry_after is None else retry_after,
+        upstream,
+    )
+
+
+def attributed(refusal: Refusal, upstream: UpstreamFacts) -> Refusal:
+    """The same refusal, told to have come from C{upstream}."""
+    return evolve(refusal, upstream=upstream)
+
+
+def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
+    """OpenAI's own error shape, so that its SDKs show the message."""
+    facts = refusal.upstream
+    return {
+        "type": "relay_error",
+        "code": refusal.code,
+        "message": refusal.message,
+        "param": None,
+        "request_id": request_id,
+        "retryable": refusal.retryable,
+        "attempts": refusal.attempts,
+        "upstream": facts
+        and {
+            "name": facts.name,
+            "stage": facts.stage,
+            "status": facts.status,
+            "request_id": facts.request_id,
+        },
+    }
+
+
+def http_body(refusal: Refusal, request_id: str) -> bytes:
+    """The JSON body of the HTTP form."""
+    return json.dumps({"error": _error_object(refusal, request_id)}).encode("ascii")
+
+
+def http_headers(refusal: Refusal, request_id: str) -> list[tuple[str, str]]:
+    """The headers of the HTTP form, without C{Content-Length} and C{Connection}."""
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("X-Request-Id", request_id),
+        # openai-python and openai-node obey this header on HTTP calls; by status alone they
+        # would repeat every 502.
+        ("X-Should-Retry", "true" if refusal.retryable else "false"),
+    ]
+    if refusal.retry_after is not None:
+        headers.append(("Retry-After", str(refusal.retry_after)))
+    return headers + list(KINDS[refusal.code].headers)
+
+
+def http_response(refusal: Refusal, request_id: str) -> bytes:
+    """The whole HTTP form: status line, headers and body (RFC 9112)."""
+    body = http_body(refusal, request_id)
+    headers = [*http_headers(refusal, request_id), ("Content-Length", str(len(body)))]
+    # RFC 9110, 7.8: who sends Upgrade names it in Connection too.
+    options = "close, upgrade" if refusal.status == HTTPStatus.UPGRADE_REQUIRED else "close"
+    headers.append(("Connection", options))
+    status = HTTPStatus(refusal.status)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{k}: {v}" for k, v in headers)]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+
+
+def error_event(refusal: Refusal, request_id: str) -> bytes:
+    """The C{error} event of the in-band form, as one JSON text."""
+    event = {
+        "type": "error",
+        "event_id": f"event_{request_id}",
+        "error": _error_object(refusal, request_id),
+    }
+    return json.dumps(event).encode("ascii")

@@ -1,0 +1,102 @@
+"""
+Look names up without the reactor's thread pool.
+
+Stuck look-ups would fill that pool: twelve cost a good name 6 s, and shutdown joins them all. Here
+each name has a thread of its own while it is looked up, and nothing waits for it at shutdown.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+from attrs import frozen
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
+
+KEEP_SECONDS = 30.0
+"""How long an answer is used again. Failures are never kept."""
+
+Addresses = tuple[str, ...]
+LookUp = Callable[[str], Addresses]
+Begin = Callable[[Callable[[], None]], None]
+
+
+def look_up(name: str) -> Addresses:
+    """
+    The name's addresses in the system's order of preference. Blocks.
+
+    @raise OSError: if it has none.
+    """
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Begin C{work} in a thread that ends with the process, whatever it is doing."""
+    threading.Thread(target=work, daemon=True, name="look-up").start()
+
+
+@frozen
+class _Answer:
+    addresses: Addresses
+    until: float
+
+
+class Resolver:
+    """
+    Resolve names, one look-up a name at a time, whoever asks meanwhile waits for the same one.
+
+    @param reactor: also an L{IReactorFromThreads}.
+    @param begin: starts the blocking part; tests give one that does not block.
+    """
+
+    def __init__(
+        self, reactor: IReactorTime, look_up: LookUp = look_up, begin: Begin = in_thread
+    ) -> None:
+        self._reactor = reactor
+        self._look_up = look_up
+        self._begin = begin
+        self._kept: dict[str, _Answer] = {}
+        self._waiting: dict[str, list[Deferred[Addresses]]] = {}
+
+    async def resolve(self, name: str) -> Addresses:
+        """
+        The addresses of a name; an address is its own.
+
+        It has no deadline of its own: whoever waits no longer cancels.
+
+        @raise OSError: if the name cannot be resolved.
+        """
+        if isIPAddress(name) or isIPv6Address(name):
+            return (name,)
+        kept = self._kept.get(name)
+        if kept is not None and self._reactor.seconds() < kept.until:
+            return kept.addresses
+        return await self._ask(name)
+
+    def _ask(self, name: str) -> Deferred[Addresses]:
+        answer: Deferred[Addresses] = Deferred(lambda d: self._waiting[name].remove(d))
+        asked = name in self._waiting
+        self._waiting.setdefault(name, []).append(answer)
+        if not asked:
+            self._begin(lambda: self._work(name))
+        return answer
+
+    def _work(self, name: str) -> None:
+        """In the thread."""
+        result: Addresses | Failure
+        try:
+            result = self._look_up(name)
+        except Exception:
+            result = Failure()
+        IReactorFromThreads(self._reactor).callFromThread(self._done, name, result)
+
+    def _done(self, name: str, result: Addresses | Failure) -> None:
+        if not isinstance(result, Failure):
+            self._kept[name] = _Answer(result, self._reactor.seconds() + KEEP_SECONDS)
+        for waiting in self._waiting.pop(name):
+            waiting.callback(result)

@@ -1,0 +1,121 @@
+"""A session: the pair of an open downstream and an open upstream, and its life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from relay import closing
+from relay.attempt import OpenUpstream
+from relay.closing import Close, Side
+from relay.peer import PeerProtocol
+from relay.planes.message import MessagePlane
+from relay.records import ClosedRecord, HoldRecord
+from relay.scrub import redact
+
+
+def opposite(side: Side) -> Side:
+    """The other side."""
+    return "upstream" if side == "downstream" else "downstream"
+
+
+class Session:
+    """
+    Two peers joined: what one receives the other sends, and the end of one ends the other.
+
+    The L{PeerListener} of both. Messages go straight to the plane; what an end means is read from
+    L{relay.closing}.
+
+    @param ended: called once, when both connections are gone.
+    """
+
+    def __init__(
+        self,
+        downstream: PeerProtocol,
+        opened: OpenUpstream,
+        hold: HoldRecord,
+        clock: IReactorTime,
+        ended: Callable[[Session, ClosedRecord], None],
+    ) -> None:
+        self._peers: dict[Side, PeerProtocol] = {
+            "downstream": downstream,
+            "upstream": opened.protocol,
+        }
+        self._plane = MessagePlane(downstream, opened.protocol)
+        self.message = self._plane.message
+        self._opened = opened
+        self._hold = hold
+        self._clock = clock
+        self._ended = ended
+        self._began = clock.seconds()
+        self._cause: tuple[int | None, str] | None = None
+
+    def start(self) -> None:
+        """Join the peers; upstream's first event crosses before anything else."""
+        downstream, upstream = self._peers["downstream"], self._peers["upstream"]
+        downstream.source, upstream.source = upstream, downstream
+        upstream.listener = self
+        downstream.begin(self)
+        for payload, is_binary in self._opened.first:
+            self.message("upstream", payload, is_binary)
+
+    def close(self, close: Close) -> None:
+        """End it from here, both sides alike."""
+        self._because(close.code, "relay")
+        for peer in list(self._peers.values()):
+            peer.close(close)
+
+    # -- PeerListener ----------------------------------------------------------------------
+
+    def closed(self, side: Side, close: Close) -> None:
+        """Pass a Close on by the table; a reason may quote the key."""
+        self._because(close.code, side)
+        reason = redact(close.reason, self._opened.secrets)
+        self._close_other(side, closing.crossing(side, close.code, reason))
+
+    def faulted(self, side: Side, close: Close) -> None:
+        """The other side is told who broke what."""
+        self._because(close.code, "relay")
+        self._close_other(side, closing.fault(side, close.reason.removeprefix("relay: ")))
+
+    def silent(self, side: Side) -> None:
+        """The other side is told."""
+        close = closing.SILENT[side]
+        self._because(close.code, side)
+        self._close_other(side, close)
+
+    def stalled(self, side: Side) -> None:
+        """The other side is told as of a loss."""
+        self._because(closing.STALLED.code, "relay")
+        self._close_other(side, closing.LOST[side])
+
+    def lost(self, side: Side, reason: Failure) -> None:
+        """End the other side, or, as the second of the two, the session."""
+        close = closing.LOST[side]
+        self._because(close.code, side)
+        del self._peers[side]
+        self._close_other(side, close)
+        for survivor in self._peers.values():
+            survivor.source = None
+        if not self._peers:
+            self._finish()
+
+    def _because(self, code: int | None, by: str) -> None:
+        """Keep the first cause: what follows is its echo."""
+        if self._cause is None:
+            self._cause = (code, by)
+
+    def _close_other(self, side: Side, close: Close) -> None:
+        peer = self._peers.get(opposite(side))
+        if peer is not None:
+            peer.close(close)
+
+    def _finish(self) -> None:
+        code, by = self._cause or (None, "relay")
+        seconds = self._clock.seconds() - self._began
+        record = ClosedRecord(
+            self._hold, self._opened.session_id, code, by, seconds, self._plane.sent
+        )
+        self._ended(self, record)

@@ -1,0 +1,198 @@
+"""The upstream side: Autobahn's client, reporting how its handshake went."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from attrs import frozen
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.websocket.types import ConnectingRequest
+from twisted.internet.interfaces import IAddress, IHandshakeListener, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from relay.answer import Answer, AnswerReader, MalformedAnswer
+from relay.closing import Side
+from relay.peer import PeerListener, PeerProtocol
+from relay.settings import Limits
+
+_log = Logger()
+
+
+@frozen
+class UpgradeRequest:
+    """
+    What is asked of an upstream.
+
+    @ivar authority: for the Host header: host, in brackets if IPv6.
+    @ivar target: path and query.
+    @ivar headers: all headers but WebSocket's own, the credential's included.
+    @ivar subprotocols: those offered.
+    """
+
+    authority: str
+    port: int
+    target: str
+    headers: dict[str, str]
+    subprotocols: list[str]
+
+
+class HandshakeListener(PeerListener, Protocol):
+    """Who is told how the handshake goes; told as L{PeerListener} from then on."""
+
+    def connected(self, protocol: UpstreamProtocol) -> None:
+        """The TCP connection is there, the request is on its way."""
+
+    def secured(self) -> None:
+        """The TLS handshake is done."""
+
+    def answering(self) -> None:
+        """An answer other than 101 has begun; its body may still come."""
+
+    def answered(self, answer: Answer) -> None:
+        """The answer is not 101."""
+
+    def malformed(self) -> None:
+        """The answer is no HTTP, or no WebSocket handshake."""
+
+    def opened(self) -> None:
+        """The WebSocket is open."""
+
+    def unanswered(self, reason: Failure) -> None:
+        """The connection was lost before a whole answer."""
+
+
+@implementer(IHandshakeListener)
+class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[misc]
+    """
+    The WebSocket to an upstream.
+
+    @ivar attempt: told how the handshake goes; L{None} once it is over.
+    """
+
+    side: Side = "upstream"
+    version = 18  # Autobahn's number for RFC 6455
+    acceptMaskedServerFrames = False
+    maskClientFrames = True
+    perMessageCompressionOffers = ()
+
+    def __init__(
+        self,
+        request: UpgradeRequest,
+        attempt: HandshakeListener,
+        clock: IReactorTime,
+        limits: Limits,
+    ) -> None:
+        super().__init__(clock, limits)
+        self.attempt: HandshakeListener | None = attempt
+        self._request = request
+        self._reader: AnswerReader | None = AnswerReader()
+
+    @staticmethod
+    def perMessageCompressionAccept(response: object) -> None:
+        """Accept no extension: none is offered."""
+
+    def connectionMade(self) -> None:
+        """Send the request."""
+        if self.attempt is not None:
+            self.attempt.connected(self)
+        super().connectionMade()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up (L{IHandshakeListener})."""
+        if self.attempt is not None:
+            self.attempt.secured()
+
+    def onConnecting(self, transport_details: object) -> ConnectingRequest:
+        """Autobahn asks what to send."""
+        asked = self._request
+        return ConnectingRequest(
+            host=asked.authority,
+            port=asked.port,
+            resource=asked.target,
+            headers=asked.headers,
+            protocols=asked.subprotocols,
+            useragent="realtime-relay",
+        )
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read the answer before Autobahn does, which caps nothing and drops the body."""
+        if self._reader is None:
+            super().dataReceived(data)
+        elif self.attempt is not None:
+            self._read_answer(self._reader, self.attempt, data)
+
+    def _read_answer(self, reader: AnswerReader, attempt: HandshakeListener, data: bytes) -> None:
+        try:
+            complete = reader.feed(data)
+        except MalformedAnswer:
+            attempt.malformed()
+            return
+        if reader.switching is not None:
+            self._reader = None
+            self._shake_hands(attempt, reader.switching)
+        elif complete:
+            self.take_answer()
+        elif reader.answer() is not None:
+            attempt.answering()
+
+    def _shake_hands(self, attempt: HandshakeListener, data: bytes) -> None:
+        try:
+            self._dataReceived(data)
+        except Exception:
+            # A head that is not UTF-8 raises out of Autobahn.
+            _log.failure("unreadable handshake from upstream")
+            attempt.malformed()
+
+    def take_answer(self) -> None:
+        """Report the answer as far as it was read."""
+        answer = self._reader.answer() if self._reader is not None else None
+        if answer is not None and self.attempt is not None:
+            self.attempt.answered(answer)
+
+    def failHandshake(self, reason: str) -> None:
+        """A 101 that is no WebSocket handshake; the reason quotes headers and stays here."""
+        if self.attempt is not None:
+            self.attempt.malformed()
+
+    def onOpen(self) -> None:
+        """The handshake is done; what follows in the same chunk comes after this."""
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            self.begin(attempt)
+            attempt.opened()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """An answer may end with the connection."""
+        self.take_answer()
+        attempt, self.attempt = self.attempt, None
+        super().connectionLost(reason)
+        if attempt is not None:
+            attempt.unanswered(reason)
+
+
+class UpstreamFactory(WebSocketClientFactory):
+    """
+    Builds the one protocol of an attempt. One factory an attempt, for Autobahn checks the selected
+    subprotocol against its factory's.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        request: UpgradeRequest,
+        attempt: HandshakeListener,
+        reactor: IReactorTime,
+        limits: Limits,
+    ) -> None:
+        super().__init__(reactor=reactor, protocols=request.subprotocols)
+        self._parts = (request, attempt, reactor, limits)
+
+    def buildProtocol(self, addr: IAddress | None) -> UpstreamProtocol:
+        """The protocol of this attempt."""
+        protocol = UpstreamProtocol(*self._parts)
+        protocol.factory = self
+        return protocol

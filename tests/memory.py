@@ -1,0 +1,297 @@
+"""
+The relay in memory: one clock, no sockets.
+
+A L{Line} is the network end of one of the relay's connections; a L{Peer} speaks WebSocket on it by
+the C{websockets} package, which shares no code with Autobahn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import Factory, define, field
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import ITransport
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol as Sans
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+from zope.interface import implementer
+
+from relay import ClosedRecord, HoldRecord, Refusal, RelayFactory, Settings, Upstream
+
+HERE = IPv4Address("TCP", "127.0.0.1", 8080)
+THERE = IPv4Address("TCP", "127.0.0.1", 50000)
+BUFFER = 65536
+
+
+@implementer(ITransport)
+class Line:
+    """
+    A transport with TCP's manners: it buffers, pushes back at 64 KiB, and closes when drained.
+
+    @ivar sent: what the relay wrote and nobody has read yet.
+    """
+
+    disconnecting = False
+
+    def __init__(self) -> None:
+        self.protocol: Any = None
+        self.sent = b""
+        self.lost: Failure | None = None
+        self.paused = False
+        self._producer: Any = None
+        self._pushed_back = False
+        self._waiting: list[bytes] = []
+
+    # what the relay calls
+
+    def write(self, data: bytes) -> None:
+        if self.lost is None and not self.disconnecting:
+            self.sent += data
+            if self._producer and len(self.sent) > BUFFER and not self._pushed_back:
+                self._pushed_back = True
+                self._producer.pauseProducing()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert streaming and self._producer is None
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+        if not self.sent:
+            self._end(ConnectionDone())
+
+    def abortConnection(self) -> None:
+        self._end(ConnectionAborted())
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        while self._waiting and not self.paused and self.lost is None:
+            self.protocol.dataReceived(self._waiting.pop(0))
+
+    def getPeer(self) -> IPv4Address:
+        return THERE
+
+    def getHost(self) -> IPv4Address:
+        return HERE
+
+    # what the network does
+
+    def deliver(self, data: bytes) -> None:
+        """Bytes arrive, to be read when reading is not paused."""
+        if self.lost is None:
+            self._waiting.append(data)
+            if not self.paused:
+                self.resumeProducing()
+
+    def take(self) -> bytes:
+        """The other end reads all there is."""
+        data, self.sent = self.sent, b""
+        if self._pushed_back and self._producer:
+            self._pushed_back = False
+            self._producer.resumeProducing()
+        elif self.disconnecting and self._producer is None:
+            self._end(ConnectionDone())
+        return data
+
+    def fin(self) -> None:
+        """The other end closes; a paused transport does not notice."""
+        if not self.paused:
+            self._end(ConnectionDone())
+
+    def reset(self) -> None:
+        """The other end resets."""
+        if not self.paused:
+            self._end(ConnectionLost())
+
+    def _end(self, why: Exception) -> None:
+        if self.lost is None:
+            self.lost = Failure(why)
+            self.protocol.connectionLost(self.lost)
+
+
+@define
+class Peer:
+    """
+    A WebSocket endpoint at the far end of a line.
+
+    @ivar received: messages, in order.
+    @ivar pongs: payloads of Pongs.
+    @ivar close: code and reason of the Close that came.
+    """
+
+    line: Line
+    sans: Any
+    received: list[bytes | str] = Factory(list)
+    pongs: list[bytes] = Factory(list)
+    pings: list[bytes] = Factory(list)
+    close: tuple[int | None, str] | None = None
+    answers_close: bool = True
+
+    def send(self, data: bytes | str) -> None:
+        """Send one message."""
+        if isinstance(data, str):
+            self.sans.send_text(data.encode())
+        else:
+            self.sans.send_binary(data)
+        self.flush()
+
+    def send_close(self, code: int | None = None, reason: str = "") -> None:
+        """Send a Close of any kind."""
+        payload = b"" if code is None else code.to_bytes(2, "big") + reason.encode()
+        self.send_frame(Frame(Opcode.CLOSE, payload))
+
+    def send_frame(self, frame: Frame) -> None:
+        """Send any frame, valid or not."""
+        mask = isinstance(self.sans, ClientProtocol)
+        self.line.deliver(frame.serialize(mask=mask))
+
+    def flush(self) -> None:
+        """Put what the endpoint has to send on the line."""
+        for data in self.sans.data_to_send():
+            if data:
+                self.line.deliver(data)
+
+    def read(self) -> None:
+        """Read all that is on the line."""
+        data = self.line.take()
+        if data:
+            self.sans.receive_data(data)
+        for event in self.sans.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+        self.flush() if self.answers_close else self.sans.data_to_send()
+
+    def _take(self, frame: Frame) -> None:
+        data = bytes(frame.data)
+        if frame.opcode is Opcode.TEXT:
+            self.received.append(data.decode())
+        elif frame.opcode is Opcode.BINARY:
+            self.received.append(data)
+        elif frame.opcode is Opcode.PONG:
+            self.pongs.append(data)
+        elif frame.opcode is Opcode.PING:
+            self.pings.append(data)
+        elif frame.opcode is Opcode.CLOSE:
+            code = int.from_bytes(data[:2], "big") if data else None
+            self.close = (code, data[2:].decode())
+
+
+@define
+class Listener:
+    """Keeps the records."""
+
+    holds: list[HoldRecord] = Factory(list)
+    refusals: list[Refusal | None] = Factory(list)
+    ends: list[ClosedRecord] = Factory(list)
+
+    def opened(self, record: HoldRecord) -> None:
+        self.holds.append(record)
+
+    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
+        self.holds.append(record)
+        self.refusals.append(refusal)
+
+    def closed(self, record: ClosedRecord) -> None:
+        self.ends.append(record)
+
+
+def no_limits(sans: Sans) -> Any:
+    """websockets caps messages at 1 MiB by default; what is tested is the relay's cap."""
+    sans.max_message_size = sans.max_fragment_size = None
+    return sans
+
+
+def _select(_: ServerProtocol, offered: Sequence[str]) -> Any:
+    return "realtime" if "realtime" in offered else None
+
+
+@define
+class World:
+    """A relay with one upstream, on one clock."""
+
+    settings: Settings = field(factory=Settings)
+    upstream: Upstream = field(factory=lambda: Upstream("ws://127.0.0.1:9000/v1/realtime"))
+    upstreams: list[Upstream] = Factory(list)
+    options: dict[str, Any] = Factory(dict)
+    reactor: Any = field(factory=MemoryReactorClock)
+    listener: Listener = Factory(Listener)
+    factory: RelayFactory = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.factory = RelayFactory(
+            self.upstreams or [self.upstream],
+            reactor=self.reactor,
+            settings=self.settings,
+            **{"listeners": [self.listener], **self.options},
+        )
+
+    def accept(self) -> Line:
+        """A downstream connects."""
+        return self._wire(self.factory.buildProtocol(THERE))
+
+    def connected(self) -> Line:
+        """The upstream accepts the connection that the relay last asked for."""
+        _, _, factory, _, _ = self.reactor.tcpClients[-1]
+        return self._wire(factory.buildProtocol(HERE))
+
+    def _wire(self, protocol: Any) -> Line:
+        line = Line()
+        line.protocol = protocol
+        protocol.makeConnection(line)
+        return line
+
+    def downstream(self, path: str = "/v1/realtime?model=m", **options: Any) -> Peer:
+        """A downstream that has sent its upgrade request."""
+        sans = no_limits(ClientProtocol(parse_uri("ws://localhost:8080" + path), **options))
+        peer = Peer(self.accept(), sans)
+        sans.send_request(sans.connect())
+        peer.flush()
+        return peer
+
+    def answering(self, line: Line | None = None) -> Peer:
+        """An upstream that has answered 101."""
+        peer = Peer(line or self.connected(), no_limits(ServerProtocol(select_subprotocol=_select)))
+        peer.sans.receive_data(peer.line.take())
+        (request,) = peer.sans.events_received()
+        peer.sans.send_response(peer.sans.accept(request))
+        peer.flush()
+        return peer
+
+    def open(
+        self, first: str | None = '{"type":"session.created"}', **options: Any
+    ) -> tuple[Peer, Peer]:
+        """An open session, downstream and upstream; upstream's first event is received."""
+        downstream = self.downstream(**options)
+        upstream = self.answering()
+        if first is not None:
+            upstream.send(first)
+        downstream.read()
+        return downstream, upstream
+
+    def advance(self, seconds: float) -> None:
+        """Time passes, in steps so small that every deadline fires on time."""
+        self.reactor.pump([1 / 64] * round(seconds * 64))
+
+    def settle(self, *peers: Peer) -> None:
+        """Let the peers read and answer until nothing moves."""
+        for _ in range(4):
+            for peer in peers:
+                peer.read()
+
+    def is_clean(self) -> bool:
+        """Whether nothing is left: no hold, no session, no delayed call."""
+        calls: Callable[[], list[object]] = self.reactor.getDelayedCalls
+        return not (self.factory.active_holds or self.factory.active_sessions or calls())

@@ -1,0 +1,476 @@
+"""The hold, in memory: what is waited for, for how long, and the one answer it ends with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from attrs import evolve
+from memory import Peer, World
+from twisted.internet.defer import Deferred, succeed
+
+from relay import Grant, Refusal, Request, Settings, Upstream, refuse
+from relay.attempt import ANSWER_SECONDS, CLOSE_SECONDS
+
+CREATED = '{"type":"session.created"}'
+ERROR = '{"type":"error","error":{"code":"%s","message":"no"}}'
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def answer_of(downstream: Peer) -> tuple[int, dict[str, Any]]:
+    """Status and error of the one HTTP answer that came."""
+    head, _, body = downstream.line.take().partition(b"\r\n\r\n")
+    assert head.lower().count(b"content-length: %d" % len(body)) == 1
+    error: dict[str, Any] = json.loads(body)["error"]
+    return int(head.split()[1]), error
+
+
+def test_nothing_is_answered_before_the_first_event(world: World) -> None:
+    downstream = world.downstream()
+    assert downstream.line.sent == b""
+    upstream = world.answering()
+    assert downstream.line.sent == b""
+    upstream.send(CREATED)
+    assert downstream.line.sent.startswith(b"HTTP/1.1 101 ")
+    (record,) = world.listener.holds
+    assert record.outcome == "opened"
+    assert record.upstream == "openai"
+    assert set(record.attempts[0].stages) == {"dns", "tcp", "upgrade", "first_event"}
+
+
+def test_the_request_id_is_told_in_the_101_and_in_the_record(world: World) -> None:
+    downstream = world.downstream()
+    world.answering().send(CREATED)
+    (record,) = world.listener.holds
+    assert f"X-Request-Id: {record.request_id}\r\n".encode() in downstream.line.sent
+
+
+@pytest.mark.parametrize("stage", ["tcp", "upgrade", "first_event"])
+def test_a_silent_upstream_is_504_at_the_deadline_and_not_before(
+    world: World, stage: str
+) -> None:
+    downstream = world.downstream()
+    if stage == "upgrade":
+        world.connected()
+    if stage == "first_event":
+        world.answering()
+    world.advance(world.settings.hold_seconds - 0.1)
+    assert downstream.line.sent == b""
+    world.advance(0.1)
+    status, error = answer_of(downstream)
+    assert (status, error["code"], error["retryable"]) == (504, "upstream_timeout", True)
+    assert error["upstream"]["stage"] == stage
+    downstream.line.fin()
+    assert world.is_clean()
+
+
+def test_the_deadline_is_the_setting() -> None:
+    world = World(settings=Settings(hold_seconds=0.5))
+    downstream = world.downstream()
+    world.connected()
+    world.advance(0.5)
+    assert answer_of(downstream)[0] == 504
+
+
+@pytest.mark.parametrize("stage", ["tcp", "upgrade", "first_event"])
+def test_a_downstream_that_leaves_cancels_the_dial_at_once(world: World, stage: str) -> None:
+    downstream = world.downstream()
+    line = world.connected() if stage == "upgrade" else None
+    if stage == "first_event":
+        line = world.answering().line
+    downstream.line.reset()
+    if line is not None:
+        assert line.lost is not None
+    assert world.is_clean()
+    (record,) = world.listener.holds
+    assert record.outcome == "left"
+    assert world.listener.refusals == [None]
+
+
+def test_bytes_before_the_101_are_an_error_and_end_the_dial(world: World) -> None:
+    downstream = world.downstream()
+    upstream = world.connected()
+    downstream.line.deliver(b"\x81\x80\0\0\0\0")
+    status, error = answer_of(downstream)
+    assert (status, error["code"]) == (400, "bad_request")
+    assert upstream.lost is not None
+    downstream.line.deliver(b"more")
+    downstream.line.fin()
+    assert world.is_clean()
+    assert len(world.listener.holds) == 1
+
+
+def test_bytes_right_behind_the_head_are_an_error_before_any_dial(world: World) -> None:
+    downstream = Peer(world.accept(), None)
+    downstream.line.deliver(
+        b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+    )
+    assert answer_of(downstream)[1]["code"] == "bad_request"
+    assert world.reactor.tcpClients == []
+
+
+# -- what upstream says first --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "close", "refused_as", "status"),
+    [
+        ("invalid_api_key", 3000, "upstream_unauthorized", 502),
+        ("invalid_model", 4000, "upstream_rejected_request", 400),
+        ("model_not_found", 4004, "upstream_rejected_request", 404),
+        ("insufficient_quota", 4000, "upstream_quota_exhausted", 502),
+        ("something_else", 1011, "upstream_refused", 502),
+    ],
+)
+def test_an_error_first_is_a_refusal(
+    world: World, code: str, close: int, refused_as: str, status: int
+) -> None:
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send(ERROR % code)
+    assert downstream.line.sent == b""
+    upstream.send_close(close)
+    got, error = answer_of(downstream)
+    assert (got, error["code"]) == (status, refused_as)
+    assert error["upstream"]["stage"] == "first_event"
+    assert error["attempts"] == 1
+    assert upstream.line.lost is not None
+
+
+def test_the_close_behind_an_error_is_awaited_a_quarter_second(world: World) -> None:
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send(ERROR % "invalid_model")
+    upstream.send("ignored")
+    world.advance(CLOSE_SECONDS - 0.01)
+    assert downstream.line.sent == b""
+    world.advance(0.01)
+    assert answer_of(downstream)[1]["code"] == "upstream_rejected_request"
+
+
+def test_an_error_and_then_a_reset_is_classified_by_the_error(world: World) -> None:
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send(ERROR % "invalid_model")
+    upstream.line.reset()
+    assert answer_of(downstream)[1]["code"] == "upstream_rejected_request"
+
+
+@pytest.mark.parametrize("first", ["no json", '{"type":"conversation.created"}', b"\0\1"])
+def test_any_other_first_message_opens_the_session(world: World, first: str | bytes) -> None:
+    downstream = world.downstream()
+    world.answering().send(first)
+    downstream.read()
+    assert downstream.received == [first]
+
+
+def test_a_refusal_whose_body_does_not_end_is_told_soon(world: World) -> None:
+    downstream = world.downstream()
+    line = world.connected()
+    line.deliver(b"HTTP/1.1 500 Oops\r\nX-Request-Id: up_1\r\n\r\n")
+    line.deliver(b'{"error":{"code":"oops","message":"broken"}}')
+    line.deliver(b" ")
+    assert downstream.line.sent == b""
+    world.advance(ANSWER_SECONDS)
+    status, error = answer_of(downstream)
+    assert (status, error["code"]) == (502, "upstream_refused")
+    assert "HTTP 500" in error["message"]
+    assert "broken" in error["message"]
+    assert error["upstream"] == {
+        "name": "openai",
+        "stage": "upgrade",
+        "status": 500,
+        "request_id": "up_1",
+    }
+
+
+def test_an_upstream_that_no_longer_answers_before_its_first_event_is_a_timeout() -> None:
+    world = World(settings=Settings(hold_seconds=600))
+    downstream = world.downstream()
+    world.answering()
+    world.advance(45)
+    assert answer_of(downstream)[1]["code"] == "upstream_timeout"
+
+
+# -- several upstreams ---------------------------------------------------------------------
+
+
+def two_upstreams() -> World:
+    world = World()
+    first = Upstream("ws://127.0.0.1:9001/v1/realtime", name="first")
+    second = Upstream("ws://127.0.0.2:9002/v1/realtime", name="second")
+    return evolve(world, options={}, upstreams=[first, second])
+
+
+def test_the_next_upstream_is_tried_when_one_refuses() -> None:
+    world = two_upstreams()
+    downstream = world.downstream()
+    world.connected().deliver(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+    assert downstream.line.sent == b""
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+    (record,) = world.listener.holds
+    assert [a.outcome for a in record.attempts] == ["upstream_refused", "open"]
+    assert record.upstream == "second"
+
+
+def test_the_last_upstreams_refusal_is_the_answer() -> None:
+    world = two_upstreams()
+    downstream = world.downstream()
+    world.connected().deliver(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+    world.connected().deliver(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+    error = answer_of(downstream)[1]
+    assert error["code"] == "upstream_unauthorized"
+    assert error["attempts"] == 2
+    assert error["upstream"]["name"] == "second"
+
+
+def test_a_callers_own_mistake_is_tried_nowhere_else() -> None:
+    world = two_upstreams()
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send(ERROR % "invalid_model")
+    upstream.send_close(4000)
+    assert answer_of(downstream)[1]["code"] == "upstream_rejected_request"
+    assert len(world.reactor.tcpClients) == 1
+
+
+# -- the request that goes upstream --------------------------------------------------------
+
+
+def test_only_what_is_allowed_goes_upstream() -> None:
+    key = "sk-relay-0123456789"
+    world = World(upstream=Upstream("ws://127.0.0.1:9000/v1/realtime", credential=key))
+    downstream = Peer(world.accept(), None)
+    downstream.line.deliver(
+        b"GET /v1/realtime?model=a%20b&evil=1&intent=x HTTP/1.1\r\nHost: localhost\r\n"
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Authorization: Bearer downstream-token\r\nCookie: c=1\r\nX-Forwarded-For: 1.2.3.4\r\n"
+        b"OpenAI-Safety-Identifier: user-7\r\nOpenAI-Beta: realtime=v1\r\n"
+        b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+        b"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.tok, relay.refusals.event, "
+        b"openai-agents-sdk.1\r\n\r\n"
+    )
+    request = world.connected().take().decode()
+    first, *lines = request.strip().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    assert first == "GET /v1/realtime?model=a%20b&intent=x HTTP/1.1"
+    assert headers["authorization"] == f"bearer {key}"
+    assert headers["openai-safety-identifier"] == "user-7"
+    assert headers["sec-websocket-protocol"] == "realtime,openai-agents-sdk.1"
+    assert headers["host"] == "127.0.0.1:9000"
+    for name in ("cookie", "x-forwarded-for", "openai-beta", "sec-websocket-extensions"):
+        assert name not in headers
+    assert "downstream-token" not in request
+    assert "tok," not in request
+
+
+def test_the_101_selects_what_upstream_selected(world: World) -> None:
+    downstream, _ = world.open(subprotocols=["foo", "realtime"])
+    assert downstream.sans.subprotocol == "realtime"
+
+
+# -- admission -----------------------------------------------------------------------------
+
+
+def with_admit(admit: Any) -> World:
+    return World(options={"admit": admit})
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_grant_lets_in_and_its_subject_is_recorded(later: bool) -> None:
+    def admit(request: Request) -> Any:
+        assert request.credential == "tok"
+        assert request.model == "m"
+        grant = Grant("alice")
+        return succeed(grant) if later else grant
+
+    world = with_admit(admit)
+    world.open(subprotocols=["realtime", "openai-insecure-api-key.tok"])
+    assert world.listener.holds[0].subject == "alice"
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_refusal_of_admit_is_the_answer(later: bool) -> None:
+    def admit(request: Request) -> Any:
+        refusal = refuse("too_many_sessions", "Two at most.", retry_after=9)
+        return succeed(refusal) if later else refusal
+
+    world = with_admit(admit)
+    downstream = world.downstream()
+    assert b"Retry-After: 9\r\n" in downstream.line.sent
+    assert answer_of(downstream)[0] == 429
+    assert world.reactor.tcpClients == []
+
+
+def test_an_admit_that_does_not_answer_is_503_at_the_deadline() -> None:
+    pending: Deferred[Grant] = Deferred()
+    world = with_admit(lambda request: pending)
+    downstream = world.downstream()
+    world.advance(world.settings.hold_seconds)
+    status, error = answer_of(downstream)
+    assert (status, error["code"]) == (503, "authorizer_unavailable")
+    assert error["upstream"] is None
+    assert pending.called
+
+
+def test_a_credential_callback_is_asked_for_each_attempt() -> None:
+    keys = iter(["sk-first-000000", "sk-second-00000"])
+    upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=lambda: succeed(next(keys)))
+    world = World(upstream=upstream)
+    for key in ("sk-first-000000", "sk-second-00000"):
+        world.downstream()
+        assert f"Authorization: Bearer {key}\r\n".encode() in world.connected().sent
+
+
+def test_a_credential_callback_that_hangs_is_503_and_leaving_cancels_it() -> None:
+    pending: Deferred[str] = Deferred()
+    upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=lambda: pending)
+    world = World(upstream=upstream)
+    downstream = world.downstream()
+    world.advance(world.settings.hold_seconds)
+    assert answer_of(downstream)[1]["code"] == "authorizer_unavailable"
+    assert pending.called
+
+
+# -- the in-band form ----------------------------------------------------------------------
+
+
+def refused_in_band(world: World, **options: Any) -> Peer:
+    downstream = world.downstream(**options)
+    world.connected().reset()
+    downstream.read()
+    return downstream
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        (["relay.refusals.event"], "relay.refusals.event"),
+        (["realtime", "relay.refusals.event"], "realtime"),
+        (["openai-insecure-api-key.k", "relay.refusals.event"], "relay.refusals.event"),
+    ],
+)
+def test_who_offers_the_relays_subprotocol_is_told_in_band(
+    world: World, offered: list[str], selected: str
+) -> None:
+    downstream = refused_in_band(world, subprotocols=offered)
+    assert downstream.sans.subprotocol == selected
+    (event,) = downstream.received
+    error = json.loads(event)["error"]
+    assert error["code"] == "upstream_connect_failed"
+    assert downstream.close == (1013, "relay: upstream_connect_failed")
+    world.settle(downstream)
+    assert world.is_clean()
+    assert len(world.listener.holds) == 1
+
+
+def test_a_refusal_that_is_final_closes_with_4000_and_the_status() -> None:
+    world = World(settings=Settings(refusals="event"))
+    downstream = world.downstream()
+    world.connected().deliver(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+    downstream.read()
+    assert downstream.close == (4502, "relay: upstream_unauthorized")
+
+
+def test_a_browser_is_told_in_band_and_others_by_status(world: World) -> None:
+    browser = refused_in_band(
+        world, origin="http://localhost:3000", **{"subprotocols": ["realtime"]}
+    )
+    assert browser.line.lost is None or browser.close is None  # no Mozilla: the HTTP form
+    assert browser.received == []
+
+
+def test_http_is_forced_by_the_setting() -> None:
+    world = World(settings=Settings(refusals="http"))
+    downstream = world.downstream(subprotocols=["relay.refusals.event"])
+    world.connected().reset()
+    assert answer_of(downstream)[0] == 502
+
+
+def test_messages_of_a_refused_downstream_go_nowhere(world: World) -> None:
+    downstream = refused_in_band(world, subprotocols=["relay.refusals.event"])
+    downstream.answers_close = False
+    downstream.line.deliver(b"\x81\x80\0\0\0\0")
+    world.advance(world.settings.limits.linger_seconds)
+    assert downstream.line.lost is not None
+    assert world.is_clean()
+
+
+# -- limits and drain ----------------------------------------------------------------------
+
+
+def test_there_is_room_for_so_many_and_no_more() -> None:
+    settings = Settings()
+    world = World(settings=evolve(settings, limits=evolve(settings.limits, sessions=2)))
+    downstream, upstream = world.open()
+    world.downstream()
+    full = world.downstream()
+    assert answer_of(full)[1]["code"] == "relay_full"
+    downstream.send_close(1000)
+    world.settle(downstream, upstream)
+    upstream.line.fin()
+    again = world.downstream()
+    assert again.line.sent == b""
+
+
+def test_drain_refuses_what_is_held_and_what_comes(world: World) -> None:
+    held = world.downstream()
+    drained: list[None] = []
+    world.factory.drain().addCallback(drained.append)
+    assert answer_of(held)[1]["code"] == "draining"
+    assert drained == [None]
+    assert answer_of(world.downstream())[1]["code"] == "draining"
+
+
+# -- our own bugs --------------------------------------------------------------------------
+
+
+def test_a_bug_in_the_hold_is_500_and_its_text_stays_inside(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("relay.dialing.AttemptRecord", broken)
+    downstream = world.downstream()
+    assert b"secret detail" not in downstream.line.sent
+    status, error = answer_of(downstream)
+    assert (status, error["code"]) == (500, "internal_error")
+
+
+def test_a_bug_at_the_join_is_1011_to_both(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("relay.session.Session.start", broken)
+    downstream, upstream = world.open()
+    upstream.read()
+    assert downstream.close == (1011, "relay: internal error")
+    assert upstream.close == (1011, "relay: internal error")
+
+
+def test_a_listener_that_fails_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def opened(self, record: object) -> None:
+            raise RuntimeError("listener")
+
+        def refused(self, record: object, refusal: Refusal | None) -> None:
+            raise RuntimeError("listener")
+
+        closed = opened
+
+    world = World(options={"listeners": [Broken()]})
+    downstream, _ = world.open()
+    assert downstream.received == [CREATED]

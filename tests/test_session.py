@@ -1,0 +1,463 @@
+"""The pair, in memory: what crosses, what pushes back, how it ends."""
+
+from __future__ import annotations
+
+import pytest
+from memory import Peer, World
+from websockets.frames import Frame, Opcode
+
+from relay import Limits, Settings
+from relay.closing import LOST, STALLED
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_the_first_event_is_downstreams_first_message(world: World) -> None:
+    first = '{"type": "session.created",  "session": {"id": "sess_9"} }'
+    downstream, _ = world.open(first)
+    assert downstream.received == [first]
+
+
+@pytest.mark.parametrize("message", ["text", "", b"binary", b"", "é" * 70000, b"x" * 70000])
+def test_messages_cross_both_ways_with_their_type(world: World, message: str | bytes) -> None:
+    downstream, upstream = world.open()
+    downstream.send(message)
+    upstream.read()
+    upstream.send(message)
+    downstream.read()
+    assert upstream.received == [message]
+    assert downstream.received[1:] == [message]
+
+
+def test_order_is_kept_across_types(world: World) -> None:
+    downstream, upstream = world.open()
+    messages: list[str | bytes] = ["a", b"b", "", b"", "c"] * 20
+    for message in messages:
+        downstream.send(message)
+    upstream.read()
+    assert upstream.received == messages
+
+
+def test_frames_behind_the_first_event_in_its_chunk_cross_in_order(world: World) -> None:
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.sans.send_text(b'{"type":"session.created"}')
+    upstream.sans.send_text(b"second")
+    upstream.sans.send_binary(b"third")
+    upstream.line.deliver(b"".join(upstream.sans.data_to_send()))
+    downstream.read()
+    assert downstream.received == ['{"type":"session.created"}', "second", b"third"]
+
+
+def test_a_generic_upstream_opens_without_a_word() -> None:
+    from relay import Upstream
+
+    world = World(upstream=Upstream("ws://127.0.0.1:9000/", provider="generic"))
+    downstream, upstream = world.open(first=None)
+    downstream.send("setup")
+    upstream.read()
+    assert upstream.received == ["setup"]
+
+
+def test_fragments_cross_as_one_message(world: World) -> None:
+    downstream, upstream = world.open()
+    downstream.send_frame(Frame(Opcode.TEXT, b"one ", fin=False))
+    downstream.send_frame(Frame(Opcode.CONT, b"", fin=False))
+    downstream.send_frame(Frame(Opcode.CONT, b"two"))
+    upstream.read()
+    assert upstream.received == ["one two"]
+
+
+def test_pings_are_answered_and_do_not_cross(world: World) -> None:
+    downstream, upstream = world.open()
+    downstream.send_frame(Frame(Opcode.PING, b"hello"))
+    downstream.read()
+    upstream.read()
+    assert downstream.pongs == [b"hello"]
+    assert upstream.pings == []
+
+
+# -- closing -------------------------------------------------------------------------------
+
+CROSSING = [
+    (1000, 1000),
+    (1001, 1001),
+    (1003, 1003),
+    (1007, 1007),
+    (1008, 1008),
+    (1009, 1009),
+    (1011, 1011),
+    (1012, 1012),
+    (1013, 1013),
+    (3000, 3000),
+    (4999, 4999),
+    (None, None),
+    (1002, 1011),
+    (1010, 1011),
+    (1014, 1011),
+    (1015, 1011),
+    (1004, 1011),
+    (1005, 1011),
+    (1006, 1011),
+    (1016, 1011),
+    (2999, 1011),
+    (5000, 1011),
+]
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+@pytest.mark.parametrize(("sent", "crosses_as"), CROSSING)
+def test_a_close_crosses_by_the_table(
+    world: World, sent: int | None, crosses_as: int | None, from_upstream: bool
+) -> None:
+    downstream, upstream = world.open()
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    sender.send_close(sent, "why" if sent else "")
+    receiver.read()
+    assert receiver.close is not None
+    assert receiver.close[0] == crosses_as
+    if sent == crosses_as and sent:
+        assert receiver.close[1] == "why"
+    world.settle(sender, receiver)
+    assert sender.close is not None
+    legal = sent in (None, 1002, 1010, 1014) or sent == crosses_as
+    assert sender.close[0] == (sent if legal else 1002)
+    if not from_upstream:
+        upstream.line.fin()
+    world.advance(10)
+    assert world.is_clean()
+
+
+def test_what_came_before_a_close_is_delivered_before_it(world: World) -> None:
+    downstream, upstream = world.open()
+    for _ in range(80):
+        upstream.send(b"x" * 65536)
+        if downstream.line.sent:
+            break
+    upstream.send("last words")
+    upstream.send_close(4000, "bye")
+    for _ in range(200):
+        downstream.read()
+    assert downstream.received[-1] == "last words"
+    assert downstream.close == (4000, "bye")
+
+
+@pytest.mark.parametrize("how", ["fin", "reset"])
+def test_a_lost_upstream_is_1011_downstream(world: World, how: str) -> None:
+    downstream, upstream = world.open()
+    upstream.send("last")
+    getattr(upstream.line, how)()
+    world.settle(downstream)
+    assert downstream.received[-1] == "last"
+    assert downstream.close == (1011, LOST["upstream"].reason)
+    assert world.is_clean()
+    (record,) = world.listener.ends
+    assert (record.close_code, record.closed_by) == (1011, "upstream")
+
+
+@pytest.mark.parametrize("how", ["fin", "reset"])
+def test_a_lost_downstream_is_1001_upstream(world: World, how: str) -> None:
+    downstream, upstream = world.open()
+    getattr(downstream.line, how)()
+    upstream.read()
+    assert upstream.close == (1001, LOST["downstream"].reason)
+    upstream.line.fin()
+    assert world.is_clean()
+    (record,) = world.listener.ends
+    assert (record.close_code, record.closed_by) == (1001, "downstream")
+
+
+def test_a_peer_that_does_not_answer_a_close_is_cut(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.line.reset()
+    downstream.answers_close = False
+    downstream.read()
+    world.advance(world.settings.limits.linger_seconds - 0.1)
+    assert downstream.line.lost is None
+    world.advance(0.2)
+    assert downstream.line.lost is not None
+    assert world.is_clean()
+
+
+def test_closes_that_cross_on_the_wire_end_both_sides(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.send_close(1000)
+    downstream.send_close(1001)
+    world.settle(downstream, upstream)
+    upstream.line.fin()
+    world.advance(10)
+    assert world.is_clean()
+
+
+def test_after_a_close_nothing_more_crosses(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.send_close(1000)
+    upstream.line.deliver(Frame(Opcode.TEXT, b"too late").serialize(mask=False))
+    downstream.line.deliver(Frame(Opcode.TEXT, b"too late").serialize(mask=True))
+    world.settle(downstream, upstream)
+    assert "too late" not in downstream.received
+    assert upstream.received == []
+
+
+def test_a_reason_that_quotes_the_key_is_redacted() -> None:
+    from relay import Upstream
+
+    key = "sk-canary-0123456789"
+    world = World(upstream=Upstream("ws://127.0.0.1:9000/v1/realtime", credential=key))
+    downstream, upstream = world.open()
+    upstream.send_close(4001, f"key {key} expired")
+    downstream.read()
+    assert downstream.close == (4001, "key [redacted] expired")
+
+
+# -- faults --------------------------------------------------------------------------------
+
+FAULTS = [
+    (Frame(Opcode.CONT, b"x"), 1002),
+    (Frame(Opcode.TEXT, b"\xff\xfe"), 1007),
+    (Frame(Opcode.CLOSE, b"\x03\xe8\xff\xfe"), 1007),
+]
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+@pytest.mark.parametrize(("frame", "code"), FAULTS)
+def test_a_fault_is_told_to_its_maker_and_is_1011_to_the_other(
+    world: World, frame: Frame, code: int, from_upstream: bool
+) -> None:
+    downstream, upstream = world.open()
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    sender.send_frame(frame)
+    sender.read()
+    receiver.read()
+    assert sender.close is not None
+    assert sender.close[0] == code
+    assert sender.close[1].startswith("relay: ")
+    assert receiver.close is not None
+    assert receiver.close[0] == 1011
+    world.advance(10)
+    assert world.is_clean()
+    (record,) = world.listener.ends
+    assert (record.close_code, record.closed_by) == (code, "relay")
+
+
+def test_messages_up_to_the_cap_cross_and_larger_ones_are_1009() -> None:
+    world = World(settings=Settings(limits=Limits(message_bytes=1024)))
+    downstream, upstream = world.open()
+    downstream.send(b"x" * 1023)
+    downstream.send(b"x" * 1024)
+    upstream.read()
+    assert [len(message) for message in upstream.received] == [1023, 1024]
+    downstream.send(b"x" * 1025)
+    downstream.read()
+    upstream.read()
+    assert downstream.close is not None
+    assert downstream.close[0] == 1009
+    assert upstream.close is not None
+    assert upstream.close[0] == 1011
+
+
+def test_a_message_may_have_so_many_fragments_and_no_more() -> None:
+    world = World(settings=Settings(limits=Limits(message_fragments=3)))
+    downstream, upstream = world.open()
+    for _ in range(2):
+        downstream.send_frame(Frame(Opcode.BINARY, b"a", fin=False))
+        downstream.send_frame(Frame(Opcode.CONT, b"", fin=False))
+        downstream.send_frame(Frame(Opcode.CONT, b"b"))
+    upstream.read()
+    assert upstream.received == [b"ab", b"ab"]
+    downstream.send_frame(Frame(Opcode.BINARY, b"a", fin=False))
+    for _ in range(3):
+        downstream.send_frame(Frame(Opcode.CONT, b"", fin=False))
+    downstream.read()
+    assert downstream.close is not None
+    assert downstream.close[0] == 1009
+
+
+def test_an_exception_inside_is_1011_to_both(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = world.open()
+
+    def broken(payload: bytes, is_binary: bool) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(upstream.line.protocol._wrappedProtocol, "relay", broken)
+    downstream.send("boom")
+    downstream.read()
+    upstream.read()
+    assert downstream.close == (1011, "relay: internal error")
+    assert upstream.close is not None
+    assert upstream.close[0] == 1011
+
+
+# -- pressure ------------------------------------------------------------------------------
+
+
+def flood(sender: Peer, receiver: Peer, size: int = 65536, most: int = 1600) -> int:
+    """Send until the relay stops reading; return how many messages it took in."""
+    for count in range(most):
+        if sender.line.paused:
+            return count
+        sender.send(b"x" * size)
+    return most
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_reading_stops_while_the_other_side_is_behind(world: World, from_upstream: bool) -> None:
+    downstream, upstream = world.open()
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    sent = flood(sender, receiver)
+    assert sent <= 3
+    sender.send("later")
+    before = len(receiver.received)
+    receiver.read()
+    assert not sender.line.paused
+    receiver.read()
+    assert len(receiver.received) - before == sent + 1
+    assert receiver.received[-1] == "later"
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_a_reader_that_stalls_is_cut_at_the_deadline(world: World, from_upstream: bool) -> None:
+    downstream, upstream = world.open()
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    flood(sender, receiver)
+    world.advance(world.settings.limits.stall_seconds - 0.1)
+    assert receiver.line.lost is None
+    world.advance(0.2)
+    assert receiver.line.lost is not None
+    sender.read()
+    expected = LOST["downstream" if from_upstream else "upstream"]
+    assert sender.close == (expected.code, expected.reason)
+    world.advance(10)
+    assert world.is_clean()
+    (record,) = world.listener.ends
+    assert (record.close_code, record.closed_by) == (STALLED.code, "relay")
+
+
+def test_a_reader_that_closes_but_does_not_read_is_cut(world: World) -> None:
+    downstream, upstream = world.open()
+    flood(upstream, downstream)
+    downstream.send_close(1000)
+    upstream.read()
+    upstream.line.fin()
+    assert downstream.line.lost is None
+    world.advance(world.settings.limits.stall_seconds + 0.1)
+    assert downstream.line.lost is not None
+    assert world.is_clean()
+
+
+def test_a_reader_that_closes_and_reads_gets_it_all(world: World) -> None:
+    downstream, upstream = world.open()
+    sent = flood(upstream, downstream)
+    downstream.answers_close = False
+    downstream.send_close(1000)
+    upstream.read()
+    upstream.line.fin()
+    downstream.read()
+    assert sum(len(m) for m in downstream.received[1:]) == sent * 65536
+    downstream.read()
+    assert downstream.line.lost is not None
+    assert world.is_clean()
+
+
+def test_a_ping_flood_from_a_non_reader_costs_nothing(world: World) -> None:
+    downstream, upstream = world.open()
+    flood(upstream, downstream)
+    before = len(downstream.line.sent)
+    for _ in range(1000):
+        downstream.send_frame(Frame(Opcode.PING, b"x" * 125))
+    assert len(downstream.line.sent) == before
+
+
+def test_an_upstream_lost_while_downstream_is_behind_is_told_behind_the_data(
+    world: World,
+) -> None:
+    downstream, upstream = world.open()
+    flood(upstream, downstream)
+    upstream.line.protocol._wrappedProtocol.abort()
+    world.settle(downstream)
+    assert isinstance(downstream.received[-1], bytes)
+    assert downstream.close == (1011, LOST["upstream"].reason)
+    assert world.is_clean()
+
+
+# -- keepalive -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_a_silent_peer_is_pinged_and_then_given_up(world: World, from_upstream: bool) -> None:
+    downstream, upstream = world.open()
+    silent, other = (upstream, downstream) if from_upstream else (downstream, upstream)
+    for _ in range(4):
+        world.advance(9.99)
+        other.read()
+        other.send("alive")
+    assert silent.line.lost is None
+    world.advance(0.1)
+    assert silent.line.lost is not None
+    other.read()
+    code = 1011 if from_upstream else 1001
+    assert other.close is not None
+    assert other.close[0] == code
+    assert "does not answer" in other.close[1]
+
+
+def test_peers_that_answer_pings_stay(world: World) -> None:
+    downstream, upstream = world.open()
+    for _ in range(100):
+        world.advance(10)
+        world.settle(downstream, upstream)
+    assert downstream.line.lost is None
+    assert upstream.line.lost is None
+    assert downstream.pings
+    assert upstream.pings
+
+
+def test_who_is_not_read_is_not_called_silent(world: World) -> None:
+    settings = Settings(limits=Limits(stall_seconds=300))
+    world = World(settings=settings)
+    downstream, upstream = world.open()
+    flood(upstream, downstream)
+    for _ in range(20):
+        world.advance(10)
+        downstream.send("alive")
+        upstream.read()
+    assert upstream.line.lost is None
+    world.settle(downstream, upstream)
+    world.advance(1)
+    assert upstream.line.lost is None
+
+
+# -- the relay ends it ---------------------------------------------------------------------
+
+
+def test_drain_closes_every_session_with_1012(world: World) -> None:
+    pairs = [world.open() for _ in range(3)]
+    drained: list[None] = []
+    world.factory.drain().addCallback(drained.append)
+    for downstream, upstream in pairs:
+        world.settle(downstream, upstream)
+        upstream.line.fin()
+        assert downstream.close == (1012, "relay: shutting down")
+        assert upstream.close == (1012, "relay: shutting down")
+    assert drained == [None]
+    assert world.is_clean()
+    assert {record.closed_by for record in world.listener.ends} == {"relay"}
+
+
+def test_the_record_counts_what_crossed(world: World) -> None:
+    downstream, upstream = world.open('{"type":"session.created","session":{"id":"sess_1"}}')
+    downstream.send("four")
+    downstream.send(b"12345")
+    upstream.read()
+    upstream.send_close(1000)
+    world.settle(downstream, upstream)
+    upstream.line.fin()
+    (record,) = world.listener.ends
+    assert record.session_id == "sess_1"
+    assert (record.sent["downstream"].messages, record.sent["downstream"].bytes) == (2, 9)
+    assert record.sent["upstream"].messages == 1
