@@ -1,0 +1,131 @@
+"""The unmodified C{openai} package for Python through C{twistd realtime-relay} in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from processes import address_of, closed_port, relay_command, running
+from websockets.exceptions import InvalidStatus
+
+CHIRP = Path(__file__).parent.parent / "data" / "chirp.wav"
+CHUNK = 4800
+"""Bytes of audio in an append: a tenth of a second."""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a demo relay."""
+    with running(relay_command("--demo"), tmp_path_factory.mktemp("demo")) as process:
+        yield address_of(process)
+
+
+def client(address: str) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{address}/v1", api_key="anything")
+
+
+async def parrot(address: str, samples: bytes) -> tuple[bytes, Any]:
+    """Say it, and return what came back."""
+    async with client(address).realtime.connect(model="gpt-realtime") as connection:
+        assert (await connection.recv()).type == "session.created"
+        await connection.session.update(session={"type": "realtime", "instructions": "repeat"})
+        for at in range(0, len(samples), CHUNK):
+            audio = base64.b64encode(samples[at : at + CHUNK]).decode()
+            await connection.input_audio_buffer.append(audio=audio)
+        await connection.input_audio_buffer.commit()
+        await connection.response.create()
+        heard = b""
+        async for event in connection:
+            if event.type == "response.output_audio.delta":
+                heard += base64.b64decode(event.delta)
+            elif event.type == "response.done":
+                return heard, event.response
+    raise AssertionError("closed before response.done")
+
+
+def test_the_samples_of_a_wav_file_come_back(demo: str) -> None:
+    with wave.open(str(CHIRP)) as file:
+        samples = file.readframes(file.getnframes())
+    heard, response = asyncio.run(parrot(demo, samples))
+    assert heard == samples
+    assert response.status == "completed"
+    assert response.usage.total_tokens > 0
+
+
+async def refused(address: str, model: str) -> tuple[int, dict[str, Any]]:
+    """The status and error that the SDK shows."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with client(address).realtime.connect(model=model):
+            pass
+    response = caught.value.response
+    error: dict[str, Any] = json.loads(bytes(response.body))["error"]
+    assert response.headers["X-Request-Id"] == error["request_id"]
+    assert response.headers["X-Should-Retry"] == ("true" if error["retryable"] else "false")
+    return response.status_code, error
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "code", "stage", "upstream_status"),
+    [
+        ("fault-http-401", 502, "upstream_unauthorized", "upgrade", 401),
+        ("fault-http-403", 502, "upstream_unauthorized", "upgrade", 403),
+        ("fault-http-429", 503, "upstream_rate_limited", "upgrade", 429),
+        ("fault-http-500", 502, "upstream_refused", "upgrade", 500),
+        ("fault-http-503", 502, "upstream_refused", "upgrade", 503),
+        ("fault-quota", 502, "upstream_quota_exhausted", "upgrade", 429),
+        ("fault-error-3000", 502, "upstream_unauthorized", "first_event", None),
+        ("fault-error-4000", 400, "upstream_rejected_request", "first_event", None),
+        ("fault-reset", 502, "upstream_connect_failed", "upgrade", None),
+        ("fault-hang", 504, "upstream_timeout", "upgrade", None),
+        ("fault-silent", 504, "upstream_timeout", "first_event", None),
+    ],
+)
+def test_a_fault_of_upstream_is_told(
+    demo: str, model: str, status: int, code: str, stage: str, upstream_status: int | None
+) -> None:
+    got, error = asyncio.run(refused(demo, model))
+    assert (got, error["code"]) == (status, code)
+    assert error["upstream"]["stage"] == stage
+    assert error["upstream"]["status"] == upstream_status
+
+
+def test_a_dead_upstream_is_told(tmp_path: Path) -> None:
+    dead = f"ws://127.0.0.1:{closed_port()}/v1/realtime"
+    with running(relay_command("--upstream", dead), tmp_path) as process:
+        address = address_of(process)
+        got, error = asyncio.run(refused(address, "gpt-realtime"))
+    assert (got, error["code"]) == (502, "upstream_connect_failed")
+    assert error["upstream"]["stage"] == "tcp"
+
+
+async def closed_by(address: str, model: str) -> tuple[int, str]:
+    async with client(address).realtime.connect(
+        model=model, max_retries=0, websocket_connection_options={"close_timeout": 5}
+    ) as connection:
+        await connection.recv()
+        await connection.input_audio_buffer.clear()
+        websocket = connection._connection
+        await websocket.wait_closed()
+        return websocket.close_code or 0, websocket.close_reason or ""
+
+
+@pytest.mark.parametrize(
+    ("model", "code"), [("fault-close-4321", 4321), ("fault-close-1008", 1008)]
+)
+def test_a_close_of_upstream_reaches_the_sdk(demo: str, model: str, code: int) -> None:
+    assert asyncio.run(closed_by(demo, model)) == (code, "simulated")
+
+
+def test_a_slow_upstream_is_waited_for(demo: str) -> None:
+    async def first() -> str:
+        async with client(demo).realtime.connect(model="fault-slow") as connection:
+            return (await connection.recv()).type
+
+    assert asyncio.run(first()) == "session.created"

@@ -1,0 +1,66 @@
+"""Run the relay as users do: as a process, from a folder that is not the project's."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS = 60
+"""Until a process counts as hung."""
+
+LOOPBACK = "tcp:0:interface=127.0.0.1"
+
+TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+
+
+def environ(**variables: str) -> dict[str, str]:
+    """The environment, without what would give a relay a key or this checkout."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("OPENAI_API_KEY", "PYTHONPATH")}
+    return {**inherited, **variables}
+
+
+@contextmanager
+def running(
+    command: list[str], folder: Path, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that is gone afterwards, whatever happens."""
+    process = subprocess.Popen(
+        command, cwd=folder, env=environ(**variables), stdout=subprocess.PIPE, text=True
+    )
+    watchdog = threading.Timer(SECONDS, process.kill)
+    watchdog.start()
+    try:
+        with process:
+            yield process
+            process.terminate()
+    finally:
+        watchdog.cancel()
+        process.kill()
+
+
+def relay_command(*arguments: str) -> list[str]:
+    """C{twistd realtime-relay} in the foreground, on a port of the system's choice."""
+    return [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--listen", LOOPBACK, *arguments]
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Wait for the line that says the URL."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
+        if found:
+            return found[1]
+    raise AssertionError(f"ended with {process.wait()}")
+
+
+def closed_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
