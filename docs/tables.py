@@ -57,7 +57,7 @@ def closes() -> str:
     """What each received code becomes on the other side, and what its sender gets."""
     groups: list[tuple[str, int | None]] = [("no code", None)]
     groups += [(str(code), code) for code in sorted(closing.PASSED | closing.TRANSLATED)]
-    groups += [("3000–4999", 3000), ("1004–1006, 1016–2999, 5000 and up", 1004)]
+    groups += [("3000 to 4999", 3000), ("1004 to 1006, 1016 to 2999, 5000 up", 1004)]
     return _table("received,the other side gets,its sender gets", (_close_row(*g) for g in groups))
 
 

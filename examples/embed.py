@@ -16,6 +16,7 @@ from twisted.web.server import Site
 from twisted.web.static import Data
 
 from relay import Grant, Refusal, RelayFactory, Request, Upstream, refuse
+
 USERS = {"let-me-in": "alice"}
 
 

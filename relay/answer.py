@@ -67,6 +67,17 @@ def _unchunk(data: bytes) -> tuple[bytes, bool]:
     return b"".join(parts), False
 
 
+def _is_chunked(head: Answer) -> bool:
+    return head.headers.get("transfer-encoding", "").lower() == "chunked"
+
+
+def _length(head: Answer) -> int | None:
+    if head.status in (204, 304):
+        return 0  # RFC 9110, 8.6: these have no body
+    length = head.headers.get("content-length", "")
+    return int(length[:9]) if length.isdecimal() else None
+
+
 class AnswerReader:
     """
     Collect an answer from chunks.
@@ -88,12 +99,13 @@ class AnswerReader:
         self._data += data
         while self._head is None:
             end = self._data.find(_END, max(0, len(self._data) - len(data) - len(_END)))
-            if max(end, len(self._data) if end < 0 else 0) > MAX_HEAD:
+            length = len(self._data) if end < 0 else end + len(_END)
+            if length > MAX_HEAD:
                 raise MalformedAnswer
             if end < 0:
                 return False
-            self._take_head(end + len(_END))
-        return self.switching is not None or self._body_is_complete()
+            self._take_head(length)
+        return self.switching is not None or self._body_is_complete(self._head)
 
     def _take_head(self, end: int) -> None:
         head = _parse(bytes(self._data[: end - len(_END)]))
@@ -104,25 +116,18 @@ class AnswerReader:
         # Any other 1xx is followed by the answer proper (RFC 9110, 15.2).
         del self._data[:end]
 
-    def _chunked(self) -> bool:
-        headers = self._head.headers if self._head else {}
-        return headers.get("transfer-encoding", "").lower() == "chunked"
-
-    def _body_is_complete(self) -> bool:
+    def _body_is_complete(self, head: Answer) -> bool:
         if len(self._data) >= MAX_BODY:
             return True
-        if self._chunked():
+        if _is_chunked(head):
             return _unchunk(bytes(self._data))[1]
-        length = self._head.headers.get("content-length", "") if self._head else ""
-        return length.isdecimal() and len(self._data) >= int(length[:9])
+        length = _length(head)
+        return length is not None and len(self._data) >= length
 
     def answer(self) -> Answer | None:
         """The answer as far as it was read; L{None} before its head is whole."""
         if self._head is None:
             return None
         body = bytes(self._data[:MAX_BODY])
-        return Answer(
-            self._head.status,
-            self._head.headers,
-            _unchunk(body)[0] if self._chunked() else body,
-        )
+        body = _unchunk(body)[0] if _is_chunked(self._head) else body[: _length(self._head)]
+        return Answer(self._head.status, self._head.headers, body)

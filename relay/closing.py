@@ -85,12 +85,3 @@ def reply(code: int | None) -> Close:
 def fault(side: Side, what: str) -> Close:
     """What the other side is sent when C{side} broke the protocol or a limit."""
     return Close(1011, f"relay: {side} fault: {what}")
-
-
-def label(code: int | None) -> str:
-    """The code as a metric label: of the table, C{3xxx}, C{4xxx} or C{none}."""
-    if code is None:
-        return "none"
-    if 3000 <= code <= 4999:
-        return f"{code // 1000}xxx"
-    return str(code)

@@ -52,12 +52,9 @@ class Race:
         self._running.append(attempt)
         if self._left:
             self._next.set(HEAD_START)
-        attempt.addCallbacks(
-            self._won, self._failed, callbackArgs=(attempt,), errbackArgs=(attempt,)
-        )
+        attempt.addCallbacks(self._won, self._failed, errbackArgs=(attempt,))
 
-    def _won(self, protocol: IProtocol, attempt: Deferred[IProtocol]) -> None:
-        self._running.remove(attempt)
+    def _won(self, protocol: IProtocol) -> None:
         self._stop()
         self.result.callback(protocol)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import inspect
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,6 +18,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 
 from relay.attempt import Attempt, OpenUpstream
+from relay.callbacks import answer_of
 from relay.connecting import Race
 from relay.head import Head
 from relay.providers import Upstream
@@ -94,9 +94,7 @@ class Dialer:
         if upstream.credential is None or isinstance(upstream.credential, str):
             return upstream.credential
         try:
-            key = upstream.credential()
-            if inspect.isawaitable(key):
-                key = await key
+            key = await answer_of(upstream.credential())
             if not (isinstance(key, str) and key.isascii() and key.isprintable()):
                 raise ValueError("a credential is one line of ASCII text")
         except CancelledError:

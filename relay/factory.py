@@ -65,7 +65,7 @@ class RelayFactory(ServerFactory):
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor),
-            site or public_site(lambda: not self._register.draining),
+            site or public_site(settings.base_path, lambda: not self._register.draining, reactor),
             guards_site=site is None,
         )
 

@@ -12,10 +12,10 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import (
     IAddress,
-    ITCPTransport,
     IProtocol,
     IProtocolFactory,
     ISSLTransport,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure

@@ -22,7 +22,9 @@ _END = b"\r\n\r\n"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-~]*) HTTP/1\.([01])")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
 # Everything but HTAB below 0x20, DEL, and 0x85, at which str.splitlines() ends a line.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f\x85]")
 
@@ -69,7 +71,7 @@ class Head:
     def elements(self, name: str) -> list[str]:
         """The elements of the comma-separated lists in the fields C{name}."""
         values = ",".join(self.all(name)).split(",")
-        return [value.strip() for value in values if value.strip()]
+        return [value.strip(" \t") for value in values if value.strip(" \t")]
 
     @property
     def wants_upgrade(self) -> bool:
@@ -217,6 +219,7 @@ def _detail(head: Head) -> str | None:
         (len(head.all("origin")) <= 1, "Send one Origin at most."),
         (len(head.all("sec-websocket-extensions")) <= 1, "Send one Sec-WebSocket-Extensions."),
         ("#" not in head.target, "Send no fragment."),
+        (sum(name == "model" for name, _ in head.query) <= 1, "Ask for one model."),
         (
             all(_TOKEN.fullmatch(name) for name in offered) and len(set(offered)) == len(offered),
             "Send each subprotocol once, as a token.",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.admission.request import Admit, Grant, Request
+from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.attempt import OpenUpstream
+from relay.callbacks import answer_of
 from relay.deadline import Deadline
 from relay.dialing import Dialer
 from relay.peer import PeerProtocol
@@ -58,6 +57,7 @@ class Hold:
         @return: fires with the open upstream, or fails with L{Refused}; with L{CancelledError}
             if downstream left.
         """
+        self._verdict = self._context.register.admission_refusal()
         self._context.register.holds.add(self)
         self._deadline.set(self._context.settings.hold_seconds)
         self._work = Deferred.fromCoroutine(self._open())
@@ -74,9 +74,8 @@ class Hold:
             self._work.cancel()
 
     async def _open(self) -> OpenUpstream:
-        refusal = self._context.register.admission_refusal()
-        if refusal is not None:
-            raise Refused(refusal)
+        if self._verdict is not None:
+            raise Refused(self._verdict)
         grant = await self._admitted()
         self._record.subject = grant.subject
         return await self._context.dialer.dial(self.request.head, self._record.attempts)
@@ -85,9 +84,7 @@ class Hold:
         if self._context.admit is None:
             return Grant()
         try:
-            verdict = self._context.admit(self.request)
-            if inspect.isawaitable(verdict):
-                verdict = await verdict
+            verdict: Verdict = await answer_of(self._context.admit(self.request))
         except CancelledError:
             raise
         except Exception:

@@ -19,26 +19,10 @@ from zope.interface import implementer
 
 from relay.closing import Close, Side, reply
 from relay.deadline import Deadline
+from relay.quiet import QuietLogger
 from relay.settings import Limits
 
 _log = Logger()
-
-
-class QuietLogger:
-    """
-    Stands in for Autobahn's logger: silent below error.
-
-    Autobahn prints whole heads at debug and repeats a doubled credential subprotocol at info.
-    """
-
-    def debug(self, *args: object, **kwargs: object) -> None:
-        """Say nothing."""
-
-    trace = info = warn = debug
-
-    def error(self, format: str, **fields: Any) -> None:
-        """Log an error of Autobahn's."""
-        _log.error("{text}", text=format.format(**fields))
 
 
 class PeerListener(Protocol):

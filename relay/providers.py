@@ -67,16 +67,33 @@ PROVIDERS: Mapping[str, Provider] = {
     ),
 }
 
-SECRET_PARAMETERS = frozenset({"api_key", "api-key", "key", "token", "access_token"})
-"""Query parameters that carry credentials; they never go upstream."""
+SECRET_PARAMETERS = frozenset(
+    {
+        "access-token",
+        "api-key",
+        "apikey",
+        "authorization",
+        "key",
+        "subscription-key",
+        "token",
+    }
+)
+"""Query parameters that carry credentials, with C{-} for C{_}; they never go upstream."""
+
+
+def _is_secret(parameter: str) -> bool:
+    return parameter.lower().replace("_", "-") in SECRET_PARAMETERS
 
 
 def _split(url: str) -> SplitResult:
     parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"{url!r} is not a ws:// or wss:// URL")
-    if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{url!r} may have no query, fragment or user")
+    # None of these messages repeats the URL: there may be a password in it.
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
+        raise ValueError("an upstream's URL is ws://HOST[:PORT]/PATH, or wss:// so")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("an upstream's URL has no query, fragment or user")
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise ValueError("an upstream's URL is of printable ASCII characters without spaces")
     return parts
 
 
@@ -135,7 +152,7 @@ class Upstream:
         passed = "&".join(
             f"{quote(name, safe='')}={quote(value, safe='')}"
             for name, value in query
-            if (name in known if known is not None else name.lower() not in SECRET_PARAMETERS)
+            if (name in known if known is not None else not _is_secret(name))
         )
         return (self._parts.path or "/") + ("?" + passed if passed else "")
 
@@ -193,9 +210,11 @@ def refusal_of_answer(
     @param secrets: what must not show in the message.
     """
     code, text = (scrub(part, secrets) for part in error_in(parse_json(body)))
-    if status in (401, 403) and code not in provider.caller_codes:
-        return refuse("upstream_unauthorized")
+    if status in (401, 403):
+        text = ""  # it may quote the key, masked in ways unknown
     known = _by_code(provider, code, text)
+    if known is None and status in (401, 403):
+        known = refuse("upstream_unauthorized")
     if known is None and status == 429:
         known = refuse("upstream_rate_limited")
     if known is None:
@@ -222,12 +241,13 @@ def refusal_of_opening(
     reason = scrub(close.reason, secrets) if close else ""
     number = close.code if close else None
     code = scrub(error.code, secrets) if error else reason.rpartition(".")[2]
-    text = scrub(error.message, secrets) if error else ""
+    text = scrub(error.message, secrets) if error and number != 3000 else ""
     known = _by_code(provider, code, text)
     if known is not None:
         return known
     if number == 3000:
         return refuse("upstream_unauthorized")
-    what = "sent an error first" if error else f"closed at once with code {number}"
+    with_code = "without a code" if number is None else f"with code {number}"
+    what = "sent an error first" if error else f"closed at once {with_code}"
     said = _said(what, code if error else reason, text)
     return refuse("upstream_refused", said, retryable=number in (1011, 1012, 1013))

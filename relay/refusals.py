@@ -157,9 +157,13 @@ def refuse(
     """
     Make a refusal from its row, with what this case knows better.
 
+    @param status: 400 to 599, and one that HTTP knows.
     @raise KeyError: if C{code} is not in L{KINDS}.
+    @raise ValueError: for another status.
     """
     kind = KINDS[code]
+    if status is not None and HTTPStatus(status) < 400:
+        raise ValueError(f"{status} refuses nothing")
     return Refusal(
         code,
         kind.status if status is None else status,

@@ -79,11 +79,12 @@ class Resolver:
         return await self._ask(name)
 
     def _ask(self, name: str) -> Deferred[Addresses]:
-        answer: Deferred[Addresses] = Deferred(lambda d: self._waiting[name].remove(d))
-        asked = name in self._waiting
-        self._waiting.setdefault(name, []).append(answer)
-        if not asked:
+        if name not in self._waiting:
+            # Before anybody waits: it may raise, and answers only by way of the reactor.
             self._begin(lambda: self._work(name))
+        waiting = self._waiting.setdefault(name, [])
+        answer: Deferred[Addresses] = Deferred(waiting.remove)
+        waiting.append(answer)
         return answer
 
     def _work(self, name: str) -> None:
@@ -98,5 +99,6 @@ class Resolver:
     def _done(self, name: str, result: Addresses | Failure) -> None:
         if not isinstance(result, Failure):
             self._kept[name] = _Answer(result, self._reactor.seconds() + KEEP_SECONDS)
-        for waiting in self._waiting.pop(name):
-            waiting.callback(result)
+        waiting = self._waiting.pop(name)
+        while waiting:  # one who is told may cancel another
+            waiting.pop(0).callback(result)

@@ -27,18 +27,22 @@ def for_upstream(offered: Sequence[str]) -> list[str]:
     return [name for name in offered if not name.startswith((*_CREDENTIALS, _RELAYS_OWN))]
 
 
+def _harmless(offered: Sequence[str]) -> list[str]:
+    return [name for name in offered if not name.startswith(_CREDENTIALS)]
+
+
 def select(offered: Sequence[str], by_upstream: str | None) -> str | None:
     """What is selected downstream, given what upstream selected."""
-    if by_upstream in offered:
-        return by_upstream
+    if by_upstream is not None:
+        return by_upstream  # it was offered: Autobahn has seen to that
     if "realtime" in offered:
         return "realtime"
-    return REFUSALS_EVENT if list(offered) == [REFUSALS_EVENT] else None
+    return REFUSALS_EVENT if _harmless(offered) == [REFUSALS_EVENT] else None
 
 
 def select_for_refusal(offered: Sequence[str]) -> str | None:
     """What is selected downstream only to carry a refusal; credentials are never echoed."""
-    harmless = [name for name in offered if not name.startswith(_CREDENTIALS)]
+    harmless = _harmless(offered)
     for choice in ("realtime", REFUSALS_EVENT, *harmless):
         if choice in harmless:
             return choice

@@ -18,7 +18,10 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 def _certificates(pem: bytes) -> list[Certificate]:
-    return [Certificate.loadPEM(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
+    found = [Certificate.loadPEM(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
+    if not found:
+        raise ValueError("no certificate")
+    return found
 
 
 def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
@@ -27,7 +30,8 @@ def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
     authorities or those in C{ca_file}.
 
     @raise OSError: if the file cannot be read.
-    @raise OpenSSL.crypto.Error: if a certificate in it cannot be parsed.
+    @raise ValueError: if there is no certificate in it.
+    @raise OpenSSL.crypto.Error: if one in it cannot be parsed.
     """
     if upstream.ca_file is None:
         return optionsForClientTLS(upstream.host, trustRoot=platformTrust())

@@ -7,7 +7,7 @@ the C{websockets} package, which shares no code with Autobahn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import Factory, define, field
@@ -58,8 +58,12 @@ class Line:
                 self._pushed_back = True
                 self._producer.pauseProducing()
 
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        assert streaming and self._producer is None
+        assert streaming
+        assert self._producer is None
         self._producer = producer
 
     def unregisterProducer(self) -> None:

@@ -27,9 +27,7 @@ def environ(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(
-    command: list[str], folder: Path, **variables: str
-) -> Iterator[subprocess.Popen[str]]:
+def running(command: list[str], folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A process that is gone afterwards, whatever happens."""
     process = subprocess.Popen(
         command, cwd=folder, env=environ(**variables), stdout=subprocess.PIPE, text=True

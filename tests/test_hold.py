@@ -51,9 +51,7 @@ def test_the_request_id_is_told_in_the_101_and_in_the_record(world: World) -> No
 
 
 @pytest.mark.parametrize("stage", ["tcp", "upgrade", "first_event"])
-def test_a_silent_upstream_is_504_at_the_deadline_and_not_before(
-    world: World, stage: str
-) -> None:
+def test_a_silent_upstream_is_504_at_the_deadline_and_not_before(world: World, stage: str) -> None:
     downstream = world.downstream()
     if stage == "upgrade":
         world.connected()
@@ -342,6 +340,22 @@ def test_a_credential_callback_that_hangs_is_503_and_leaving_cancels_it() -> Non
     assert pending.called
 
 
+@pytest.mark.parametrize("whose", ["admit", "credential"])
+def test_a_callback_that_answers_when_it_is_cancelled_opens_nothing(whose: str) -> None:
+    def answer(value: Any) -> Deferred[Any]:
+        return Deferred(lambda d: d.callback(value))
+
+    if whose == "admit":
+        world = with_admit(lambda request: answer(Grant()))
+    else:
+        url = "ws://127.0.0.1:9000/v1/realtime"
+        world = World(upstream=Upstream(url, credential=lambda: answer("sk-late-000000")))
+    world.downstream().line.reset()
+    assert world.reactor.tcpClients == []
+    assert world.is_clean()
+    assert [record.outcome for record in world.listener.holds] == ["left"]
+
+
 # -- the in-band form ----------------------------------------------------------------------
 
 
@@ -413,8 +427,9 @@ def test_there_is_room_for_so_many_and_no_more() -> None:
     settings = Settings()
     world = World(settings=evolve(settings, limits=evolve(settings.limits, sessions=2)))
     downstream, upstream = world.open()
-    world.downstream()
+    held = world.downstream()
     full = world.downstream()
+    assert held.line.sent == b""
     assert answer_of(full)[1]["code"] == "relay_full"
     downstream.send_close(1000)
     world.settle(downstream, upstream)
@@ -448,9 +463,7 @@ def test_a_bug_in_the_hold_is_500_and_its_text_stays_inside(
     assert (status, error["code"]) == (500, "internal_error")
 
 
-def test_a_bug_at_the_join_is_1011_to_both(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_at_the_join_is_1011_to_both(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: object) -> None:
         raise RuntimeError("secret detail")
 

@@ -276,9 +276,7 @@ def test_a_message_may_have_so_many_fragments_and_no_more() -> None:
     assert downstream.close[0] == 1009
 
 
-def test_an_exception_inside_is_1011_to_both(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exception_inside_is_1011_to_both(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     downstream, upstream = world.open()
 
     def broken(payload: bytes, is_binary: bool) -> None:

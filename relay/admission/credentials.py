@@ -10,13 +10,19 @@ from relay.refusals import refuse
 
 
 def require_tokens(tokens: Sequence[str]) -> Admit:
-    """Admit who presents one of these tokens."""
+    """
+    Admit who presents one of these tokens.
+
+    @raise ValueError: if there is none, or an empty one, which everybody has.
+    """
+    if not tokens or not all(tokens):
+        raise ValueError("a token may not be empty")
     known = [token.encode("utf-8") for token in tokens]
 
     def admit(request: Request) -> Verdict:
         given = (request.credential or "").encode("utf-8")
         # All are compared, each in constant time: timing tells nothing of any token.
-        if any([hmac.compare_digest(given, token) for token in known]):
+        if any(hmac.compare_digest(given, token) for token in known):
             return Grant()
         return refuse("unauthorized")
 

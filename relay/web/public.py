@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -26,60 +27,77 @@ A request that cannot be served is answered with the reason:
 """
 
 
-class Refuse(Resource):
-    """Answers everything with one refusal."""
+class Page(Resource):
+    """
+    One answer without children.
+
+    Every method comes here: for a wrong one Twisted's own answer quotes the URI, and for HEAD with
+    a body it logs it.
+
+    @param answer: sets status and headers, and returns the body.
+    """
 
     isLeaf = True
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, answer: Callable[[HTTPRequest], bytes]) -> None:
         super().__init__()
-        self._refusal = refusal
+        self._answer = answer
 
     def render(self, request: HTTPRequest) -> bytes:
-        """The HTTP form of the refusal."""
-        request_id = f"req_{secrets.token_hex(12)}"
-        request.setResponseCode(self._refusal.status)
-        for name, value in http_headers(self._refusal, request_id):
-            request.setHeader(name, value)
-        return http_body(self._refusal, request_id)
+        """The answer, without its body for HEAD."""
+        request.responseHeaders.removeHeader(b"Server")
+        body = self._answer(request)
+        request.setHeader("Content-Length", str(len(body)))
+        return b"" if request.method == b"HEAD" else body
 
 
-class Text(Resource):
-    """Answers GET with plain text."""
+def _refuse(request: HTTPRequest, refusal: Refusal) -> bytes:
+    request_id = f"req_{secrets.token_hex(12)}"
+    request.setResponseCode(refusal.status)
+    for name, value in http_headers(refusal, request_id):
+        request.setHeader(name, value)
+    return http_body(refusal, request_id)
 
-    isLeaf = True
 
-    def __init__(self, render: Callable[[HTTPRequest], str]) -> None:
-        super().__init__()
-        self._text = render
+def refusing(refusal: Refusal) -> Page:
+    """A page that answers everything with one refusal, in its HTTP form."""
+    return Page(lambda request: _refuse(request, refusal))
 
-    def render_GET(self, request: HTTPRequest) -> bytes:
-        """The text, never from a cache."""
+
+def telling(text: Callable[[HTTPRequest], str]) -> Page:
+    """A page of plain text, never from a cache."""
+
+    def answer(request: HTTPRequest) -> bytes:
+        if request.method not in (b"GET", b"HEAD"):
+            return _refuse(request, refuse("method_not_allowed", "Ask for this with GET."))
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         request.setHeader("Cache-Control", "no-store")
-        return self._text(request).encode("utf-8")
+        return text(request).encode("utf-8")
 
-
-def _welcome(request: HTTPRequest) -> str:
-    scheme = "https" if request.isSecure() else "http"
-    # The front has let only well-formed Hosts pass.
-    host = (request.getHeader("host") or "").strip()
-    return WELCOME.format(base=f"{scheme}://{host}")
+    return Page(answer)
 
 
 class Public(Resource):
     """
-    The root of the public listener.
+    The paths of the public listener below the base path.
 
+    @param base_path: what stands before them, as in the settings.
     @param is_ready: whether new sessions are let in.
     """
 
-    def __init__(self, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, base_path: str, is_ready: Callable[[], bool]) -> None:
         super().__init__()
+        self._base_path = base_path
         self._is_ready = is_ready
-        self.putChild(b"", Text(_welcome))
-        self.putChild(b"healthz", Text(lambda _: "alive\n"))
-        self.putChild(b"readyz", Text(self._ready))
+        self.putChild(b"", telling(self._welcome))
+        self.putChild(b"healthz", telling(lambda _: "alive\n"))
+        self.putChild(b"readyz", telling(self._ready))
+
+    def _welcome(self, request: HTTPRequest) -> str:
+        scheme = "https" if request.isSecure() else "http"
+        # The front has let only well-formed Hosts pass.
+        host = request.getHeader("host") or ""
+        return WELCOME.format(base=f"{scheme}://{host}{self._base_path}")
 
     def _ready(self, request: HTTPRequest) -> str:
         ready = self._is_ready()
@@ -88,20 +106,37 @@ class Public(Resource):
 
     def getChild(self, path: bytes, request: HTTPRequest) -> Resource:
         """Everything else is refused in the shape of every refusal."""
-        if request.path.endswith(b"/v1/realtime/calls"):
-            return Refuse(refuse("not_supported"))
-        return Refuse(refuse("not_found"))
+        if request.path.decode("latin-1") == f"{self._base_path}/v1/realtime/calls":
+            return refusing(refuse("not_supported"))
+        return refusing(refuse("not_found"))
+
+
+class _Above(Resource):
+    """What is above the base path: nothing."""
+
+    def getChild(self, path: bytes, request: HTTPRequest) -> Page:
+        """Nothing."""
+        return refusing(refuse("not_found"))
+
+    def render(self, request: HTTPRequest) -> bytes:
+        """Nothing."""
+        return refusing(refuse("not_found")).render(request)
 
 
 class _QuietSite(Site):
     noisy = False
 
     def log(self, request: HTTPRequest) -> None:
-        """Write no access log."""
+        """Write no access log: the relay's records are the log."""
 
 
-def public_site(is_ready: Callable[[], bool]) -> Site:
-    """The site, which logs nothing: the relay's records do."""
-    site = _QuietSite(Public(is_ready))
+def public_site(base_path: str, is_ready: Callable[[], bool], reactor: IReactorTime) -> Site:
+    """The relay's own site; see L{Public}."""
+    root: Resource = Public(base_path, is_ready)
+    for segment in reversed(base_path.encode("ascii").split(b"/")[1:]):
+        above = _Above()
+        above.putChild(segment, root)
+        root = above
+    site = _QuietSite(root, reactor=reactor)
     site.displayTracebacks = False
     return site

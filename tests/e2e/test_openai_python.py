@@ -106,9 +106,7 @@ def test_a_dead_upstream_is_told(tmp_path: Path) -> None:
 
 
 async def closed_by(address: str, model: str) -> tuple[int, str]:
-    async with client(address).realtime.connect(
-        model=model, max_retries=0, websocket_connection_options={"close_timeout": 5}
-    ) as connection:
+    async with client(address).realtime.connect(model=model, max_retries=0) as connection:
         await connection.recv()
         await connection.input_audio_buffer.clear()
         websocket = connection._connection

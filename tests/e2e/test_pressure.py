@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from processes import SECONDS, address_of, relay_command, running
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
@@ -36,7 +37,7 @@ class Flood:
 
     def __init__(self) -> None:
         self.sent = 0
-        self.close: tuple[int, str] | None = None
+        self.close: Close | None = None
         self.ended = threading.Event()
 
     def __call__(self, websocket: ServerConnection) -> None:
@@ -49,7 +50,7 @@ class Flood:
                 self.sent += 1
             websocket.recv()
         except ConnectionClosed as closed:
-            self.close = closed.rcvd and (closed.rcvd.code, closed.rcvd.reason)
+            self.close = closed.rcvd
         self.ended.set()
 
 
@@ -74,9 +75,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_client_that_does_not_read_costs_little_and_is_cut(
-    tmp_path: Path, config: Path
-) -> None:
+def test_a_client_that_does_not_read_costs_little_and_is_cut(tmp_path: Path, config: Path) -> None:
     with flooding() as (flood, upstream):
         command = relay_command("--upstream", upstream, "--config", str(config))
         with running(command, tmp_path) as process:
@@ -94,7 +93,7 @@ def test_a_client_that_does_not_read_costs_little_and_is_cut(
                 while not flood.ended.wait(0.01):
                     peak = max(peak, resident(process.pid))
     assert flood.sent < MESSAGES, "the relay took it all"
-    assert flood.close == (1001, "relay: downstream connection lost")
+    assert flood.close == Close(1001, "relay: downstream connection lost")
     assert peak - before <= 2 * MIB
     print(f"took in {flood.sent * 64} KiB for {peak - before} KiB of memory")
 

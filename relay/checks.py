@@ -1,0 +1,253 @@
+"""
+What a value in the settings may be: validators for L{relay.settings}, and the forms they are
+compared in.
+
+A validator raises L{ValueError} with one line that begins with the field's name. A value that
+could be a secret in the wrong place (a key where its variable's name belongs) is never repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that a message repeats."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+def kind_of(value: object) -> str:
+    """What a TOML reader would call the value: C{"a string"}, C{"a table"}, …"""
+    kinds: list[tuple[type | tuple[type, ...], str]] = [
+        (bool, "a boolean"),
+        (int, "a whole number"),
+        (float, "a number"),
+        (str, "a string"),
+        (dict, "a table"),
+        ((list, tuple), "a list"),
+    ]
+    return next((name for kind, name in kinds if isinstance(value, kind)), "a date or time")
+
+
+def shown(text: str) -> str:
+    """The text on one line, in quotes, cut at L{LONGEST_SHOWN}."""
+    line = "".join(c if c.isprintable() else "?" for c in text)
+    return f'"{line}"' if len(line) <= LONGEST_SHOWN else f'"{line[:LONGEST_SHOWN]}…"'
+
+
+def named(check: Callable[[Any], str | None]) -> Validator:
+    """A validator of what returns the fault of a value, or L{None}."""
+
+    def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        fault = check(value)
+        if fault is not None:
+            raise ValueError(f"{attribute.name}: {fault}")
+
+    return validate
+
+
+def _number(value: object, *, whole: bool) -> str | None:
+    wanted = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return f"must be {wanted}, not {kind_of(value)}"
+    return None
+
+
+def _amount(value: float) -> str:
+    # An integer of thousands of digits cannot even be printed: Python limits that.
+    return "that" if isinstance(value, int) and abs(value) > 10**15 else f"{value}"
+
+
+def whole_number(low: int, high: int) -> Validator:
+    """Whole numbers from C{low} to C{high}."""
+
+    def check(value: Any) -> str | None:
+        if (fault := _number(value, whole=True)) is not None:
+            return fault
+        if value < low:
+            return f"must be at least {low}, not {_amount(value)}"
+        return f"must be at most {high}, not {_amount(value)}" if value > high else None
+
+    return named(check)
+
+
+def seconds(high: float) -> Validator:
+    """Numbers over 0, up to C{high}; no NaN."""
+
+    def check(value: Any) -> str | None:
+        if (fault := _number(value, whole=False)) is not None:
+            return fault
+        if not value > 0:
+            return f"must be more than 0, not {_amount(value)}"
+        return f"must be at most {high:g}, not {_amount(value)}" if value > high else None
+
+    return named(check)
+
+
+@named
+def true_or_false(value: Any) -> str | None:
+    """Booleans, and nothing that is merely true."""
+    return None if isinstance(value, bool) else f"must be true or false, not {kind_of(value)}"
+
+
+def one_of(*words: str) -> Validator:
+    """One of the words."""
+    listed = ", ".join(f'"{word}"' for word in words)
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, str):
+            return f"must be one of {listed}, not {kind_of(value)}"
+        return None if value in words else f"must be one of {listed}, not {shown(value)}"
+
+    return named(check)
+
+
+def text(check: Callable[[str], str | None]) -> Validator:
+    """Strings that pass the check."""
+    return named(lambda v: check(v) if isinstance(v, str) else _not_a_string(v))
+
+
+def optional(check: Callable[[str], str | None]) -> Validator:
+    """L{None}, or strings that pass the check."""
+    return named(
+        lambda v: None if v is None else check(v) if isinstance(v, str) else _not_a_string(v)
+    )
+
+
+def each(check: Callable[[str], str | None], *, least: int = 0) -> Validator:
+    """Tuples, C{least} long, of strings that pass the check."""
+
+    def whole(values: Any) -> str | None:
+        if not isinstance(values, tuple):
+            return f"must be a list, not {kind_of(values)}"
+        if len(values) < least:
+            return f"must name at least {least}"
+        faults = (check(v) if isinstance(v, str) else _not_a_string(v) for v in values)
+        return next((f"#{n}: {fault}" for n, fault in enumerate(faults, 1) if fault), None)
+
+    return named(whole)
+
+
+def _not_a_string(value: object) -> str:
+    return f"must be a string, not {kind_of(value)}"
+
+
+def printable(value: str) -> str | None:
+    """Not empty, and without control characters."""
+    return None if value and value.isprintable() else "must be printable, and not empty"
+
+
+def name(value: str) -> str | None:
+    """Names that suit a file name, a label and a log line."""
+    wanted = "small letters, digits, - and _, and begin with a letter or digit"
+    return None if _NAME.fullmatch(value) else f"must consist of {wanted}"
+
+
+def variable(value: str) -> str | None:
+    """Names of environment variables; small letters are refused, since every key has some."""
+    return None if _VARIABLE.fullmatch(value) else "must be the name of a variable, in capitals"
+
+
+def base_path(value: str) -> str | None:
+    """Empty, or the beginning of a path."""
+    ok = _BASE_PATH.fullmatch(value)
+    return None if ok else f'must be empty or like "/path", with no / at its end: {shown(value)}'
+
+
+def websocket_url(value: str) -> str | None:
+    """C{ws://} and C{wss://} URLs that can carry no credential."""
+    if "@" in value or "?" in value or "#" in value:
+        return "a URL here has no user, query or fragment"
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("ws", "wss"):
+        return f"{shown(value)} is not a ws:// or wss:// URL"
+    return None
+
+
+def origin(value: str) -> str | None:
+    """C{scheme://host} or C{scheme://host:port}."""
+    parts = _split(value)
+    if parts is None or parts.path or parts.query or parts.fragment or "@" in value:
+        return f"{shown(value)} is not an origin like https://app.example"
+    return None
+
+
+def host(value: str) -> str | None:
+    """Host names and addresses without a port."""
+    ok = _is_host(value) or _is_address(value, version=6)
+    return None if ok else f"{shown(value)} is not a host name without a port"
+
+
+def normal_origin(value: str) -> str:
+    """The origin as browsers write it: small letters, no default port."""
+    lower = value.lower()
+    parts = _split(lower)
+    if parts is None or parts.port is None or parts.port != DEFAULT_PORTS.get(parts.scheme):
+        return lower
+    return lower.rpartition(":")[0]
+
+
+def normal_host(value: str) -> str:
+    """The host in small letters, without the brackets of an IPv6 address or a last dot."""
+    lower = value.lower()
+    if lower.startswith("[") and lower.endswith("]"):
+        return lower[1:-1]
+    return lower.removesuffix(".")
+
+
+def every(normal: Callable[[str], str]) -> Callable[[Any], Any]:
+    """A converter that applies C{normal} to the strings of a tuple; the rest is for validators."""
+
+    def convert(values: Any) -> Any:
+        if not isinstance(values, tuple):
+            return values
+        return tuple(normal(v) if isinstance(v, str) else v for v in values)
+
+    return convert
+
+
+def _is_host(value: str) -> bool:
+    if value.startswith("["):
+        return value.endswith("]") and _is_address(value[1:-1], version=6)
+    # What ends in a number must be an address: 127.1 and 300.1.1.1 are neither.
+    if value.rpartition(".")[2].isdigit():
+        return _is_address(value, version=4)
+    return len(value) <= 253 and _HOST.fullmatch(value.lower()) is not None
+
+
+def _is_address(value: str, version: int) -> bool:
+    try:
+        return "%" not in value and ip_address(value).version == version
+    except ValueError:
+        return False
+
+
+def _split(url: str) -> SplitResult | None:
+    # urlsplit drops tabs and newlines without a word, so those go first.
+    if not _VISIBLE.fullmatch(url) or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    authority = parts.netloc.rpartition("@")[2]
+    bare = authority.removesuffix(f":{port}") if port is not None else authority
+    ok = "://" in url and _SCHEME.fullmatch(parts.scheme) and _is_host(bare) and port != 0
+    return parts if ok else None

@@ -1,0 +1,127 @@
+"""Log events as JSON, one flat object a line, for C{--log-format json}."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from twisted.logger import ILogObserver, LogEvent, formatEvent
+from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
+from zope.interface import implementer
+
+DEEPEST = 4
+"""Levels of lists and tables in a field; what lies deeper is written as text."""
+
+RESERVED = {"time", "level", "namespace", "message", "failure"}
+"""Names that a line gives a meaning of its own."""
+
+LEGACY = {"system", "format", "isError", "why"}
+"""Names that Twisted's older log adds to an event."""
+
+
+def _text(value: object) -> str:
+    """What C{str} says, of objects too that cannot say it."""
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be printed>"
+
+
+def _plain(value: object, depth: int = 0) -> Any:
+    """The value in JSON's own types; what is not of them becomes text."""
+    if value is None or isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, float):
+        # JSON has no infinity; Python's writer would make one up.
+        return value if abs(value) < float("inf") else _text(value)
+    if depth < DEEPEST and isinstance(value, Mapping):
+        return {_text(k): _plain(v, depth + 1) for k, v in value.items()}
+    if depth < DEEPEST and isinstance(value, (list, tuple)):
+        return [_plain(v, depth + 1) for v in value]
+    return _text(value)
+
+
+def _is_field(name: str, value: object) -> bool:
+    """Whether an entry of an event was given by who logged it, and is data, not an object."""
+    kinds = (str, int, float, list, tuple, dict, type(None))
+    own = not name.startswith("log_") and name not in RESERVED | LEGACY
+    return own and isinstance(value, kinds)
+
+
+def _traceback(failure: Failure) -> str:
+    try:
+        return failure.getTraceback()
+    except Exception:
+        return _text(failure.type)
+
+
+def flatten(event: LogEvent) -> dict[str, Any]:
+    """One log event as a table of JSON's types: when, how grave, whence, what, and its fields."""
+    level = event.get("log_level")
+    when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
+    row: dict[str, Any] = {
+        "time": when.isoformat(timespec="milliseconds"),
+        "level": "info" if level is None else _text(getattr(level, "name", level)),
+        "namespace": _text(event.get("log_namespace", "")),
+        "message": formatEvent(event),
+    }
+    failure = event.get("log_failure")
+    if isinstance(failure, Failure):
+        row["failure"] = _traceback(failure)
+    row.update((k, _plain(v)) for k, v in event.items() if _is_field(k, v))
+    return row
+
+
+class Writable(Protocol):
+    """Where lines go: a text stream, or Twisted's L{LogFile}."""
+
+    def write(self, text: str, /) -> object:
+        """Take the text."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
+
+
+@implementer(ILogObserver)
+class JSONObserver:
+    """Writes each event to a file as it comes."""
+
+    def __init__(self, file: Writable) -> None:
+        self._file = file
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write one line."""
+        try:
+            line = json.dumps(flatten(event))
+        except Exception as error:
+            # To raise here would make Twisted log that too, with a traceback in another format.
+            line = json.dumps({"level": "error", "message": f"unloggable: {type(error).__name__}"})
+        self._file.write(line + "\n")
+        self._file.flush()
+
+
+def open_log(
+    twistd: Mapping[str, Any], in_reactor: Callable[[Callable[[], object]], object]
+) -> Writable:
+    """
+    The file that C{twistd} would log text to, by its own options and rules: standard output in
+    the foreground, else C{--logfile}, else C{twistd.log}; SIGUSR1 begins a new file.
+
+    @param in_reactor: the reactor's C{callFromThread}.
+    @raise SystemExit: for a daemon that should log to standard output.
+    """
+    name = twistd.get("logfile")
+    if name == "-" and not twistd.get("nodaemon"):
+        raise SystemExit("realtime-relay: a daemon cannot log to standard output")
+    if name == "-" or (not name and twistd.get("nodaemon")):
+        return sys.stdout
+    file: LogFile = LogFile.fromFullPath(name or "twistd.log")
+    # Left alone, the signal ends the process, and twistd has taught operators to send it.
+    if not signal.getsignal(signal.SIGUSR1):
+        signal.signal(signal.SIGUSR1, lambda *_: in_reactor(file.rotate))
+    return file

@@ -1,0 +1,203 @@
+"""The relay as a service: its factory, its listeners, and in a demo the built-in upstream."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+
+from relay.admission.credentials import require_tokens
+from relay.admission.origins import is_loopback
+from relay.factory import RelayFactory
+from relay.providers import Upstream
+from relay.records import LogRecords
+from relay.settings import Settings
+from relay.simulator import SimulatorFactory
+
+_log = Logger()
+
+OPEN_TO_ALL = (
+    "can be reached from other machines without authentication; set token_env or token_file in"
+    " [auth], or allow_anonymous = true"
+)
+"""What is wrong with a listener that L{is_public} and has no authentication."""
+
+
+class CannotStart(SystemExit, Exception):
+    """
+    The service cannot start; one line says why.
+
+    C{twistd} runs the start in one C{try}. It takes a bare L{SystemExit} for success: the pid
+    file stays, and the parent of a daemon is told nothing. It takes any other exception for a
+    failure, cleans up, and lets it go on as a traceback. This is both: the cleaning, the first
+    100 bytes of the line from the parent, status 1, and no traceback.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        self.code = 1
+
+
+def is_public(address: IAddress) -> bool:
+    """Whether other machines can reach a listener at this address."""
+    return isinstance(address, (IPv4Address, IPv6Address)) and not is_loopback(address.host)
+
+
+def url_of(endpoint: str, address: IAddress, base_path: str) -> str:
+    """Where a listener is found, for people to read."""
+    if not isinstance(address, (IPv4Address, IPv6Address)):
+        return endpoint
+    scheme = "https" if endpoint.startswith("ssl:") else "http"
+    host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
+    return f"{scheme}://{host}:{address.port}{base_path}"
+
+
+def _reason(failure: Failure) -> str:
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        error = error.socketError
+    return str(getattr(error, "strerror", None) or error).partition("\n")[0]
+
+
+class RelayService(Service):
+    """Listens where the settings say, from its privileged start until it is stopped."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstreams: Sequence[Upstream],
+        tokens: Sequence[str],
+        *,
+        demo: bool,
+        reactor: Any,
+        observer: ILogObserver | None = None,
+    ) -> None:
+        """
+        @param upstreams: where to relay to, in order; not looked at in a demo.
+        @param tokens: what downstream may present; empty for no authentication.
+        @param demo: whether the built-in upstream is the only one.
+        @param observer: what the application logs to, instead of C{twistd}'s own observer.
+        """
+        self._settings = settings
+        self._upstreams = tuple(upstreams)
+        self._tokens = tuple(tokens)
+        self._demo = demo
+        self._reactor = reactor
+        self._observer = observer
+        self._ports: list[IListeningPort] = []
+        self._simulator: IListeningPort | None = None
+        self._factory: RelayFactory | None = None
+        self._faults: list[str] = []
+
+    def setServiceParent(self, parent: Any) -> None:
+        """
+        Join the application, and set its log observer: C{twistd} asks for it right after this,
+        before it logs its first line.
+        """
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen everywhere. This is when a daemon has forked and may still use low ports.
+
+        @raise CannotStart: if one place is taken, or open to all without authentication.
+        """
+        super().privilegedStartService()
+        if self._demo:
+            self._upstreams = (self._start_simulator(),)
+        self._factory = RelayFactory(
+            self._upstreams,
+            admit=require_tokens(self._tokens) if self._tokens else None,
+            listeners=(LogRecords(),),
+            site=None,
+            reactor=self._reactor,
+            settings=self._settings,
+        )
+        for endpoint in self._settings.listen:
+            self._listen(endpoint, self._factory)
+        if self._faults:
+            self._give_up()
+
+    def startService(self) -> None:
+        """Listen, if the one who embeds this skipped the privileged start."""
+        if self._factory is None:
+            self.privilegedStartService()
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Take no more connections and end the sessions.
+
+        @return: fires when they have ended.
+        """
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        ports, self._ports = self._ports, []
+        for port in ports:
+            await _done(port.stopListening())
+        if self._factory is not None:
+            await self._factory.drain()
+        if self._simulator is not None:
+            await _done(self._simulator.stopListening())
+
+    def _start_simulator(self) -> Upstream:
+        factory = SimulatorFactory(self._reactor)
+        self._simulator = listening = self._reactor.listenTCP(0, factory, interface="127.0.0.1")
+        port = listening.getHost().port
+        return Upstream(url=f"ws://127.0.0.1:{port}/v1/realtime", name="simulator")
+
+    def _listen(self, endpoint: str, factory: RelayFactory) -> None:
+        listening = serverFromString(self._reactor, endpoint).listen(factory)
+        listening.addCallback(self._listens, endpoint)
+        listening.addErrback(self._cannot_listen, endpoint)
+
+    def _listens(self, port: IListeningPort, endpoint: str) -> None:
+        self._ports.append(port)
+        address = port.getHost()
+        guarded = self._tokens or self._demo or self._settings.allow_anonymous
+        # Only here the address of an adopted socket is known.
+        if is_public(address) and not guarded:
+            self._fault(f"{endpoint} {OPEN_TO_ALL}")
+            return
+        url = url_of(endpoint, address, self._settings.base_path)
+        _log.info("listening on {url}", url=url, endpoint=endpoint)
+
+    def _cannot_listen(self, failure: Failure, endpoint: str) -> None:
+        self._fault(f"cannot listen on {endpoint}: {_reason(failure)}")
+
+    def _fault(self, line: str) -> None:
+        _log.critical("{line}", line=line)
+        self._faults.append(line)
+        # Twisted's endpoints have listened or failed at once. One of a plug-in may take its time,
+        # and a relay that is deaf on one of its listeners should not seem to run.
+        if self.running:
+            self._reactor.stop()
+
+    def _give_up(self) -> NoReturn:
+        for port in [*self._ports, self._simulator]:
+            if port is not None:
+                port.stopListening()
+        # By now "sys.stderr" is a part of the log; of a daemon, this one is closed.
+        for line in self._faults:
+            print(f"realtime-relay: {line}", file=sys.__stderr__)
+        raise CannotStart(self._faults[0])
+
+
+async def _done(result: object) -> None:
+    """Wait for what may be a Deferred."""
+    if isinstance(result, Deferred):
+        await result

@@ -1,0 +1,301 @@
+"""
+What the operator can set, and how a configuration file becomes that. No I/O: text in, values out.
+
+Every field's C{metadata["doc"]} says what it is, with unit and bounds; the reference in the
+documentation is made of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+import attrs
+import cattrs
+from attrs import field, frozen
+from cattrs.errors import (
+    AttributeValidationNote,
+    BaseValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, override
+
+from relay import checks
+
+LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
+OPENAI_URL = "wss://api.openai.com/v1/realtime"
+
+
+def _documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
+    return field(default=default, validator=validator, metadata={"doc": doc}, **more)
+
+
+def _count(doc: str, default: int, low: int, high: int) -> int:
+    doc = f"{doc} {low} to {high}."
+    return cast(int, _documented(doc, default, checks.whole_number(low, high)))
+
+
+def _seconds(doc: str, default: float, high: float) -> float:
+    doc = f"{doc} Seconds, more than 0, at most {high:g}."
+    return cast(float, _documented(doc, default, checks.seconds(high)))
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How much one relay takes on, and how long it waits for others."""
+
+    sessions: int = _count("Sessions and holds at once.", 1000, 1, 1_000_000)
+    message_bytes: int = _count(
+        "Bytes of one message, in either direction.", 24 * 2**20, 1024, 2**30
+    )
+    message_fragments: int = _count("Frames that one message may come in.", 4096, 1, 1_000_000)
+    head_bytes: int = _count("Bytes of a request's head.", 16384, 1024, 2**20)
+    head_fields: int = _count("Header fields of a request.", 100, 10, 1000)
+    head_seconds: float = _seconds("Time for a request's head to arrive.", 10.0, 300)
+    body_bytes: int = _count("Bytes of a plain request's body.", 262144, 1024, 2**26)
+    stall_seconds: float = _seconds(
+        "Time that a side may read nothing while data waits for it; then it is closed.", 30.0, 3600
+    )
+    linger_seconds: float = _seconds(
+        "Time for a closing connection to end by itself; then it is cut.", 3.0, 60
+    )
+    ping_seconds: float = _seconds(
+        "Time that a side may be silent before it is pinged.", 20.0, 3600
+    )
+    pong_seconds: float = _seconds(
+        "Time that a pinged side has to send anything; then it counts as lost.", 20.0, 3600
+    )
+
+
+@frozen(kw_only=True)
+class Auth:
+    """Who may use the relay. With neither key set, everybody who can reach it."""
+
+    token_env: str | None = _documented(
+        "Environment variable that holds the one token downstream must send.",
+        None,
+        checks.optional(checks.variable),
+    )
+    token_file: str | None = _documented(
+        "File of the tokens that downstream may send, one a line.",
+        None,
+        checks.optional(checks.printable),
+    )
+
+
+@frozen(kw_only=True)
+class UpstreamTable:
+    """One Realtime service, and where its key is found."""
+
+    name: str = _documented(
+        "What logs and refusals call it: small letters, digits, - and _. Unique.",
+        "openai",
+        checks.text(checks.name),
+    )
+    url: str = _documented(
+        "Its ws:// or wss:// URL, without user, query or fragment.",
+        OPENAI_URL,
+        checks.text(checks.websocket_url),
+    )
+    provider: Literal["openai", "generic"] = _documented(
+        'How it speaks: "openai" sends its first event unasked, "generic" is any other.',
+        "openai",
+        checks.one_of("openai", "generic"),
+    )
+    key_env: str | None = _documented(
+        "Environment variable that holds its key.", None, checks.optional(checks.variable)
+    )
+    key_file: str | None = _documented(
+        "File of one line that holds its key; goes before key_env.",
+        None,
+        checks.optional(checks.printable),
+    )
+    ca_file: str | None = _documented(
+        "PEM file of the authorities that may vouch for it, instead of the system's.",
+        None,
+        checks.optional(checks.printable),
+    )
+
+
+@checks.named
+def _unique_names(upstreams: tuple[UpstreamTable, ...]) -> str | None:
+    names = [upstream.name for upstream in upstreams]
+    double = next((name for name in names if names.count(name) > 1), None)
+    return None if double is None else f"two are named {checks.shown(double)}"
+
+
+@frozen(kw_only=True)
+class Settings:
+    """All that a configuration file can say."""
+
+    listen: tuple[str, ...] = _documented(
+        "Twisted endpoint strings to listen on, at least one.",
+        (LOOPBACK_ENDPOINT,),
+        checks.each(checks.printable, least=1),
+    )
+    upstream: tuple[UpstreamTable, ...] = _documented(
+        "The Realtime services to relay to; OpenAI's where none is named.", (), _unique_names
+    )
+    auth: Auth = field(factory=Auth, metadata={"doc": "Who may use the relay."})
+    limits: Limits = field(factory=Limits, metadata={"doc": "How much, and how long."})
+    hold_seconds: float = _seconds(
+        "Time from the end of a downstream's request head to its answer. SDKs give up at 10.",
+        8.0,
+        600,
+    )
+    refusals: Literal["auto", "http", "event"] = _documented(
+        'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in band'
+        " to browsers and by status to all others.",
+        "auto",
+        checks.one_of("auto", "http", "event"),
+    )
+    allow_anonymous: bool = _documented(
+        "Whether a listener that is not loopback may go without [auth].",
+        False,
+        checks.true_or_false,
+    )
+    hosts: tuple[str, ...] = _documented(
+        "Names, without port, that a request's Host may be besides loopback ones.",
+        (),
+        checks.each(checks.host),
+        converter=checks.every(checks.normal_host),
+    )
+    origins: tuple[str, ...] = _documented(
+        "Origins, scheme://host[:port], of the web pages that may use the relay.",
+        (),
+        checks.each(checks.origin),
+        converter=checks.every(checks.normal_origin),
+    )
+    base_path: str = _documented(
+        "What a proxy leaves before the relay's own paths: empty, or like /path.",
+        "",
+        checks.text(checks.base_path),
+    )
+    log_format: Literal["text", "json"] = _documented(
+        'Log lines for people ("text") or for programs ("json").',
+        "text",
+        checks.one_of("text", "json"),
+    )
+
+
+class SettingsError(Exception):
+    """
+    The text is no configuration.
+
+    @ivar faults: everything wrong with it, one line each, which names the key.
+    """
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def load(text: str) -> Settings:
+    """
+    The settings that a TOML text says.
+
+    @raise SettingsError: with every fault, not only the first.
+    """
+    try:
+        # tomllib recurses into nested lists, and int() refuses thousands of digits.
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError((f"not TOML: {error}",)) from None
+    except (RecursionError, ValueError):
+        raise SettingsError(("not TOML: nested too deeply, or a number too long",)) from None
+    try:
+        return _CONVERTER.structure(table, Settings)
+    except BaseValidationError as error:
+        raise SettingsError(tuple(_faults(error, ""))) from None
+
+
+def _faults(error: Exception, where: str) -> Iterator[str]:
+    if isinstance(error, ForbiddenExtraKeysError):
+        for key in sorted(error.extra_fields):
+            yield where + _unknown(key, error.cl)
+    elif isinstance(error, BaseValidationError):
+        for inner in error.exceptions:
+            yield from _faults(inner, where + _place(inner))
+    else:
+        yield where + str(error)
+
+
+def _place(error: Exception) -> str:
+    """Which table an error is in; the field is already named by its validator."""
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, IterableValidationNote):
+            return f"#{int(note.index) + 1}: "
+        if isinstance(note, AttributeValidationNote) and isinstance(error, BaseValidationError):
+            return "[[upstream]] " if note.name == "upstream" else f"[{note.name}]: "
+    return ""
+
+
+_SECRET_NAMES = {"key", "keys", "api_key", "apikey", "secret", "password", "token", "tokens"}
+
+
+def _unknown(key: str, cls: type) -> str:
+    """The fault of a key that the table has not; its value is not looked at."""
+    plain = re.fullmatch(r"[\w-]{1,60}", key)
+    said = f"{key if plain else checks.shown(key)}: unknown key"
+    if key.lower() in _SECRET_NAMES:
+        instead = "token_env or token_file" if cls is Auth else "key_env or key_file"
+        return f"{said}; secrets stay out of this file, name one with {instead}"
+    close = difflib.get_close_matches(key, [a.name for a in attrs.fields(cls)], n=1)
+    return f"{said} (did you mean {close[0]}?)" if close else said
+
+
+def _checked(attribute: attrs.Attribute[Any]) -> Any:
+    """
+    Structures one field and validates it at once, so that all faults of a table are found:
+    attrs itself stops at the first.
+    """
+
+    def structure(raw: Any, kind: Any) -> Any:
+        try:
+            value = _CONVERTER.structure(raw, kind)
+        except ValueError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
+        if attribute.converter is not None:
+            value = cast(Any, attribute.converter)(value)
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, value)
+        return value
+
+    return structure
+
+
+def _table(cls: type) -> Any:
+    """Structures a table, which may have no other keys than the class has fields."""
+    # "Any", for the fields arrive as keyword arguments between others of other types.
+    fields: dict[str, Any] = {a.name: override(struct_hook=_checked(a)) for a in attrs.fields(cls)}
+    make: Any = make_dict_structure_fn(cls, _CONVERTER, _cattrs_forbid_extra_keys=True, **fields)
+
+    def structure(raw: Any, kind: Any) -> Any:
+        if not isinstance(raw, dict):
+            raise ValueError(f"must be a table, not {checks.kind_of(raw)}")
+        return make(raw, kind)
+
+    return structure
+
+
+def _tables(raw: Any, _: Any) -> tuple[UpstreamTable, ...]:
+    if not isinstance(raw, list):
+        raise ValueError("must be a list of tables, written [[upstream]]")
+    return tuple(_CONVERTER.structure(raw, list[UpstreamTable]))
+
+
+def _as_is(raw: Any, _: Any) -> Any:
+    # The validators look at the type; cattrs would make "8" a number and 1 a boolean.
+    return tuple(raw) if isinstance(raw, list) else raw
+
+
+_CONVERTER = cattrs.Converter(detailed_validation=True)
+_CONVERTER.register_structure_hook_func(lambda kind: kind != list[UpstreamTable], _as_is)
+for _primitive in (bool, int, float, str):
+    _CONVERTER.register_structure_hook(_primitive, _as_is)
+_CONVERTER.register_structure_hook_func(lambda kind: kind == tuple[UpstreamTable, ...], _tables)
+_CONVERTER.register_structure_hook_factory(attrs.has, _table)

@@ -1,0 +1,237 @@
+"""
+C{twistd realtime-relay}: its options, and the service they describe.
+
+All that can be checked is checked while the options are parsed: each fault is one line on
+standard error. C{twistd} would print its help page for a L{usage.UsageError}, and a traceback for
+an exception in L{makeService}, so what ends it here is always a L{SystemExit}.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import attrs
+from OpenSSL import crypto
+from twisted.internet.endpoints import serverFromString
+from twisted.python import usage
+
+from relay.admission.origins import is_loopback
+from relay.checks import shown
+from relay.keys import KeyFault, downstream_tokens, upstream_key
+from relay.logs import JSONObserver, open_log
+from relay.providers import Upstream
+from relay.service import OPEN_TO_ALL, RelayService
+from relay.settings import Settings, SettingsError, UpstreamTable, load
+from relay.tls import client_options
+
+
+def _give_up(faults: Sequence[str]) -> NoReturn:
+    raise SystemExit("\n".join(f"realtime-relay: {fault}" for fault in faults))
+
+
+class Options(usage.Options):
+    """
+    The command line of C{twistd realtime-relay}.
+
+    @ivar settings: the file's, with what the flags say over it.
+    @ivar upstreams: where to relay to, with their keys; none in a demo.
+    @ivar tokens: what downstream may present.
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "Relays WebSocket sessions to a Realtime service, and opens its own connection before it"
+        " answers the client's. Needs a key in OPENAI_API_KEY, or --demo."
+    )
+    optFlags: ClassVar = [
+        ["demo", None, "Relay to the built-in simulator only; needs no key and no network."],
+    ]
+    optParameters: ClassVar = [
+        ["config", None, None, "TOML file of settings; the other flags go over it."],
+        ["log-format", None, None, "Log lines as text (default) or json."],
+    ]
+    settings: Settings
+    upstreams: tuple[Upstream, ...] = ()
+    tokens: tuple[str, ...] = ()
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        """
+        @param environ: where keys are looked for.
+        """
+        super().__init__()
+        self._environ = environ
+        self._listen: list[str] = []
+        self._urls: list[str] = []
+        self._faults: list[str] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Twisted endpoint to listen on, instead of the file's. May be repeated."""
+        self._listen.append(endpoint)
+
+    def opt_upstream(self, url: str) -> None:
+        """ws:// or wss:// URL to relay to, instead of the file's. May be repeated."""
+        self._urls.append(url)
+
+    def opt_version(self) -> NoReturn:
+        """Display the relay's version and exit."""
+        print(f"realtime-relay {version('realtime-relay')}")
+        raise SystemExit(0)
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Refuse what is no option, by name."""
+        if arguments:
+            raise usage.UsageError(f"unexpected argument {shown(arguments[0])}")
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Parse and check everything.
+
+        @raise SystemExit: with a line for each fault.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            _give_up([str(error)])
+
+    def postOptions(self) -> None:
+        """Read the file, put the flags over it, find the secrets, and check it all."""
+        self.settings = self._with_flags(self._from_file())
+        if not self["demo"] and not self._faults:
+            self.upstreams = tuple(self._find_upstreams())
+        self._find_tokens()
+        for endpoint in self.settings.listen:
+            self._check_endpoint(endpoint)
+        self._check_log()
+        if self._faults:
+            _give_up(self._faults)
+
+    def _from_file(self) -> Settings:
+        path = self["config"]
+        if path is None:
+            return Settings()
+        try:
+            return load(Path(path).read_text("utf-8"))
+        except OSError as error:
+            _give_up([f"{path}: {error.strerror}"])
+        except ValueError:
+            _give_up([f"{path}: not UTF-8 text"])
+        except SettingsError as error:
+            _give_up([f"{path}: {fault}" for fault in error.faults])
+
+    def _with_flags(self, settings: Settings) -> Settings:
+        flags: dict[str, Any] = {}
+        if self._listen:
+            flags["listen"] = tuple(self._listen)
+        if self._urls:
+            flags["upstream"] = tuple(self._tables())
+        if self["log-format"] is not None:
+            flags["log_format"] = self["log-format"]
+        try:
+            return attrs.evolve(settings, **flags)
+        except ValueError as error:
+            # The validators name the field; here it came by the flag of that name.
+            _give_up([*self._faults, "--" + str(error).replace("_", "-", 1)])
+
+    def _tables(self) -> Iterator[UpstreamTable]:
+        for number, url in enumerate(self._urls, 1):
+            name = "openai" if number == 1 else f"openai-{number}"
+            try:
+                yield UpstreamTable(name=name, url=url)
+            except ValueError as error:
+                self._faults.append(f"--upstream: {str(error).removeprefix('url: ')}")
+
+    def _find_upstreams(self) -> Iterator[Upstream]:
+        for table in self.settings.upstream or (UpstreamTable(),):
+            try:
+                key = upstream_key(table, self._environ)
+            except KeyFault as fault:
+                self._faults.append(fault.line)
+                continue
+            upstream = Upstream(table.url, table.name, table.provider, key, table.ca_file)
+            self._check_key(upstream, key)
+            self._check_authorities(upstream)
+            yield upstream
+
+    def _check_key(self, upstream: Upstream, key: str | None) -> None:
+        # A local model server often wants none, and has no OpenAI behind it to refuse.
+        if key is None and upstream.provider == "openai" and not is_loopback(upstream.host):
+            self._faults.append(
+                f"upstream {upstream.name} has no key: set OPENAI_API_KEY (or key_file in the"
+                " configuration), or use --demo for the built-in simulator"
+            )
+
+    def _check_authorities(self, upstream: Upstream) -> None:
+        if upstream.ca_file is None:
+            return
+        try:
+            client_options(upstream)
+        except OSError as error:
+            self._faults.append(f"upstream {upstream.name}: ca_file: {error.strerror}")
+        except (ValueError, crypto.Error):
+            self._faults.append(f"upstream {upstream.name}: ca_file: not a PEM certificate")
+
+    def _find_tokens(self) -> None:
+        try:
+            self.tokens = downstream_tokens(self.settings.auth, self._environ)
+        except KeyFault as fault:
+            self._faults.append(fault.line)
+
+    def _check_endpoint(self, endpoint: str) -> None:
+        from twisted.internet import reactor
+
+        try:
+            serverFromString(reactor, endpoint)
+        except Exception:
+            # Parsers are plug-ins and raise what they like: a TypeError where an argument lacks.
+            self._faults.append(
+                f"listen: {shown(endpoint)} is no endpoint that can be used here; one is"
+                " tcp:8080:interface=127.0.0.1"
+            )
+            return
+        auth = self.settings.auth
+        guarded = auth.token_env or auth.token_file or self.settings.allow_anonymous
+        if _is_public(endpoint) and not guarded and not self["demo"]:
+            self._faults.append(f"{endpoint} {OPEN_TO_ALL}")
+
+    def _check_log(self) -> None:
+        twistd: Mapping[str, Any] = self.parent or {}
+        if self.settings.log_format == "json" and twistd.get("syslog"):
+            self._faults.append("--log-format json does not go with twistd's --syslog")
+
+
+def _is_public(endpoint: str) -> bool:
+    """
+    Whether an endpoint string asks for an address that other machines can reach.
+
+    Those that do not tell, like C{systemd:}, are looked at once they listen.
+    """
+    kind, *arguments = re.split(r"(?<!\\):", endpoint)
+    if kind not in ("tcp", "tcp6", "ssl"):
+        return False
+    named = [a.partition("=")[2] for a in arguments if a.startswith("interface=")]
+    if kind == "tcp" and not named and len(arguments) > 1 and "=" not in arguments[1]:
+        named = [arguments[1]]
+    return not named or not is_loopback(named[0].replace("\\", ""))
+
+
+def makeService(options: Options) -> RelayService:
+    """The service that the options describe."""
+    from twisted.internet import reactor
+
+    observer = None
+    if options.settings.log_format == "json":
+        in_reactor = reactor.callFromThread  # type: ignore[attr-defined]
+        observer = JSONObserver(open_log(options.parent or {"nodaemon": True}, in_reactor))
+    return RelayService(
+        options.settings,
+        options.upstreams,
+        options.tokens,
+        demo=bool(options["demo"]),
+        reactor=reactor,
+        observer=observer,
+    )

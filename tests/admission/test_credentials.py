@@ -1,0 +1,38 @@
+"""The tokens that downstream may present."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.admission.credentials import require_tokens
+from relay.admission.request import Grant, Request
+from relay.head import Head
+from relay.refusals import refuse
+
+
+def asking(*fields: tuple[str, str]) -> Request:
+    return Request("req_1", "192.0.2.1", Head("GET", "/v1/realtime", 1, fields))
+
+
+@pytest.mark.parametrize("token", ["token-1", "token-2"])
+def test_any_of_the_tokens_is_enough(token: str) -> None:
+    admit = require_tokens(["token-1", "token-2"])
+    assert admit(asking(("authorization", f"Bearer {token}"))) == Grant()
+    subprotocol = ("sec-websocket-protocol", f"openai-insecure-api-key.{token}")
+    assert admit(asking(subprotocol)) == Grant()
+
+
+@pytest.mark.parametrize("token", ["", "token", "token-11", "TOKEN-1", "token-3", "t\xf6ken"])
+def test_nothing_else_is(token: str) -> None:
+    admit = require_tokens(["token-1", "token-2"])
+    assert admit(asking(("authorization", f"Bearer {token}"))) == refuse("unauthorized")
+
+
+def test_none_is_not() -> None:
+    assert require_tokens(["token-1"])(asking()) == refuse("unauthorized")
+
+
+@pytest.mark.parametrize("tokens", [[], [""], ["good", ""]])
+def test_an_empty_token_is_an_error(tokens: list[str]) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        require_tokens(tokens)

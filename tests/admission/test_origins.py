@@ -1,0 +1,182 @@
+"""Which Host and Origin a listener answers to: scheme, host and port, all exact."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.admission.origins import host_is_allowed, host_name, is_loopback, origin_is_allowed
+
+OWN = "relay.test:8080"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("app.localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.0.2.1", False),
+        ("128.0.0.1", False),
+        ("localhost.evil.test", False),
+        ("notlocalhost", False),
+        ("127.0.0.1.evil.test", False),
+        ("2130706433", False),
+        ("", False),
+    ],
+)
+def test_what_is_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("Relay.Test:8080", "relay.test"),
+        ("relay.test.", "relay.test"),
+        ("localhost", "localhost"),
+        ("[::1]:8080", "::1"),
+        ("127.0.0.1:1", "127.0.0.1"),
+        ("[::1", ""),
+        ("", ""),
+    ],
+)
+def test_the_name_in_a_host_header(host: str, name: str) -> None:
+    assert host_name(host) == name
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("localhost:8080", True),
+        ("LOCALHOST", True),
+        ("localhost.:1", True),
+        ("[::1]", True),
+        ("relay.test", True),
+        ("RELAY.test.:443", True),
+        ("evil.test", False),
+        ("relay.test.evil.test", False),
+        ("sub.relay.test", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_which_hosts_are_answered(host: str, allowed: bool) -> None:
+    assert host_is_allowed(host, {"relay.test"}) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://relay.test:8080", True),
+        ("HTTP://Relay.Test:8080", True),
+        ("https://relay.test:8080", False),
+        ("http://relay.test", False),
+        ("http://relay.test:8081", False),
+        ("http://sub.relay.test:8080", False),
+        ("http://relay.test.evil.test:8080", False),
+        ("http://relay.test:8080@evil.test", False),
+        ("http://user@relay.test:8080", False),
+        ("http://relay.test:8080/", False),
+        ("http://relay.test:8080/path", False),
+        ("http://relay.test:8080?q", False),
+        ("http://relay.test:8080#f", False),
+        ("ws://relay.test:8080", False),
+        ("//relay.test:8080", False),
+        ("relay.test:8080", False),
+        ("http://", False),
+        ("http://[::1", False),
+        ("http://relay.test:port", False),
+        ("http://relay.test:99999", False),
+        ("http://localhost:8080", False),
+        ("null", False),
+        ("", False),
+    ],
+)
+def test_the_relays_own_origin(origin: str, allowed: bool) -> None:
+    assert origin_is_allowed(origin, host=OWN, secure=False, loopback=False, origins=()) is allowed
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "secure", "allowed"),
+    [
+        ("http://relay.test", "relay.test", False, True),
+        ("http://relay.test:80", "relay.test", False, True),
+        ("http://relay.test", "relay.test:80", False, True),
+        ("https://relay.test", "relay.test", False, False),
+        ("https://relay.test", "relay.test", True, True),
+        ("https://relay.test:443", "relay.test", True, True),
+        ("https://relay.test", "relay.test:443", True, True),
+        ("http://relay.test", "relay.test", True, False),
+        ("https://relay.test", "relay.test:80", True, False),
+        ("http://[::1]:8080", "[::1]:8080", False, True),
+        ("http://relay.test", "[::1", False, False),
+        ("http://relay.test", "", False, False),
+    ],
+)
+def test_its_scheme_and_port_are_the_listeners(
+    origin: str, host: str, secure: bool, allowed: bool
+) -> None:
+    assert (
+        origin_is_allowed(origin, host=host, secure=secure, loopback=False, origins=()) is allowed
+    )
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost", "http://localhost:3000", "https://127.0.0.1:1", "http://[::1]:5173"],
+)
+def test_loopback_pages_only_while_the_listener_is_loopback(origin: str) -> None:
+    assert origin_is_allowed(origin, host=OWN, secure=False, loopback=True, origins=())
+    assert not origin_is_allowed(origin, host=OWN, secure=False, loopback=False, origins=())
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.test",
+        "http://localhost.evil.test",
+        "file://localhost",
+        "null",
+        "ext://127.0.0.1",
+    ],
+)
+def test_no_other_page_because_the_listener_is_loopback(origin: str) -> None:
+    assert not origin_is_allowed(origin, host=OWN, secure=False, loopback=True, origins=())
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://app.test", True),
+        ("https://APP.test:443", True),
+        ("http://app.test", False),
+        ("https://app.test:8443", False),
+        ("https://www.app.test", False),
+        ("http://app.test:3000", True),
+        ("http://app.test:3001", False),
+        ("chrome-extension://abc", True),
+        ("chrome-extension://abd", False),
+        ("null", False),
+    ],
+)
+@pytest.mark.parametrize("loopback", [False, True])
+def test_further_origins(origin: str, allowed: bool, loopback: bool) -> None:
+    origins = ("https://app.test", "http://app.test:3000", "chrome-extension://abc", "null")
+    asked = origin_is_allowed(origin, host=OWN, secure=False, loopback=loopback, origins=origins)
+    assert asked is allowed
+
+
+@given(
+    st.text(max_size=40) | st.text(st.sampled_from("htp:/[]@.#?1a"), max_size=30),
+    st.text(max_size=20),
+)
+def test_any_text_is_answered(origin: str, host: str) -> None:
+    if origin_is_allowed(origin, host=host, secure=True, loopback=False, origins=()):
+        assert origin.lower().startswith("https://")
+    assert host_is_allowed(host, ()) is is_loopback(host_name(host))

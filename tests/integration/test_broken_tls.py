@@ -1,0 +1,102 @@
+"""Upstreams by TLS: only a good certificate of a trusted authority opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+import trustme
+from integration.answers import WebSocketClient
+from integration.broken import Broken, check_by_http
+from integration.broken_tls import (
+    BEHIND_TLS,
+    BROKEN_HANDSHAKES,
+    UNTRUSTED,
+    Certified,
+    expired,
+    good,
+    of_another_authority,
+    of_another_name,
+)
+from integration.loopback import Loopback
+from integration.upstreams import CREATED, UpstreamPort, switches
+
+Issue = Callable[[trustme.CA], trustme.LeafCert]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """The one authority that upstreams are trusted by."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    """Its certificate, as settings name it."""
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def _url(loopback: Loopback, port: UpstreamPort, tls: Any = None) -> str:
+    return f"wss://127.0.0.1:{loopback.listen(port, tls)}/v1/realtime"
+
+
+@pytest.mark.parametrize("case", BROKEN_HANDSHAKES, ids=str)
+@pytest_twisted.ensureDeferred
+async def test_no_tls(loopback: Loopback, case: Broken) -> None:
+    port = UpstreamPort(*case.does, cue=case.cue)
+    await check_by_http(loopback, case, port, loopback.relay(_url(loopback, port)))
+    (peer,) = port.peers
+    assert peer.lost is not None
+
+
+@pytest.mark.parametrize("issue", [expired, of_another_name, of_another_authority])
+@pytest_twisted.ensureDeferred
+async def test_a_bad_certificate(
+    loopback: Loopback, authority: trustme.CA, ca_file: str, issue: Issue
+) -> None:
+    port = UpstreamPort(*UNTRUSTED.does)
+    url = _url(loopback, port, Certified(issue(authority)))
+    await check_by_http(loopback, UNTRUSTED, port, loopback.relay(url, ca_file=ca_file))
+    assert not any(peer.received for peer in port.peers), "the request, key included, was sent"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_system_does_not_trust_it(loopback: Loopback, authority: trustme.CA) -> None:
+    port = UpstreamPort(*UNTRUSTED.does)
+    url = _url(loopback, port, Certified(good(authority)))
+    await check_by_http(loopback, UNTRUSTED, port, loopback.relay(url))
+
+
+@pytest.mark.parametrize("case", BEHIND_TLS, ids=str)
+@pytest_twisted.ensureDeferred
+async def test_failing_behind_tls(
+    loopback: Loopback, authority: trustme.CA, ca_file: str, case: Broken
+) -> None:
+    port = UpstreamPort(*case.does)
+    url = _url(loopback, port, Certified(good(authority)))
+    await check_by_http(loopback, case, port, loopback.relay(url, ca_file=ca_file))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_good_one_opens(loopback: Loopback, authority: trustme.CA, ca_file: str) -> None:
+    port = UpstreamPort(switches(CREATED))
+    url = _url(loopback, port, Certified(good(authority)))
+    relay = loopback.relay(url, ca_file=ca_file)
+    client = WebSocketClient()
+    await loopback.connect(relay, client)
+    (event,) = await client.hears(1)
+    assert b"session.created" in event.data
+    client.leave()
+    await loopback.settled(relay, lingering=True)
+    assert list(relay.heard.openings[0].attempts[0].stages) == [
+        "dns",
+        "tcp",
+        "tls",
+        "upgrade",
+        "first_event",
+    ]

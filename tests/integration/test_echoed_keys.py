@@ -1,0 +1,96 @@
+"""
+Upstreams that quote the relay's key, wherever they can put text.
+
+That it shows neither downstream nor in a log is checked behind every test here, not only these:
+see C{Loopback.close} and C{Logged.check}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from integration.answers import WebSocketClient, parse_answer
+from integration.canary import CANARY, FORMS, traces_in
+from integration.logged import Logged
+from integration.loopback import Loopback
+from integration.requests import upgrade
+from integration.upstreams import (
+    CREATED,
+    Step,
+    UpstreamPort,
+    answers,
+    closes,
+    error,
+    error_event,
+    switches,
+)
+
+UNREADABLE = "unreadable handshake from upstream"
+
+ECHOES: dict[str, Callable[[str], Step]] = {
+    "message": lambda key: answers(400, body=error("odd", f"your key {key} is odd")),
+    "message of a known code": lambda key: answers(400, body=error("invalid_model", f"({key})")),
+    "code": lambda key: answers(500, body=error(f"bad_key_{key}")),
+    "type": lambda key: answers(500, body=error(None, type=key)),
+    "body of a 401": lambda key: answers(401, body=error("invalid_api_key", f"wrong: {key}")),
+    "request id": lambda key: answers(500, f"x-request-id: req-{key}"),
+    "Azure's request id": lambda key: answers(500, f"apim-request-id: {key}"),
+    "Retry-After": lambda key: answers(429, f"Retry-After: {key}"),
+    "no HTTP": lambda key: lambda peer: peer.transport.write(f"{key}\r\n\r\n".encode()),
+    "Accept": lambda key: switches(sec_websocket_accept=key),
+    "subprotocol": lambda key: switches(sec_websocket_protocol=key),
+    "extension": lambda key: switches(sec_websocket_extensions=key),
+    "a head that is not UTF-8": lambda key: switches(x_note=f"{key} \xff"),
+    "event": lambda key: switches(error_event("odd", f"Bearer {key}"), closes(4000)),
+    "event's code": lambda key: switches(error_event(key), closes(4000)),
+    "event's 3000": lambda key: switches(error_event("invalid_api_key", key), closes(3000, key)),
+    "reason": lambda key: switches(closes(4000, f"bad key: {key}")),
+    "reason with a dot": lambda key: switches(closes(1008, f"invalid_request_error.{key}")),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("where", ECHOES)
+@pytest_twisted.ensureDeferred
+async def test_a_refusal_never_quotes_it(
+    loopback: Loopback, logged: Logged, where: str, form: str
+) -> None:
+    if where == "a head that is not UTF-8":
+        logged.expected.add(UNREADABLE)
+    port = UpstreamPort(ECHOES[where](FORMS[form]))
+    relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
+    client = await loopback.connect(relay)
+    client.send(upgrade())
+    error = parse_answer(await client.closed()).error
+    assert not traces_in(repr(error).encode())
+    assert not traces_in(repr(relay.heard.one_refusal()).encode())
+    await loopback.settled(relay)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest_twisted.ensureDeferred
+async def test_a_close_never_quotes_it(loopback: Loopback, form: str) -> None:
+    port = UpstreamPort(switches(CREATED, closes(4000, f"key {FORMS[form]} expired")))
+    relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
+    client = WebSocketClient()
+    await loopback.connect(relay, client)
+    _, close = await client.hears(2)
+    assert bytes(close.data)[2:] == b"key [redacted] expired"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_callback_that_fails_does_not_log_it(loopback: Loopback, logged: Logged) -> None:
+    logged.expected.add("credential callback of openai failed")
+    relay = loopback.relay("ws://127.0.0.1:1", credential=lambda: f"{CANARY}\n")
+    client = await loopback.connect(relay)
+    client.send(upgrade())
+    assert parse_answer(await client.closed()).error["code"] == "authorizer_unavailable"
+
+
+def test_traces_are_found() -> None:
+    """The other tests look with this."""
+    for form in FORMS.values():
+        assert traces_in(f"x{form}y".encode())
+    assert not traces_in(b"sk-another-key-of-any-form")

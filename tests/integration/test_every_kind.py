@@ -1,0 +1,36 @@
+"""Every row of the refusal table is driven over a socket here, by a real peer."""
+
+from __future__ import annotations
+
+from integration.broken_answers import BROKEN_ANSWERS
+from integration.broken_connections import BROKEN_CONNECTIONS, NO_NAME, REFUSED_PORT
+from integration.broken_openings import BROKEN_OPENINGS
+from integration.broken_tls import BEHIND_TLS, BROKEN_HANDSHAKES, UNTRUSTED
+from integration.refused_holds import BARRED, SITUATIONS, Barred, Situation
+from integration.refused_requests import MALFORMED, NEVER_IN_BAND, NOT_SERVED, Wrong
+
+from relay.refusals import KINDS
+
+DRIVEN_ALONE = {
+    "head_too_large": "test_refused_requests.test_too_large_a_head",
+    "request_timeout": "test_refused_requests.test_too_slow",
+}
+"""By a test without a table."""
+
+NOT_YET = {"upstream_unavailable": "comes with breakers"}
+"""With the reason."""
+
+
+def test_every_kind_is_driven() -> None:
+    unreachable = [REFUSED_PORT, NO_NAME, *BROKEN_HANDSHAKES, UNTRUSTED, *BEHIND_TLS]
+    upstreams = [*BROKEN_CONNECTIONS, *BROKEN_ANSWERS, *BROKEN_OPENINGS, *unreachable]
+    relays_own: list[Wrong | Barred | Situation] = [
+        *MALFORMED,
+        *NOT_SERVED,
+        *NEVER_IN_BAND,
+        *BARRED,
+        *SITUATIONS,
+    ]
+    tables = {case.code for case in upstreams} | {case.code for case in relays_own}
+    assert tables | DRIVEN_ALONE.keys() | NOT_YET.keys() == KINDS.keys()
+    assert not tables & NOT_YET.keys()

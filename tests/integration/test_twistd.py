@@ -1,0 +1,173 @@
+"""C{twistd realtime-relay} as a process of its own, from a folder that is not the project's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+SECONDS = 60
+"""Until a process counts as hung."""
+
+LOOPBACK = "tcp:0:interface=127.0.0.1"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *arguments]
+
+
+def environ(**variables: str) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if k not in ("OPENAI_API_KEY", "PYTHONPATH")}
+    return {**inherited, **variables}
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run C{twistd} to its end."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            env=environ(**variables),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    return run
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_twistd_knows_it(run: Run) -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert re.search(r"^ +realtime-relay ", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            [],
+            "upstream openai has no key: set OPENAI_API_KEY (or key_file in the configuration), or",
+        ),
+        (["--bogus"], "option --bogus not recognized"),
+        (["--config", "relay.toml"], "relay.toml: No such file or directory"),
+        (["--demo", "--listen", "nonsense"], 'listen: "nonsense" is no endpoint'),
+    ],
+)
+def test_a_fault_is_one_line_and_no_help_page(run: Run, arguments: list[str], line: str) -> None:
+    done = run("-n", "realtime-relay", *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"realtime-relay: {line}")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_taken_port_in_the_foreground(run: Run, tmp_path: Path) -> None:
+    with taken_port() as port:
+        endpoint = f"tcp:{port}:interface=127.0.0.1"
+        done = run("-n", "realtime-relay", "--demo", "--listen", endpoint)
+    assert done.returncode == 1
+    assert done.stderr == (f"realtime-relay: cannot listen on {endpoint}: Address already in use\n")
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_a_taken_port_as_a_daemon(run: Run, tmp_path: Path) -> None:
+    with taken_port() as port:
+        endpoint = f"tcp:{port}:interface=127.0.0.1"
+        done = run("realtime-relay", "--demo", "--listen", endpoint)
+    assert done.returncode == 1
+    line = f"cannot listen on {endpoint}: Address already in use"
+    assert line[:60] in done.stderr, "twistd passes on the first 100 bytes"
+    assert line in (tmp_path / "twistd.log").read_text()
+    assert "Traceback" not in done.stderr + (tmp_path / "twistd.log").read_text()
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+def answers(process: subprocess.Popen[str]) -> bool:
+    """
+    Wait for the line that says the URL, and ask there: only what answers has come so far that a
+    signal is Twisted's.
+    """
+    assert process.stdout is not None
+    for line in process.stdout:
+        found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
+        if found:
+            with urlopen(f"{found[1]}/healthz", timeout=SECONDS) as answer:
+                return bool(answer.status == 200)
+    raise AssertionError(f"ended with {process.wait()}")
+
+
+@contextmanager
+def relay(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A relay that runs, and is gone afterwards whatever happens."""
+    process = subprocess.Popen(
+        command("-n", "--pidfile=", "realtime-relay", "--demo", "--listen", LOOPBACK, *arguments),
+        cwd=tmp_path,
+        env=environ(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(SECONDS, process.kill)
+    watchdog.start()
+    try:
+        with process:
+            yield process
+            process.terminate()
+    finally:
+        watchdog.cancel()
+        process.kill()
+
+
+def test_a_demo_runs_without_a_key_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    with relay(tmp_path) as process:
+        assert answers(process)
+        process.terminate()
+        assert process.wait(SECONDS) == -signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_lines_from_the_first_to_the_last(tmp_path: Path) -> None:
+    with relay(tmp_path, "--log-format", "json") as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        assert answers(process)
+        process.terminate()
+        rest = [json.loads(line) for line in process.stdout]
+    assert first["message"].startswith("twistd ")
+    assert rest[-1]["message"] == "Server Shut Down."
+
+
+def test_json_lines_of_a_daemon_go_to_twistds_log_file(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "relay.json"
+    with taken_port() as port:
+        endpoint = f"tcp:{port}:interface=127.0.0.1"
+        flags = ["--demo", "--log-format", "json", "--listen", endpoint]
+        assert run("--logfile", str(log), "realtime-relay", *flags).returncode == 1
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [row["message"] for row in rows if row["level"] == "critical"] == [
+        f"cannot listen on {endpoint}: Address already in use"
+    ]

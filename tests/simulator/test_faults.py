@@ -1,0 +1,144 @@
+"""
+Which request meets which fault, and what an HTTP refusal looks like.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from relay.simulator.faults import (
+    FAULTS,
+    INVALID_INTENT,
+    MISSING_MODEL,
+    NOT_FOUND,
+    CloseWith,
+    EventRefusal,
+    Fault,
+    Hang,
+    HttpRefusal,
+    Reset,
+    ResetAfter,
+    Silent,
+    Slow,
+    http_answer,
+    parse_model,
+    parse_request,
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "fault"),
+    [
+        ("fault-silent", Silent()),
+        ("fault-hang", Hang()),
+        ("fault-reset", Reset()),
+        ("fault-reset-after-1", ResetAfter(1)),
+        ("fault-reset-after-12", ResetAfter(12)),
+        ("fault-close-1011", CloseWith(1011)),
+        ("fault-close-0", CloseWith(0)),
+        ("fault-close-65535", CloseWith(65535)),
+        ("fault-slow", Slow()),
+    ],
+)
+def test_simple_faults(model: str, fault: Fault) -> None:
+    assert parse_model(model) == fault
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "code", "retries"),
+    [
+        ("fault-http-401", 401, "invalid_api_key", False),
+        ("fault-http-403", 403, "insufficient_permissions", False),
+        ("fault-http-429", 429, "rate_limit_exceeded", True),
+        ("fault-http-500", 500, "server_error", False),
+        ("fault-http-503", 503, "server_overloaded", True),
+        ("fault-quota", 429, "insufficient_quota", False),
+    ],
+)
+def test_http_refusals(model: str, status: int, code: str, retries: bool) -> None:
+    fault = parse_model(model)
+    assert isinstance(fault, HttpRefusal)
+    assert (fault.status, fault.code) == (status, code)
+    assert (fault.retry_after is not None) == retries
+
+
+@pytest.mark.parametrize(
+    ("model", "close", "code"),
+    [("fault-error-3000", 3000, "invalid_api_key"), ("fault-error-4000", 4000, "invalid_model")],
+)
+def test_event_refusals(model: str, close: int, code: str) -> None:
+    fault = parse_model(model)
+    assert isinstance(fault, EventRefusal)
+    assert (fault.close_code, fault.code) == (close, code)
+    assert fault.reason == f"invalid_request_error.{code}"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-realtime",
+        "",
+        "fault",
+        "fault-http-418",
+        "fault-close-",
+        "fault-close-65536",
+        "fault-close-CODE",
+        "fault-close-1000\n",
+        "fault-close-\u0661",
+        "fault-reset-after-0",
+        "fault-reset-after-N",
+        "xfault-hang",
+        "fault-hangx",
+    ],
+)
+def test_any_other_model_is_healthy(model: str) -> None:
+    assert parse_model(model) is None
+
+
+def test_the_table_is_fit_to_print() -> None:
+    assert len({row.name for row in FAULTS}) == len(FAULTS)
+    for row in FAULTS:
+        assert re.fullmatch(r"[A-Z][^.]*(\.created[^.]*)?\.", row.description), row.description
+
+
+def test_every_row_can_be_met() -> None:
+    for row in FAULTS:
+        assert parse_model(re.sub("[A-Z]+", "1000", row.name)) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "fault"),
+    [
+        ("/v1/realtime", {"model": ["gpt-realtime"]}, None),
+        ("/v1/realtime", {"model": ["fault-hang", "other"]}, Hang()),
+        ("/v1/realtime", {"intent": ["transcription"]}, None),
+        ("/v1/realtime", {"intent": ["dance"]}, INVALID_INTENT),
+        ("/v1/realtime", {"call_id": ["rtc_1"]}, None),
+        ("/v1/realtime", {}, MISSING_MODEL),
+        ("/v1/realtime", {"other": ["x"]}, MISSING_MODEL),
+        ("/v1/realtime/", {"model": ["m"]}, NOT_FOUND),
+        ("/", {}, NOT_FOUND),
+    ],
+)
+def test_requests(path: str, query: dict[str, list[str]], fault: Fault | None) -> None:
+    assert parse_request(path, query) == fault
+
+
+def test_http_answer() -> None:
+    head, body = http_answer(HttpRefusal(503, "t", "c", "m", 7), "req_1").split(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 503 Service Unavailable",
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(body),
+        b"Connection: close",
+        b"x-request-id: req_1",
+        b"Retry-After: 7",
+    ]
+    assert json.loads(body) == {"error": {"message": "m", "type": "t", "param": None, "code": "c"}}
+
+
+def test_http_answer_without_retry() -> None:
+    assert b"Retry-After" not in http_answer(HttpRefusal(500, "t", "c", "m"), "req_1")

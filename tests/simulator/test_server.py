@@ -1,0 +1,697 @@
+"""
+The simulator on the wire: in memory, against the client side of C{websockets}; and once for real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, cast
+
+import pytest
+import pytest_twisted
+from openai import AsyncOpenAI
+from twisted.internet.address import IPv4Address
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.test.iosim import FakeTransport
+from websockets.client import ClientProtocol
+from websockets.frames import Close, Frame, Opcode
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
+
+from relay.simulator import SimulatorFactory
+from relay.simulator.connection import HEAD_BYTES, HEAD_SECONDS, LINGER_SECONDS, STALL_SECONDS
+from relay.simulator.server import random_id
+
+Event = dict[str, Any]
+DELTA_SECONDS = 0.125
+SLOW_SECONDS = 2.0
+
+
+class Transport(FakeTransport):
+    """
+    Remembers how it was ended, and whether it reads.
+
+    @ivar full: whether its buffer overflows at each write.
+    """
+
+    producer: Any
+    aborted = False
+    reading = True
+    full = False
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.full:
+            self.producer.pauseProducing()
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        super().abortConnection()
+
+    def pauseProducing(self) -> None:
+        self.reading = False
+
+    def resumeProducing(self) -> None:
+        self.reading = True
+
+
+@dataclass
+class Wire:
+    """A simulator and one client, with the network between them."""
+
+    query: str = "?model=gpt-realtime"
+    path: str = "/v1/realtime"
+    subprotocols: tuple[str, ...] = ()
+    clock: Clock = field(default_factory=Clock)
+    events: list[Event] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    response: Response | None = None
+    received: bytes = b""
+    lost: bool = False
+
+    def __post_init__(self) -> None:
+        numbers: Iterator[int] = count()
+        self.factory = SimulatorFactory(
+            self.clock,
+            delta_seconds=DELTA_SECONDS,
+            slow_seconds=SLOW_SECONDS,
+            new_id=lambda kind: f"{kind}_{next(numbers)}",
+        )
+        address = IPv4Address("TCP", "127.0.0.1", 1)
+        self.protocol = self.factory.buildProtocol(address)
+        self.transport = Transport(self.protocol, True, address, address)
+        self.protocol.makeConnection(self.transport)
+        self.client = ClientProtocol(
+            parse_uri(f"ws://127.0.0.1{self.path}{self.query}"),
+            subprotocols=[Subprotocol(name) for name in self.subprotocols] or None,
+            max_size=None,
+        )
+
+    def shake(self) -> Response | None:
+        """Send the client's head; what comes back."""
+        self.client.send_request(self.client.connect())
+        self.pump()
+        return self.response
+
+    def pump(self) -> None:
+        """Move all bytes there are; end the connection if the simulator does."""
+        for data in self.client.data_to_send():
+            if data and not self.lost:
+                self.protocol.dataReceived(data)
+        data = self.transport.getOutBuffer() or b""
+        self.received += data
+        self.client.receive_data(data)
+        for event in self.client.events_received():
+            if isinstance(event, Response):
+                self.response = event
+            elif isinstance(event, Frame):
+                self.take(event)
+        if self.transport.disconnecting and not self.lost:
+            self.lose(ConnectionAborted() if self.transport.aborted else ConnectionDone())
+            self.client.receive_eof()
+
+    def take(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        if frame.opcode is Opcode.TEXT:
+            self.events.append(json.loads(bytes(frame.data)))
+
+    def lose(self, why: Exception | None = None) -> None:
+        self.lost = True
+        self.protocol.connectionLost(Failure(why or ConnectionDone()))
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.send(json.dumps({"type": kind, **fields}).encode())
+
+    def send(self, payload: bytes) -> None:
+        self.client.send_text(payload)
+        self.pump()
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.pump()
+
+    def types(self) -> list[str]:
+        """The types of the events received since the last look."""
+        found = [event["type"] for event in self.events]
+        self.events.clear()
+        return found
+
+    def close(self) -> tuple[int, str]:
+        """The one Close received."""
+        (frame,) = [frame for frame in self.frames if frame.opcode is Opcode.CLOSE]
+        return int.from_bytes(frame.data[:2], "big"), bytes(frame.data[2:]).decode()
+
+    def speaking(self) -> None:
+        """Get an answer of three deltas going."""
+        self.append(bytes(12_288 * 3))
+        self.say("response.create")
+        self.types()
+
+    def append(self, samples: bytes) -> None:
+        self.say("input_audio_buffer.append", audio=b64encode(samples).decode())
+
+
+def opened(model: str = "gpt-realtime", **fields: Any) -> Wire:
+    """A wire past its handshake."""
+    wire = Wire(f"?model={model}", **fields)
+    response = wire.shake()
+    assert response is not None
+    assert response.status_code == 101
+    return wire
+
+
+class TestHandshake:
+    def test_opens_with_the_session(self) -> None:
+        wire = opened()
+        (event,) = wire.events
+        assert event["type"] == "session.created"
+        assert event["session"]["model"] == "gpt-realtime"
+        assert event["session"]["expires_at"] == 3600
+        # Compact, the type first: readers go by the first bytes.
+        assert b'{"type":"session.created","event_id":"event_' in wire.received
+
+    def test_selects_realtime_only(self) -> None:
+        wire = opened(subprotocols=("openai-insecure-api-key.K", "realtime"))
+        assert wire.client.subprotocol == "realtime"
+        assert b"api-key" not in wire.received
+
+    def test_selects_nothing_else(self) -> None:
+        wire = opened(subprotocols=("other",))
+        assert wire.client.subprotocol is None
+
+    def test_head_of_the_answer(self) -> None:
+        response = Wire().shake()
+        assert response is not None
+        assert response.headers["x-request-id"].startswith("req_")
+        assert "Server" not in response.headers
+
+    @pytest.mark.parametrize(
+        ("query", "kind", "model"),
+        [
+            ("?intent=transcription", "transcription", None),
+            ("?call_id=rtc_1", "realtime", "gpt-realtime"),
+            ("?intent=transcription&model=m", "realtime", "m"),
+        ],
+    )
+    def test_other_queries(self, query: str, kind: str, model: str | None) -> None:
+        wire = Wire(query)
+        wire.shake()
+        session = wire.events[0]["session"]
+        assert (session["type"], session.get("model")) == (kind, model)
+
+    def test_other_path(self) -> None:
+        response = Wire(path="/v1/other").shake()
+        assert response is not None
+        assert response.status_code == 404
+
+    @pytest.mark.parametrize(
+        ("head", "status"),
+        [
+            (b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\n\r\n", b"426 Upgrade Required"),
+            (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"405 Method Not Allowed"),
+            (b"GET / HTTP/1.0\r\nHost: x\r\n\r\n", b"505 HTTP Version Not Supported"),
+            (b"nonsense\r\n\r\n", b"400 Bad Request"),
+            (
+                b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                b"400 Bad Request",
+            ),
+        ],
+    )
+    def test_no_handshake(self, head: bytes, status: bytes) -> None:
+        wire = Wire()
+        wire.protocol.dataReceived(head)
+        answer = wire.transport.getOutBuffer()
+        assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+        assert wire.transport.disconnecting
+        assert not wire.transport.aborted
+
+    def test_head_that_does_not_end(self) -> None:
+        wire = Wire()
+        wire.protocol.dataReceived(b"x" * HEAD_BYTES)
+        assert not wire.transport.aborted
+        wire.protocol.dataReceived(b"x")
+        assert wire.transport.aborted
+
+    def test_head_that_does_not_come(self) -> None:
+        wire = Wire()
+        wire.clock.advance(HEAD_SECONDS - 0.1)
+        assert not wire.transport.aborted
+        wire.clock.advance(0.1)
+        assert wire.transport.aborted
+
+    def test_an_open_session_may_be_silent(self) -> None:
+        wire = opened()
+        wire.advance(HEAD_SECONDS * 100)
+        assert not wire.lost
+
+    def test_events_sent_with_the_head(self) -> None:
+        wire = Wire()
+        wire.client.send_request(wire.client.connect())
+        head = b"".join(wire.client.data_to_send())
+        frame = Frame(Opcode.TEXT, b'{"type":"input_audio_buffer.clear"}').serialize(mask=True)
+        wire.protocol.dataReceived(head + frame)
+        wire.pump()
+        assert wire.types() == ["session.created", "input_audio_buffer.cleared"]
+
+
+class TestSession:
+    def test_answers_are_paced(self) -> None:
+        wire = opened()
+        wire.types()
+        wire.append(bytes(12_288 * 2))
+        wire.say("response.create")
+        assert wire.types()[-1] == "response.content_part.added"
+        wire.advance(DELTA_SECONDS / 2)
+        assert wire.types() == []
+        wire.advance(DELTA_SECONDS / 2)
+        assert wire.types() == ["response.output_audio.delta"]
+        wire.advance(DELTA_SECONDS)
+        assert wire.types() == ["response.output_audio.delta"]
+        wire.advance(DELTA_SECONDS)
+        assert wire.types()[-2:] == ["response.done", "rate_limits.updated"]
+        assert wire.clock.getDelayedCalls() == []
+
+    def test_other_events_neither_hurry_nor_delay_an_answer(self) -> None:
+        wire = opened()
+        wire.speaking()
+        for _ in range(5):
+            wire.advance(DELTA_SECONDS / 8)
+            wire.say("input_audio_buffer.clear")
+        assert set(wire.types()) == {"input_audio_buffer.cleared"}
+        wire.advance(DELTA_SECONDS * 3 / 8)
+        assert wire.types() == ["response.output_audio.delta"]
+        assert len(wire.clock.getDelayedCalls()) == 1
+
+    def test_cancel(self) -> None:
+        wire = opened()
+        wire.speaking()
+        wire.advance(DELTA_SECONDS)
+        wire.say("response.cancel")
+        assert wire.types()[-2:] == ["response.done", "rate_limits.updated"]
+        wire.advance(DELTA_SECONDS)
+        assert wire.types() == []
+        assert wire.clock.getDelayedCalls() == []
+
+    def test_mistakes_leave_it_open(self) -> None:
+        wire = opened()
+        wire.send(b"no")
+        wire.client.send_binary(b"{}")
+        wire.pump()
+        wire.say("response.dance")
+        wire.say("input_audio_buffer.clear")
+        assert wire.types() == ["session.created", *["error"] * 3, "input_audio_buffer.cleared"]
+
+    def test_an_append_of_15_mib(self) -> None:
+        wire = opened()
+        samples = bytes(range(256)) * 4 * 1024 * 15
+        wire.append(samples)
+        wire.say("input_audio_buffer.commit")
+        item_id = wire.events[-1]["item"]["id"]
+        wire.say("conversation.item.retrieve", item_id=item_id)
+        assert b64decode(wire.events[-1]["item"]["content"][0]["audio"]) == samples
+
+    def test_a_message_that_is_too_large(self) -> None:
+        wire = opened()
+        payload = b'{"type":"input_audio_buffer.clear"}'
+        wire.send(payload.ljust(24 * 1024 * 1024))
+        assert wire.types() == ["session.created", "input_audio_buffer.cleared"]
+        wire.send(payload.ljust(24 * 1024 * 1024 + 1))
+        assert wire.close()[0] == 1009
+
+    def test_ping(self) -> None:
+        wire = opened()
+        wire.client.send_ping(b"x")
+        wire.pump()
+        assert [frame.data for frame in wire.frames if frame.opcode is Opcode.PONG] == [b"x"]
+
+    def test_nothing_is_logged(self) -> None:
+        seen: list[LogEvent] = []
+        observer = cast(ILogObserver, seen.append)
+        globalLogPublisher.addObserver(observer)
+        try:
+            wire = opened(subprotocols=("openai-insecure-api-key.K",))
+            wire.speaking()
+            wire.advance(DELTA_SECONDS)
+            wire.client.send_close(1000)
+            wire.pump()
+        finally:
+            globalLogPublisher.removeObserver(observer)
+        assert seen == []
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("model", "status", "retry_after"),
+        [
+            ("fault-http-401", 401, None),
+            ("fault-http-429", 429, "2"),
+            ("fault-http-503", 503, "5"),
+            ("fault-quota", 429, None),
+        ],
+    )
+    def test_http(self, model: str, status: int, retry_after: str | None) -> None:
+        wire = Wire(f"?model={model}")
+        response = wire.shake()
+        assert response is not None
+        assert response.status_code == status
+        assert response.headers.get("Retry-After") == retry_after
+        assert response.headers["x-request-id"].startswith("req_")
+        assert json.loads(response.body or b"")["error"]["code"]
+        assert wire.lost
+        assert not wire.transport.aborted
+
+    @pytest.mark.parametrize(
+        ("query", "close", "code"),
+        [
+            ("?model=fault-error-3000", 3000, "invalid_api_key"),
+            ("?model=fault-error-4000", 4000, "invalid_model"),
+            ("", 4000, "missing_model"),
+            ("?intent=dance", 4000, "invalid_intent"),
+        ],
+    )
+    def test_event(self, query: str, close: int, code: str) -> None:
+        wire = Wire(query)
+        wire.shake()
+        (event,) = wire.events
+        assert event["type"] == "error"
+        assert event["event_id"]
+        assert event["error"]["code"] == code
+        assert wire.close() == (close, f"invalid_request_error.{code}")
+        # The client has answered the Close by itself.
+        wire.pump()
+        assert wire.lost
+        assert not wire.transport.aborted
+
+    def test_silent(self) -> None:
+        wire = opened("fault-silent")
+        wire.say("input_audio_buffer.clear")
+        wire.advance(1_000)
+        assert wire.types() == []
+        assert not wire.lost
+
+    def test_hang(self) -> None:
+        wire = Wire("?model=fault-hang")
+        assert wire.shake() is None
+        # Autobahn would take this for a second request.
+        wire.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        wire.advance(1_000)
+        assert wire.received == b""
+        assert not wire.lost
+        wire.lose()
+        assert wire.protocol._unanswered is not None
+        assert wire.protocol._unanswered.called
+
+    def test_reset(self) -> None:
+        wire = Wire("?model=fault-reset")
+        assert wire.shake() is None
+        assert wire.received == b""
+        assert wire.transport.aborted
+
+    def test_reset_after(self) -> None:
+        wire = opened("fault-reset-after-2")
+        wire.say("input_audio_buffer.clear")
+        assert wire.types() == ["session.created", "input_audio_buffer.cleared"]
+        assert not wire.transport.aborted
+        wire.say("input_audio_buffer.clear")
+        assert wire.transport.aborted
+        assert wire.types() == []
+        assert wire.lost
+
+    def test_reset_with_messages_left(self) -> None:
+        wire = opened("fault-reset-after-1")
+        wire.types()
+        wire.protocol.pauseProducing()
+        wire.say("input_audio_buffer.clear")
+        wire.say("input_audio_buffer.clear")
+        wire.protocol.resumeProducing()
+        wire.pump()
+        assert wire.transport.aborted
+        assert wire.types() == []
+
+    @pytest.mark.parametrize("code", [0, 1000, 1005, 1011, 4999, 65535])
+    def test_close(self, code: int) -> None:
+        wire = opened(f"fault-close-{code}")
+        assert wire.types() == ["session.created"]
+        frame = Frame(Opcode.TEXT, b"{}").serialize(mask=True)
+        wire.protocol.dataReceived(frame)
+        sent = wire.transport.getOutBuffer()
+        payload = code.to_bytes(2, "big") + b"simulated"
+        assert sent == bytes([0x88, len(payload)]) + payload
+
+    def test_close_is_answered(self) -> None:
+        wire = opened("fault-close-4321")
+        wire.say("input_audio_buffer.clear")
+        wire.pump()
+        assert wire.close() == (4321, "simulated")
+        assert wire.lost
+        assert wire.client.close_rcvd == Close(4321, "simulated")
+
+    def test_slow(self) -> None:
+        wire = opened("fault-slow")
+        wire.say("input_audio_buffer.clear")
+        assert not wire.transport.reading
+        wire.advance(SLOW_SECONDS - 0.1)
+        assert wire.types() == []
+        wire.advance(0.1)
+        assert wire.types() == ["session.created", "input_audio_buffer.cleared"]
+        assert wire.transport.reading
+
+    def test_slow_sees_the_client_leave(self) -> None:
+        wire = opened("fault-slow")
+        assert wire.transport.reading
+        wire.client.send_close(1000)
+        wire.pump()
+        assert wire.lost
+        assert wire.clock.getDelayedCalls() == []
+
+
+class TestUnread:
+    """The client does not read."""
+
+    def test_the_answer_waits(self) -> None:
+        wire = opened()
+        wire.speaking()
+        wire.advance(DELTA_SECONDS)
+        wire.transport.producer.pauseProducing()
+        wire.types()
+        wire.advance(STALL_SECONDS - 1)
+        assert wire.types() == []
+        wire.transport.producer.resumeProducing()
+        wire.advance(DELTA_SECONDS)
+        assert wire.types() == ["response.output_audio.delta"]
+        wire.advance(DELTA_SECONDS)
+        wire.advance(DELTA_SECONDS)
+        assert wire.types()[-1] == "rate_limits.updated"
+        wire.advance(STALL_SECONDS * 2)
+        assert not wire.lost
+
+    def test_nothing_more_is_read(self) -> None:
+        wire = opened()
+        wire.types()
+        assert wire.transport.streamingProducer
+        wire.transport.producer.pauseProducing()
+        assert not wire.transport.reading
+        # These were already read when the pause began.
+        wire.say("input_audio_buffer.clear")
+        wire.say("response.cancel")
+        assert wire.types() == []
+        wire.transport.producer.resumeProducing()
+        wire.pump()
+        assert wire.types() == ["input_audio_buffer.cleared", "error"]
+        assert wire.transport.reading
+
+    def test_a_full_buffer_stops_the_inbox(self) -> None:
+        wire = opened("fault-slow")
+        for _ in range(3):
+            wire.say("input_audio_buffer.clear")
+        # As with a retrieved item of many MiB.
+        wire.transport.full = True
+        wire.advance(SLOW_SECONDS)
+        assert wire.types() == ["session.created"]
+        wire.protocol.resumeProducing()
+        wire.pump()
+        assert wire.types() == ["input_audio_buffer.cleared"]
+        assert not wire.transport.reading
+
+    def test_a_request_for_an_answer_starts_none(self) -> None:
+        wire = opened()
+        wire.transport.full = True
+        wire.say("response.create")
+        (call,) = wire.clock.getDelayedCalls()
+        assert call.getTime() == STALL_SECONDS
+        assert not wire.transport.reading
+
+    def test_for_too_long(self) -> None:
+        wire = opened()
+        wire.transport.producer.pauseProducing()
+        wire.advance(STALL_SECONDS - 0.1)
+        assert not wire.transport.aborted
+        wire.advance(0.1)
+        assert wire.transport.aborted
+
+    def test_while_closing(self) -> None:
+        wire = opened("fault-close-1000")
+        wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=True))
+        producer = wire.transport.producer
+        wire.clock.advance(LINGER_SECONDS - 1)
+        producer.pauseProducing()
+        producer.resumeProducing()
+        producer.pauseProducing()
+        assert wire.transport.reading
+        wire.clock.advance(1)
+        assert wire.transport.aborted
+
+
+class TestEnd:
+    def test_the_client_closes(self) -> None:
+        wire = opened()
+        wire.speaking()
+        wire.client.send_close(1000, "bye")
+        wire.pump()
+        assert wire.close()[0] == 1000
+        assert wire.lost
+        assert not wire.transport.aborted
+        assert wire.clock.getDelayedCalls() == []
+
+    def test_closes_that_cross(self) -> None:
+        wire = opened("fault-close-4321")
+        ours = Frame(Opcode.CLOSE, Close(1000, "").serialize()).serialize(mask=True)
+        wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=True) + ours)
+        # An abort would drop our Close unsent.
+        assert wire.transport.disconnecting
+        assert not wire.transport.aborted
+
+    def test_a_close_that_is_not_answered(self) -> None:
+        wire = opened("fault-close-4321")
+        wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=True))
+        wire.clock.advance(LINGER_SECONDS - 0.1)
+        assert not wire.transport.aborted
+        wire.clock.advance(0.1)
+        assert wire.transport.aborted
+
+    def test_an_http_answer_that_is_not_read(self) -> None:
+        wire = Wire()
+        wire.protocol.dataReceived(b"nonsense\r\n\r\n")
+        wire.clock.advance(LINGER_SECONDS)
+        assert wire.transport.aborted
+
+    def test_a_closing_client_is_read(self) -> None:
+        wire = opened("fault-close-4321")
+        wire.protocol._choked = True
+        text = Frame(Opcode.TEXT, b"{}").serialize(mask=True)
+        wire.protocol.dataReceived(text + text)
+        assert not wire.transport.reading
+        wire.protocol.resumeProducing()
+        assert wire.transport.reading
+        wire.protocol.dataReceived(text)
+        assert not wire.protocol._inbox
+
+    def test_messages_behind_the_end_are_dropped(self) -> None:
+        wire = opened("fault-reset-after-1")
+        text = Frame(Opcode.TEXT, b'{"type":"input_audio_buffer.clear"}').serialize(mask=True)
+        wire.protocol.dataReceived(text * 3)
+        wire.pump()
+        assert wire.types() == ["session.created"]
+
+    def test_a_violation_ends_the_answer(self) -> None:
+        wire = opened()
+        wire.speaking()
+        wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=False))
+        wire.clock.advance(DELTA_SECONDS)
+        sent = wire.transport.getOutBuffer()
+        # A Close with 1002, and nothing behind it.
+        assert sent[0] == 0x88
+        assert sent[2:4] == (1002).to_bytes(2, "big")
+        assert len(sent) == 2 + sent[1]
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            "gpt-realtime",
+            "fault-http-429",
+            "fault-error-3000",
+            "fault-silent",
+            "fault-hang",
+            "fault-reset",
+            "fault-reset-after-1",
+            "fault-close-1011",
+            "fault-slow",
+        ],
+    )
+    def test_nothing_survives(self, model: str) -> None:
+        wire = Wire(f"?model={model}")
+        assert wire.factory.countConnections == 1
+        wire.client.send_request(wire.client.connect())
+        wire.protocol.dataReceived(b"".join(wire.client.data_to_send()))
+        for kind in ("response.create", "response.create"):
+            payload = json.dumps({"type": kind}).encode()
+            wire.protocol.dataReceived(Frame(Opcode.TEXT, payload).serialize(mask=True))
+        wire.transport.getOutBuffer()
+        wire.lose()
+        assert wire.clock.getDelayedCalls() == []
+        assert wire.factory.countConnections == 0
+        wire.protocol.stopProducing()
+        assert not wire.transport.getOutBuffer()
+
+    def test_nothing_survives_without_a_head(self) -> None:
+        wire = Wire()
+        wire.lose()
+        assert wire.clock.getDelayedCalls() == []
+
+
+def test_random_ids() -> None:
+    first, second = random_id("item"), random_id("item")
+    assert first != second
+    assert first.startswith("item_")
+
+
+async def sdk_round_trip(port: int, samples: bytes) -> tuple[list[str], bytes]:
+    """Speak by the unmodified SDK; the types of what comes back, and the audio in it."""
+    client = AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="x")
+    types: list[str] = []
+    heard = b""
+    async with client, client.realtime.connect(model="gpt-realtime") as connection:
+        for start in range(0, len(samples), 4_000):
+            audio = b64encode(samples[start : start + 4_000]).decode()
+            await connection.input_audio_buffer.append(audio=audio)
+        await connection.input_audio_buffer.commit()
+        await connection.response.create()
+        async for event in connection:
+            types.append(event.type)
+            if event.type == "response.output_audio.delta":
+                heard += b64decode(event.delta)
+            if event.type == "rate_limits.updated":
+                break
+    return types, heard
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_sdk_over_a_socket() -> None:
+    from twisted.internet import reactor
+
+    factory = SimulatorFactory(reactor, delta_seconds=0.0)
+    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    port = await endpoint.listen(factory)
+    try:
+        samples = bytes(range(256)) * 400
+        number = port.getHost().port
+        types, heard = await deferToThread(asyncio.run, sdk_round_trip(number, samples))
+    finally:
+        await port.stopListening()
+    assert types[0] == "session.created"
+    assert types[-2:] == ["response.done", "rate_limits.updated"]
+    assert heard == samples

@@ -1,0 +1,126 @@
+"""What a value in the settings may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay import checks
+
+GOOD_URLS = [
+    "wss://api.openai.com/v1/realtime",
+    "ws://127.0.0.1:8000",
+    "ws://[::1]:9000/v1/realtime",
+    "wss://api.x.ai:443/",
+]
+BAD_URLS = [
+    "http://a.example",
+    "wss://",
+    "wss:a.example",
+    "//a.example",
+    "wss:///path",
+    "wss://a.example:0",
+    "wss://a.example:70000",
+    "wss://a.example:port",
+    "wss://a b.example",
+    "wss://a.example/\n",
+    "\twss://a.example",
+    "wss://a.example\\x",
+    "wss://a.example/\\x",
+    "wss://[::1",
+    "wss://[fe80::1%eth0]/",
+    "wss://300.1.1.1/",
+    "wss://127.1/",
+    "wss://-a.example/",
+    "wss://ä.example/",
+]
+SECRET_URLS = [
+    "wss://user:hunter2@a.example/",
+    "wss://hunter2@a.example/",
+    "wss://a.example/?key=hunter2",
+    "wss://a.example/#hunter2",
+    "http://hunter2@a.example/",
+]
+
+
+@pytest.mark.parametrize("url", GOOD_URLS)
+def test_a_websocket_url(url: str) -> None:
+    assert checks.websocket_url(url) is None
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_no_websocket_url(url: str) -> None:
+    fault = checks.websocket_url(url)
+    assert fault is not None
+    assert fault.endswith(" is not a ws:// or wss:// URL")
+    assert fault.isprintable()
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_a_url_with_what_may_be_a_secret_is_not_repeated(url: str) -> None:
+    assert checks.websocket_url(url) == "a URL here has no user, query or fragment"
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("https://App.Example", "https://app.example"),
+        ("HTTPS://app.example:443", "https://app.example"),
+        ("http://app.example:80", "http://app.example"),
+        ("http://app.example:443", "http://app.example:443"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://[::1]", "http://[::1]"),
+        ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
+    ],
+)
+def test_origins_are_kept_as_browsers_write_them(written: str, normal: str) -> None:
+    assert checks.normal_origin(written) == normal
+    assert checks.origin(normal) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "*", "", "app.example", "https://a/", "https://a?x", "https://u@a", "https://*.a"],
+)
+def test_no_origin(origin: str) -> None:
+    assert checks.origin(checks.normal_origin(origin)) is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [("Relay.Example.", "relay.example"), ("[::1]", "::1"), ("10.0.0.7", "10.0.0.7")],
+)
+def test_hosts_are_kept_without_case_brackets_and_last_dot(written: str, normal: str) -> None:
+    assert checks.normal_host(written) == normal
+    assert checks.host(normal) is None
+
+
+@pytest.mark.parametrize("host", ["", "a:80", "a/b", "*.a", "a..b", "[::1", "a b", "x" * 254])
+def test_no_host(host: str) -> None:
+    assert checks.host(checks.normal_host(host)) is not None
+
+
+@pytest.mark.parametrize("path", ["", "/relay", "/a/b.c", "/..."])
+def test_a_base_path(path: str) -> None:
+    assert checks.base_path(path) is None
+
+
+@pytest.mark.parametrize("path", ["/", "a", "/a/", "//a", "/a//b", "/..", "/a/../b", "/.", "/a b"])
+def test_no_base_path(path: str) -> None:
+    assert checks.base_path(path) is not None
+
+
+@pytest.mark.parametrize("name", ["", "-a", "_a", "A", "a b", "a/b", "../a", "ä", "a\n"])
+def test_no_name(name: str) -> None:
+    assert checks.name(name) is not None
+
+
+@pytest.mark.parametrize("key", ["sk-abc", "AIzaSyAbc", "sk_abc", "", "1A", "A B"])
+def test_a_key_where_the_name_of_a_variable_belongs_is_not_repeated(key: str) -> None:
+    fault = checks.variable(key)
+    assert fault is not None
+    assert not key or key not in fault
+
+
+def test_what_is_shown_of_a_wrong_value_is_one_short_line() -> None:
+    assert checks.shown("a\nb") == '"a?b"'
+    assert checks.shown("x" * 61) == f'"{"x" * 60}…"'

@@ -1,0 +1,88 @@
+"""A deadline fires once, when it was set and its time is up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from twisted.internet.task import Clock
+
+from relay.deadline import Deadline
+
+
+@dataclass
+class Timed:
+    """A deadline that notes when it fired."""
+
+    clock: Clock = field(default_factory=Clock)
+    fired: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.deadline = Deadline(self.clock, lambda: self.fired.append(self.clock.seconds()))
+
+
+def test_it_fires_once_in_time() -> None:
+    timed = Timed()
+    timed.deadline.set(2.0)
+    assert timed.deadline.is_set
+    timed.clock.pump([1.5, 0.5, 5.0])
+    assert timed.fired == [2.0]
+    assert not timed.deadline.is_set
+
+
+def test_unset_it_does_nothing() -> None:
+    timed = Timed()
+    timed.deadline.clear()
+    timed.clock.advance(9)
+    assert (timed.fired, timed.deadline.is_set) == ([], False)
+
+
+def test_cleared_it_does_not_fire() -> None:
+    timed = Timed()
+    timed.deadline.set(2.0)
+    timed.deadline.clear()
+    timed.deadline.clear()
+    assert not timed.deadline.is_set
+    assert timed.clock.getDelayedCalls() == []
+
+
+def test_set_again_it_is_moved() -> None:
+    timed = Timed()
+    timed.deadline.set(2.0)
+    timed.clock.advance(1.0)
+    timed.deadline.set(2.0)
+    assert len(timed.clock.getDelayedCalls()) == 1
+    timed.clock.pump([1.5, 0.5])
+    assert timed.fired == [3.0]
+
+
+def test_moved_to_sooner_it_fires_sooner() -> None:
+    timed = Timed()
+    timed.deadline.set(9.0)
+    timed.deadline.set(1.0)
+    timed.clock.advance(1.0)
+    assert timed.fired == [1.0]
+
+
+def test_it_can_be_used_again() -> None:
+    timed = Timed()
+    for _ in range(2):
+        timed.deadline.set(1.0)
+        timed.clock.advance(1.0)
+    assert timed.fired == [1.0, 2.0]
+
+
+def test_it_can_be_set_and_cleared_while_it_fires() -> None:
+    clock = Clock()
+    fired: list[float] = []
+
+    def act() -> None:
+        fired.append(clock.seconds())
+        deadline.clear()
+        if len(fired) < 3:
+            deadline.set(1.0)
+
+    deadline = Deadline(clock, act)
+    deadline.set(1.0)
+    clock.pump([1.0] * 5)
+    assert fired == [1.0, 2.0, 3.0]
+    assert clock.getDelayedCalls() == []

@@ -1,0 +1,105 @@
+"""What is read of server events, and that nothing an upstream sends breaks the reading."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.events import MAX_READ, ServerEvent, error_in, parse_event, parse_json
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "error", "session", "id", "code", "message"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def test_a_session_is_read() -> None:
+    payload = b'{"type":"session.created","event_id":"e","session":{"id":"sess_1","model":"m"}}'
+    assert parse_event(payload) == ServerEvent("session.created", session_id="sess_1")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        ({"type": "t", "code": "c", "message": "m"}, "c", "m"),
+        ({"type": "t", "code": None, "message": "m"}, "t", "m"),
+        ({"type": "t", "code": 7, "message": ["m"]}, "t", ""),
+        ({"type": "t", "code": ""}, "t", ""),
+        ({"type": None}, "", ""),
+        ({}, "", ""),
+        ("text", "", ""),
+        (None, "", ""),
+    ],
+)
+def test_an_error_is_read(error: object, code: str, message: str) -> None:
+    payload = json.dumps({"type": "error", "error": error}).encode()
+    assert parse_event(payload) == ServerEvent("error", code, message)
+    assert error_in({"error": error}) == (code, message)
+
+
+def test_the_code_of_another_event_is_none() -> None:
+    payload = b'{"type":"response.done","error":{"code":"c","message":"m"}}'
+    assert parse_event(payload) == ServerEvent("response.done")
+
+
+@pytest.mark.parametrize(
+    ("session", "session_id"),
+    [({"id": "s"}, "s"), ({"id": ""}, None), ({"id": 1}, None), ({}, None), (["id"], None)],
+)
+def test_the_session_id_is_text_or_none(session: object, session_id: str | None) -> None:
+    payload = json.dumps({"type": "session.created", "session": session}).encode()
+    assert parse_event(payload).session_id == session_id
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"nonsense",
+        b"\xff\xfe\xfd",
+        b"null",
+        b"[]",
+        b'"error"',
+        b'{"type":1}',
+        b"[" * 100_000,
+        b'{"a":' * 40_000,
+        b"1" * 5000,
+    ],
+    ids=repr,
+)
+def test_what_is_no_event_has_no_type(payload: bytes) -> None:
+    assert parse_event(payload) == ServerEvent()
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_what_is_too_large_is_not_read(over: int) -> None:
+    start = b'{"type":"x","padding":"'
+    payload = start + b"x" * (MAX_READ + over - len(start) - 2) + b'"}'
+    assert len(payload) == MAX_READ + over
+    assert parse_event(payload) == ServerEvent("" if over > 0 else "x")
+    assert (parse_json(payload) is None) == (over > 0)
+
+
+@given(st.binary(max_size=100) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_give_an_event(payload: bytes) -> None:
+    event = parse_event(payload)
+    assert all(isinstance(text, str) for text in (event.type, event.code, event.message))
+    assert event.session_id is None or event.session_id
+
+
+@given(JSON_VALUES)
+def test_any_value_gives_code_and_message(value: object) -> None:
+    code, message = error_in(value)
+    assert isinstance(code, str)
+    assert isinstance(message, str)

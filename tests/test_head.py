@@ -1,0 +1,478 @@
+"""The head reader: what it refuses, what it hands on, and that chunks make no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from autobahn.websocket.protocol import parseHttpHeader
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from relay.head import Head, HeadReader, parse_head, upgrade_refusal
+from relay.refusals import Refused
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+MAX_BYTES = 16384
+MAX_FIELDS = 100
+
+UPGRADE = (
+    ("Host", "relay.test"),
+    ("Upgrade", "websocket"),
+    ("Connection", "keep-alive, Upgrade"),
+    ("Sec-WebSocket-Key", KEY),
+    ("Sec-WebSocket-Version", "13"),
+)
+
+Fields = Sequence[tuple[str, str]]
+
+
+def raw_head(fields: Fields, line: str = "GET /v1/realtime?model=m HTTP/1.1") -> bytes:
+    lines = [line, *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+
+
+def read(raw: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIELDS) -> Head | None:
+    return HeadReader(max_bytes, max_fields).feed(raw)
+
+
+def refused(raw: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIELDS) -> str:
+    with pytest.raises(Refused) as caught:
+        read(raw, max_bytes, max_fields)
+    return caught.value.refusal.code
+
+
+def whole(raw: bytes) -> Head:
+    head = read(raw)
+    assert head is not None
+    return head
+
+
+def upgrade(*more: tuple[str, str], without: str = "", line: str | None = None) -> Head:
+    """A good upgrade with something added, or the fields of one name taken away."""
+    fields = [field for field in UPGRADE if field[0] != without]
+    return whole(raw_head([*fields, *more], *([line] if line else [])))
+
+
+def fault(head: Head) -> tuple[str, str] | None:
+    refusal = upgrade_refusal(head)
+    return None if refusal is None else (refusal.code, refusal.message)
+
+
+class TestReading:
+    def test_a_head_is_read_with_its_fields_in_order(self) -> None:
+        head = whole(
+            b"GET /a?b=c HTTP/1.1\r\nHost: h\r\nX-One:\t 1 \r\nx-one:X2X\r\nEmpty:\r\n\r\n"
+        )
+        assert (head.method, head.target, head.version) == ("GET", "/a?b=c", 1)
+        assert head.fields == (("host", "h"), ("x-one", "1"), ("x-one", "X2X"), ("empty", ""))
+
+    def test_what_follows_the_head_is_kept(self) -> None:
+        reader = HeadReader(MAX_BYTES, MAX_FIELDS)
+        assert reader.feed(raw_head(UPGRADE) + b"more") is not None
+        assert reader.rest == b"more"
+
+    def test_bytes_behind_the_head_do_not_count(self) -> None:
+        raw = raw_head(UPGRADE)
+        assert read(raw + bytes(MAX_BYTES), max_bytes=len(raw)) is not None
+
+    def test_it_knows_whether_a_byte_has_come(self) -> None:
+        reader = HeadReader(MAX_BYTES, MAX_FIELDS)
+        assert not reader.started
+        assert reader.feed(b"G") is None
+        assert reader.started
+
+    @pytest.mark.parametrize("version", [0, 1])
+    def test_both_minor_versions_are_read(self, version: int) -> None:
+        assert whole(raw_head([("Host", "h")], f"GET / HTTP/1.{version}")).version == version
+
+
+class TestCaps:
+    @pytest.mark.parametrize("missing", [1, 0])
+    def test_a_head_up_to_the_cap_is_read(self, missing: int) -> None:
+        raw = raw_head(UPGRADE)
+        assert read(raw, max_bytes=len(raw) + missing) is not None
+
+    def test_a_head_one_byte_over_the_cap_is_too_large(self) -> None:
+        raw = raw_head(UPGRADE)
+        assert refused(raw, max_bytes=len(raw) - 1) == "head_too_large"
+
+    @pytest.mark.parametrize(("size", "expected"), [(99, None), (100, None), (101, 431)])
+    def test_a_head_that_does_not_end_is_capped_too(self, size: int, expected: int | None) -> None:
+        reader = HeadReader(100, MAX_FIELDS)
+        status = None
+        try:
+            for _ in range(size):
+                assert reader.feed(b"x") is None
+        except Refused as caught:
+            status = caught.refusal.status
+        assert status == expected
+
+    @pytest.mark.parametrize("count", [MAX_FIELDS - 1, MAX_FIELDS])
+    def test_fields_up_to_the_cap_are_read(self, count: int) -> None:
+        fields = [("Host", "h"), *[("X", "y")] * (count - 1)]
+        assert len(whole(raw_head(fields)).fields) == count
+
+    def test_one_field_more_is_too_large(self) -> None:
+        raw = raw_head([("Host", "h"), *[("X", "y")] * MAX_FIELDS])
+        assert refused(raw) == "head_too_large"
+
+
+class TestMalformed:
+    @pytest.mark.parametrize("byte", [*set(range(0x20)) - {0x09, 0x0D}, 0x7F, 0x85])
+    def test_control_bytes_are_refused_in_a_value(self, byte: int) -> None:
+        raw = b"GET / HTTP/1.1\r\nHost: h\r\nX: a" + bytes([byte]) + b"Origin: evil\r\n\r\n"
+        assert refused(raw) == "bad_request"
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"GET /\x0b HTTP/1.1\r\nHost: h\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: h\rX: y\r\n\r\n",
+            b"GET / HTTP/1.1\nHost: h\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n",
+        ],
+        ids=["in the target", "bare CR", "bare LF", "bare LF between fields"],
+    )
+    def test_other_line_ends_are_refused(self, raw: bytes) -> None:
+        assert refused(raw) == "bad_request"
+
+    def test_lines_that_end_in_lf_alone_never_make_a_head(self) -> None:
+        assert read(b"GET / HTTP/1.1\nHost: h\n\n") is None
+
+    @pytest.mark.parametrize(
+        "line",
+        ["Host : h", " Host: h", "\tfolded", "Host", ": h", "Ho st: h", "H\xf6st: h", "Host\t: h"],
+    )
+    def test_malformed_fields_are_refused(self, line: str) -> None:
+        raw = f"GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n".encode("latin-1")
+        assert refused(raw) == "bad_request"
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "",
+            "GET",
+            "GET /",
+            "GET / HTTP/2.0",
+            "GET / HTTP/1.2",
+            "GET / http/1.1",
+            "GET /  HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            " GET / HTTP/1.1",
+            "G(T / HTTP/1.1",
+            "GET http://relay.test/ HTTP/1.1",
+            "GET * HTTP/1.1",
+            "CONNECT relay.test:80 HTTP/1.1",
+            "GET relative HTTP/1.1",
+            "GET /\xe9 HTTP/1.1",
+            "GET /a b HTTP/1.1",
+        ],
+    )
+    def test_other_request_lines_are_refused(self, line: str) -> None:
+        assert refused(raw_head([("Host", "h")], line)) == "bad_request"
+
+    @pytest.mark.parametrize(
+        "hosts",
+        [
+            [],
+            ["a", "a"],
+            ["a", "b"],
+            [""],
+            ["a b"],
+            ["user@a"],
+            ["a/b"],
+            ["a:"],
+            ["a:123456"],
+            ["::1"],
+            ["[::1"],
+            ["[zone%1]"],
+            ["a,b"],
+            ["h\xf6st"],
+        ],
+    )
+    def test_anything_but_one_valid_host_is_refused(self, hosts: list[str]) -> None:
+        assert refused(raw_head([("Host", host) for host in hosts])) == "bad_request"
+
+    @pytest.mark.parametrize("host", ["a", "A.b-c_d.:80", "127.0.0.1:8080", "[::1]", "[::1]:65535"])
+    def test_valid_hosts_are_read(self, host: str) -> None:
+        assert whole(raw_head([("Host", host)])).one("host") == host
+
+
+PIECES = st.sampled_from(
+    [b"GET / HTTP/1.1", b"\r\n", b"\r\n\r\n", b"\r", b"\n", b"Host: h", b": ", b"\x85", b"X", b" "]
+)
+FUZZ = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=12).map(b"".join))
+
+
+@st.composite
+def fuzzed_heads(draw: st.DrawFn) -> bytes:
+    """A good head in which a few bytes were replaced."""
+    raw = bytearray(raw_head(UPGRADE) + b"rest")
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(raw) - 1))
+        raw[at : at + draw(st.integers(0, 3))] = draw(FUZZ)
+    return bytes(raw)
+
+
+Outcome = tuple[Head | str | None, bytes]
+
+
+def fed(chunks: Sequence[bytes], max_bytes: int) -> Outcome:
+    """What a reader makes of chunks: a head, a refusal or nothing, and the bytes behind it."""
+    reader = HeadReader(max_bytes, 8)
+    for number, chunk in enumerate(chunks):
+        try:
+            head = reader.feed(chunk)
+        except Refused as caught:
+            return f"{caught.refusal.code}: {caught.refusal.message}", b""
+        if head is not None:
+            return head, reader.rest + b"".join(chunks[number + 1 :])
+    return None, b""
+
+
+def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
+    at = sorted(place % (len(data) + 1) for place in places)
+    return [data[start:end] for start, end in zip([0, *at], [*at, len(data)], strict=True)]
+
+
+class TestAnyBytes:
+    @given(
+        st.one_of(fuzzed_heads(), FUZZ),
+        st.lists(st.integers(0, 300), max_size=6),
+        st.integers(0, 300),
+    )
+    @example(raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
+    def test_chunks_make_no_difference(self, data: bytes, places: list[int], cap: int) -> None:
+        expected = fed([data], cap)
+        assert fed(cut(data, places), cap) == expected
+        assert fed([data[i : i + 1] for i in range(len(data))], cap) == expected
+
+    @given(st.one_of(fuzzed_heads(), FUZZ))
+    def test_they_give_a_head_or_a_refusal_and_nothing_else(self, data: bytes) -> None:
+        head, _ = fed([data], MAX_BYTES)
+        if head is None:
+            assert b"\r\n\r\n" not in data
+        elif isinstance(head, str):
+            assert head.startswith(("bad_request: ", "head_too_large: "))
+        else:
+            assert isinstance(head.query, list)
+            if upgrade_refusal(head) is None:
+                assert parseHttpHeader(head.for_autobahn())[0] == "GET / HTTP/1.1"
+
+    @given(fuzzed_heads())
+    def test_a_head_reaches_a_site_as_it_was_read(self, data: bytes) -> None:
+        head, _ = fed([data], MAX_BYTES)
+        if isinstance(head, Head):
+            again = parse_head(head.for_site(), MAX_FIELDS + 1)
+            kept = tuple(field for field in head.fields if field[0] != "connection")
+            assert again.fields == (("connection", "close"), *kept)
+            assert (again.method, again.target, again.version) == (
+                head.method,
+                head.target,
+                head.version,
+            )
+
+
+class TestHead:
+    def test_path_and_query_are_taken_apart(self) -> None:
+        head = whole(raw_head([("Host", "h")], "GET /a%2Fb?m=x%20y+z&e=&m=2&%ff=?? HTTP/1.1"))
+        assert head.path == "/a%2Fb"
+        assert head.query == [
+            ("m", "x y z"),
+            ("e", ""),
+            ("m", "2"),
+            ("\N{REPLACEMENT CHARACTER}", "??"),
+        ]
+
+    def test_no_query_is_an_empty_one(self) -> None:
+        assert whole(raw_head([("Host", "h")], "GET / HTTP/1.1")).query == []
+
+    def test_one_is_none_of_several(self) -> None:
+        head = Head("GET", "/", 1, (("a", "1"), ("b", "2"), ("b", "3")))
+        assert (head.one("a"), head.one("b"), head.one("c")) == ("1", None, None)
+        assert head.all("b") == ["2", "3"]
+
+    def test_elements_of_repeated_fields_are_one_list(self) -> None:
+        head = Head("GET", "/", 1, (("a", "1, ,2"), ("b", "x"), ("a", ",\t3 ")))
+        assert head.elements("a") == ["1", "2", "3"]
+
+    @pytest.mark.parametrize(
+        ("value", "wants"),
+        [("websocket", True), ("h2c, WebSocket", True), ("websocket/13", False), ("h2c", False)],
+    )
+    def test_an_upgrade_is_to_websocket(self, value: str, wants: bool) -> None:
+        assert Head("GET", "/", 1, (("upgrade", value),)).wants_upgrade is wants
+
+    @pytest.mark.parametrize(
+        ("value", "trace_id"),
+        [
+            (f"00-{'a1' * 16}-{'b2' * 8}-01", "a1" * 16),
+            (f"cc-{'a1' * 16}-{'b2' * 8}-01-more", "a1" * 16),
+            (f"00-{'A1' * 16}-{'b2' * 8}-01", None),
+            (f"00-{'a1' * 15}-{'b2' * 8}-01", None),
+            ("", None),
+        ],
+    )
+    def test_the_trace_id_is_read(self, value: str, trace_id: str | None) -> None:
+        assert upgrade(("traceparent", value)).trace_id == trace_id
+
+    def test_no_or_two_traceparents_are_no_trace(self) -> None:
+        trace = ("traceparent", f"00-{'a1' * 16}-{'b2' * 8}-01")
+        assert upgrade().trace_id is None
+        assert upgrade(trace, trace).trace_id is None
+
+
+class TestUpgrade:
+    def test_a_good_one_has_no_fault(self) -> None:
+        assert upgrade_refusal(upgrade()) is None
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            ("Content-Length", "0"),
+            ("Origin", "https://page.test"),
+            ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
+            ("Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.K"),
+            ("Sec-WebSocket-Protocol", ""),
+            ("Cookie", "a=b"),
+        ],
+    )
+    def test_what_clients_add_is_no_fault(self, more: tuple[str, str]) -> None:
+        assert upgrade_refusal(upgrade(more)) is None
+
+    @pytest.mark.parametrize("method", ["POST", "HEAD", "get", "BREW"])
+    def test_other_methods(self, method: str) -> None:
+        head = upgrade(line=f"{method} /v1/realtime HTTP/1.1")
+        assert fault(head) == ("method_not_allowed", "Open a WebSocket here with GET.")
+
+    def test_no_upgrade(self) -> None:
+        assert fault(upgrade(without="Upgrade")) == (
+            "upgrade_required",
+            "Open a WebSocket here, version 13.",
+        )
+
+    @pytest.mark.parametrize("versions", [[], ["8"], ["13", "13"], ["13, 8"], ["013"], [""]])
+    def test_other_versions(self, versions: list[str]) -> None:
+        fields = [("Sec-WebSocket-Version", version) for version in versions]
+        head = upgrade(*fields, without="Sec-WebSocket-Version")
+        assert fault(head) == ("upgrade_required", "Use WebSocket version 13.")
+
+    def test_http_1_0(self) -> None:
+        head = upgrade(line="GET /v1/realtime HTTP/1.0")
+        assert fault(head) == ("bad_request", "Use HTTP/1.1.")
+
+    @pytest.mark.parametrize(
+        "options", [[], [("Connection", "close")], [("Connection", "upgraded")]]
+    )
+    def test_connection_does_not_say_upgrade(self, options: Fields) -> None:
+        head = upgrade(*options, without="Connection")
+        assert fault(head) == ("bad_request", "Send Connection: Upgrade.")
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            [],
+            [KEY, KEY],
+            [""],
+            ["c2hvcnQ="],
+            [KEY + "AAAA"],
+            [KEY[:-1]],
+            ["!" + KEY],
+            [KEY[:10] + " " + KEY[10:]],
+            ["\xe9" * 24],
+        ],
+    )
+    def test_anything_but_one_valid_key(self, keys: list[str]) -> None:
+        head = upgrade(*(("Sec-WebSocket-Key", key) for key in keys), without="Sec-WebSocket-Key")
+        assert fault(head) == ("bad_request", "Send one valid Sec-WebSocket-Key.")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            [("Content-Length", "1")],
+            [("Content-Length", "0"), ("Content-Length", "0")],
+            [("Content-Length", "x")],
+            [("Transfer-Encoding", "chunked")],
+        ],
+    )
+    def test_a_body(self, fields: Fields) -> None:
+        assert fault(upgrade(*fields)) == ("bad_request", "Send no body with an upgrade.")
+
+    def test_two_origins(self) -> None:
+        origin = ("Origin", "https://page.test")
+        assert fault(upgrade(origin, origin)) == ("bad_request", "Send one Origin at most.")
+
+    def test_two_extensions(self) -> None:
+        extension = ("Sec-WebSocket-Extensions", "x")
+        said = "Send one Sec-WebSocket-Extensions."
+        assert fault(upgrade(extension, extension)) == ("bad_request", said)
+
+    def test_a_fragment(self) -> None:
+        head = upgrade(line="GET /v1/realtime?model=m#x HTTP/1.1")
+        assert fault(head) == ("bad_request", "Send no fragment.")
+
+    @pytest.mark.parametrize(
+        "offers", [["a,a"], ["a", "b,a"], ["a b"], ["a;q=1"], ["\xe9"], ['"a"']]
+    )
+    def test_subprotocols_that_are_no_tokens_or_come_twice(self, offers: list[str]) -> None:
+        head = upgrade(*(("Sec-WebSocket-Protocol", offer) for offer in offers))
+        assert fault(head) == ("bad_request", "Send each subprotocol once, as a token.")
+
+
+class TestForAutobahn:
+    def test_autobahn_reads_the_same_request(self) -> None:
+        head = upgrade(("Sec-WebSocket-Protocol", "realtime"), ("Sec-WebSocket-Protocol", "x, y"))
+        line, fields, counts = parseHttpHeader(head.for_autobahn())
+        assert line == "GET / HTTP/1.1"
+        assert fields == {
+            "host": "relay.test",
+            "upgrade": "websocket",
+            "connection": "upgrade",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": KEY,
+            "sec-websocket-protocol": "realtime,x,y",
+        }
+        assert set(counts.values()) == {1}
+
+    def test_no_subprotocol_is_no_field(self) -> None:
+        assert b"protocol" not in upgrade(("Sec-WebSocket-Protocol", " , ")).for_autobahn()
+
+    @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=30))
+    def test_nothing_else_reaches_it(self, text: str) -> None:
+        marked = f"canary{text}"
+        names = "Origin Cookie Authorization Proxy-Authorization X-Forwarded-For Forwarded"
+        names += " User-Agent Traceparent Sec-WebSocket-Extensions Sec-WebSocket-Key1"
+        head = upgrade(
+            *((name, marked) for name in names.split()), line="GET /canary?token=canary HTTP/1.1"
+        )
+        assert b"canary" not in head.for_autobahn().lower()
+
+
+class TestForSite:
+    def test_the_connection_ends_with_its_answer(self) -> None:
+        head = whole(
+            b"POST /a?b#c HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nX: \xe9\r\n"
+            b"connection: upgrade\r\nContent-Length: 3\r\n\r\n"
+        )
+        assert head.for_site() == (
+            b"POST /a?b#c HTTP/1.0\r\nconnection: close\r\nhost: h\r\nx: \xe9\r\n"
+            b"content-length: 3\r\n\r\n"
+        )
+
+
+def test_only_spaces_and_tabs_are_trimmed_from_elements() -> None:
+    assert not Head("GET", "/", 1, (("upgrade", "\xa0websocket"),)).wants_upgrade
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "ff-" + "a" * 32 + "-" + "b" * 16 + "-01",
+        "00-" + "0" * 32 + "-" + "b" * 16 + "-01",
+        "00-" + "a" * 32 + "-" + "0" * 16 + "-01",
+        "00-" + "a" * 32 + "-" + "b" * 16 + "-01x",
+    ],
+)
+def test_an_invalid_traceparent_is_none(value: str) -> None:
+    assert Head("GET", "/", 1, (("traceparent", value),)).trace_id is None

@@ -1,0 +1,156 @@
+"""Where secrets come from, and that no message shows one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.keys import LARGEST_FILE, KeyFault, downstream_tokens, upstream_key
+from relay.settings import Auth, UpstreamTable
+
+KEY = "sk-hunter2"
+ENV = {"OPENAI_API_KEY": "sk-of-the-environment"}
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.write_text(f"{KEY}\n")
+    return path
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Path:
+    (tmp_path / "openai.key").write_text("sk-of-systemd")
+    return tmp_path
+
+
+def fault_of(table: UpstreamTable, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(KeyFault) as caught:
+        upstream_key(table, environ or {})
+    assert "hunter2" not in caught.value.line
+    assert caught.value.line.isprintable()
+    return caught.value.line
+
+
+def test_the_file_goes_before_all(key_file: Path, credentials: Path) -> None:
+    environ = {**ENV, "MINE": "sk-mine", "CREDENTIALS_DIRECTORY": str(credentials)}
+    table = UpstreamTable(key_file=str(key_file), key_env="MINE")
+    assert upstream_key(table, environ) == KEY
+
+
+def test_then_the_named_variable(credentials: Path) -> None:
+    environ = {**ENV, "MINE": "sk-mine", "CREDENTIALS_DIRECTORY": str(credentials)}
+    assert upstream_key(UpstreamTable(key_env="MINE"), environ) == "sk-mine"
+
+
+def test_then_the_systemd_credential(credentials: Path) -> None:
+    environ = {**ENV, "CREDENTIALS_DIRECTORY": str(credentials)}
+    assert upstream_key(UpstreamTable(), environ) == "sk-of-systemd"
+    other = UpstreamTable(name="other")
+    assert upstream_key(other, environ) == ENV["OPENAI_API_KEY"], "a credential has one owner"
+
+
+def test_then_the_usual_variable_for_openai_only() -> None:
+    assert upstream_key(UpstreamTable(), ENV) == ENV["OPENAI_API_KEY"]
+    assert upstream_key(UpstreamTable(provider="generic"), ENV) is None
+
+
+def test_no_key_at_all() -> None:
+    assert upstream_key(UpstreamTable(), {}) is None
+    assert upstream_key(UpstreamTable(), {"OPENAI_API_KEY": ""}) is None
+
+
+def test_a_named_variable_that_is_not_set_never_means_another_key() -> None:
+    line = "upstream openai: key_env: the environment variable MINE is not set or empty"
+    assert fault_of(UpstreamTable(key_env="MINE"), ENV) == line
+    assert fault_of(UpstreamTable(key_env="MINE"), {**ENV, "MINE": ""}) == line
+
+
+def test_a_named_file_that_is_missing_never_means_another_key(tmp_path: Path) -> None:
+    table = UpstreamTable(key_file=str(tmp_path / KEY), key_env="MINE")
+    assert fault_of(table, {**ENV, "MINE": "sk-mine"}) == (
+        "upstream openai: key_file: cannot be read: No such file or directory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "the file is empty"),
+        (b"\n\r\n", "the file is empty"),
+        (b"sk-hunter2\nsk-hunter2\n", "more than one line"),
+        (b"sk hunter2", "line 1: holds a space, a control character or one that is not ASCII"),
+        (b"\nhunter2\x7f", "line 2: holds a space, a control character or one that is not ASCII"),
+        (b"hunter2\xff", "line 1: holds a space, a control character or one that is not ASCII"),
+        (b"\xef\xbb\xbfk", "line 1: holds a space, a control character or one that is not ASCII"),
+        (b"k" * (LARGEST_FILE + 1), f"larger than {LARGEST_FILE} bytes"),
+    ],
+)
+def test_a_file_that_holds_no_key(tmp_path: Path, data: bytes, fault: str) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(data)
+    table = UpstreamTable(key_file=str(path))
+    assert fault_of(table) == f"upstream openai: key_file: {fault}"
+
+
+def test_a_broken_systemd_credential_is_named(tmp_path: Path) -> None:
+    (tmp_path / "openai.key").write_text("two words")
+    line = fault_of(UpstreamTable(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert line.startswith("upstream openai: systemd credential openai.key: line 1: holds a space")
+
+
+@pytest.mark.parametrize("value", ["hunter2 hunter2", "hunter2\n", "hünter2", "hunter2\udcff"])
+def test_a_variable_that_holds_no_key(value: str) -> None:
+    line = fault_of(UpstreamTable(), {"OPENAI_API_KEY": value})
+    assert line.startswith("upstream openai: OPENAI_API_KEY: holds a space")
+
+
+def test_a_key_never_crosses_a_network_in_clear() -> None:
+    table = UpstreamTable(url="ws://models.example/v1/realtime")
+    line = "upstream openai: a key is not sent over ws:// to models.example; use wss://"
+    assert fault_of(table, {"OPENAI_API_KEY": KEY}) == line
+    assert upstream_key(table, {}) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9000", "[::1]:9000", "localhost"])
+def test_a_key_may_go_to_loopback_in_clear(host: str) -> None:
+    table = UpstreamTable(url=f"ws://{host}/v1/realtime")
+    assert upstream_key(table, {"OPENAI_API_KEY": KEY}) == KEY
+
+
+def test_tokens_of_the_variable_and_of_the_file_each_once(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_bytes(b"one\r\n\ntwo\none\n")
+    auth = Auth(token_env="TOKEN", token_file=str(path))
+    assert downstream_tokens(auth, {"TOKEN": "two"}) == ("two", "one")
+    assert downstream_tokens(Auth(), {"TOKEN": "two"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("auth", "line"),
+    [
+        (
+            Auth(token_env="TOKEN"),
+            "[auth] token_env: the environment variable TOKEN is not set or empty",
+        ),
+        (
+            Auth(token_file="/nowhere/at/all"),
+            "[auth] token_file: cannot be read: No such file or directory",
+        ),
+    ],
+)
+def test_tokens_that_are_named_and_missing(auth: Auth, line: str) -> None:
+    with pytest.raises(KeyFault) as caught:
+        downstream_tokens(auth, {})
+    assert caught.value.line == line
+
+
+def test_a_bad_token_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("one\nhunter2 hunter2\n")
+    with pytest.raises(KeyFault) as caught:
+        downstream_tokens(Auth(token_file=str(path)), {})
+    assert caught.value.line.startswith("[auth] token_file: line 2: holds a space")
+    assert "hunter2" not in caught.value.line

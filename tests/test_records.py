@@ -1,0 +1,131 @@
+"""The log's records: every field, the right level, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+
+from relay.records import AttemptRecord, ClosedRecord, HoldRecord, LogRecords, Traffic
+from relay.refusals import Refusal, refuse
+
+Event = dict[str, Any]
+
+
+def hold(**changes: Any) -> HoldRecord:
+    record = HoldRecord(
+        "req_1",
+        "192.0.2.1",
+        trace_id="a1" * 16,
+        origin="https://page.test",
+        subject="ann",
+        model="gpt-realtime",
+        upstream="openai",
+        attempts=[AttemptRecord("openai", "first_event", {"dns": 0.001, "tcp": 0.02}, "open")],
+        outcome="opened",
+        seconds=0.12345,
+    )
+    for name, value in changes.items():
+        setattr(record, name, value)
+    return record
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Event]]:
+    """What is logged meanwhile."""
+    events: list[Event] = []
+    observe = cast(Any, events.append)
+    globalLogPublisher.addObserver(observe)
+    yield events
+    globalLogPublisher.removeObserver(observe)
+
+
+def said(event: Event) -> str:
+    assert event["log_namespace"] == "relay.records"
+    return formatEvent(cast(Any, event))
+
+
+def test_an_opened_session_is_one_line_with_its_fields(logged: list[Event]) -> None:
+    LogRecords().opened(hold())
+    (event,) = logged
+    assert said(event) == "opened req_1 for 192.0.2.1 by openai in 0.123 s"
+    assert event["log_level"] is LogLevel.info
+    fields = {
+        "request_id": "req_1",
+        "trace_id": "a1" * 16,
+        "peer": "192.0.2.1",
+        "origin": "https://page.test",
+        "subject": "ann",
+        "model": "gpt-realtime",
+        "upstream": "openai",
+        "outcome": "opened",
+    }
+    assert fields.items() <= event.items()
+    (attempt,) = event["attempts"]
+    assert attempt == {
+        "upstream": "openai",
+        "stage": "first_event",
+        "stages": {"dns": 0.001, "tcp": 0.02},
+        "outcome": "open",
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("refusal", "outcome", "status", "level"),
+    [
+        (refuse("unauthorized"), "unauthorized", 401, LogLevel.info),
+        (refuse("upstream_rejected_request"), "upstream_rejected_request", 400, LogLevel.info),
+        (refuse("internal_error"), "internal_error", 500, LogLevel.warn),
+        (refuse("upstream_timeout"), "upstream_timeout", 504, LogLevel.warn),
+        (None, "left", None, LogLevel.info),
+    ],
+)
+def test_a_refusal_is_the_callers_matter_or_the_relays(
+    logged: list[Event], refusal: Refusal | None, outcome: str, status: int | None, level: LogLevel
+) -> None:
+    LogRecords().refused(hold(outcome=outcome, upstream=None), refusal)
+    (event,) = logged
+    assert said(event) == f"refused req_1 for 192.0.2.1: {outcome} after 0.123 s"
+    assert (event["log_level"], event["status"]) == (level, status)
+    assert (event["outcome"], event["subject"]) == (outcome, "ann")
+
+
+def test_the_operator_is_told_a_detail(logged: list[Event]) -> None:
+    LogRecords().refused(hold(outcome="x", detail="add {this} to hosts"), refuse("bad_request"))
+    assert said(logged[0]).endswith("0.123 s (add {this} to hosts)")
+
+
+def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> None:
+    sent = {"downstream": Traffic(3, 300), "upstream": Traffic(5, 5000)}
+    LogRecords().closed(ClosedRecord(hold(), "sess_1", 1011, "upstream", 61.5, cast(Any, sent)))
+    (event,) = logged
+    assert said(event) == (
+        "closed req_1 for 192.0.2.1: 1011 by upstream after 61.500 s, 3 messages up, 5 down"
+    )
+    fields = {
+        "request_id": "req_1",
+        "trace_id": "a1" * 16,
+        "peer": "192.0.2.1",
+        "subject": "ann",
+        "model": "gpt-realtime",
+        "upstream": "openai",
+        "session_id": "sess_1",
+        "close_code": 1011,
+        "closed_by": "upstream",
+        "seconds": 61.5,
+        "messages_up": 3,
+        "messages_down": 5,
+        "bytes_up": 300,
+        "bytes_down": 5000,
+    }
+    assert fields.items() <= event.items()
+    assert event["log_level"] is LogLevel.info
+
+
+def test_an_attempt_that_is_not_over_would_be_cancelled() -> None:
+    attempt = AttemptRecord("openai")
+    assert (attempt.stage, attempt.stages, attempt.outcome) == (None, {}, "cancelled")
+    assert AttemptRecord("openai").stages is not attempt.stages

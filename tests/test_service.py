@@ -1,0 +1,322 @@
+"""The service: where it listens, when it refuses to start, and how it stops."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+from twisted.application.service import Application, IServiceCollection, MultiService
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
+from zope.interface import implementer
+
+from relay import service as module
+from relay.factory import RelayFactory
+from relay.providers import Upstream
+from relay.service import OPEN_TO_ALL, CannotStart, RelayService, is_public, url_of
+from relay.settings import Settings
+from relay.simulator import SimulatorFactory
+
+LOOPBACK = "tcp:8080:interface=127.0.0.1"
+
+
+@attrs.define
+class Port:
+    """What listening gives."""
+
+    address: IAddress
+    stopped: Deferred[None] | None = None
+    listening: bool = True
+
+    def getHost(self) -> IAddress:
+        return self.address
+
+    def stopListening(self) -> Deferred[None] | None:
+        self.listening = False
+        return self.stopped
+
+
+class Reactor(MemoryReactorClock):
+    """Listens nowhere, and says the address it was asked for; the ports in C{taken} are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: set[int] = set()
+        self.ports: list[Port] = []
+        self.factories: list[Any] = []
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        if port in self.taken:
+            taken = OSError(errno.EADDRINUSE, "Address already in use")
+            raise CannotListenError(interface, port, taken)
+        kind = IPv6Address if ":" in interface else IPv4Address
+        self.ports.append(Port(kind("TCP", interface or "0.0.0.0", port or 40000)))
+        self.factories.append(factory)
+        return self.ports[-1]
+
+
+@attrs.define
+class Stage:
+    """A reactor, and services on it."""
+
+    reactor: Reactor = attrs.field(factory=Reactor)
+
+    def service(
+        self, *listen: str, tokens: Sequence[str] = (), demo: bool = False, **named: Any
+    ) -> RelayService:
+        return RelayService(
+            Settings(listen=listen or (LOOPBACK,), **named),
+            (Upstream("wss://api.openai.com/v1/realtime"),),
+            tokens,
+            demo=demo,
+            reactor=self.reactor,
+        )
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture(autouse=True)
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What services log."""
+    found: list[str] = []
+
+    @implementer(ILogObserver)
+    def observer(event: LogEvent) -> None:
+        found.append(event["log_format"].format(**event))
+
+    monkeypatch.setattr(module, "_log", Logger("relay.service", observer=observer))
+    return found
+
+
+def fails(service: RelayService, capfd: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(CannotStart) as caught:
+        service.privilegedStartService()
+    assert caught.value.code == 1
+    err = capfd.readouterr().err
+    assert str(caught.value) in err
+    return err
+
+
+def test_it_listens_everywhere_from_its_privileged_start(stage: Stage, lines: list[str]) -> None:
+    service = stage.service(LOOPBACK, r"tcp6:443:interface=\:\:1", base_path="/relay")
+    service.privilegedStartService()
+    service.startService()
+    assert lines == [
+        "listening on http://127.0.0.1:8080/relay",
+        "listening on http://[::1]:443/relay",
+    ]
+    assert all(isinstance(factory, RelayFactory) for factory in stage.reactor.factories)
+
+
+def test_it_listens_also_if_only_started(stage: Stage) -> None:
+    stage.service().startService()
+    assert len(stage.reactor.ports) == 1
+
+
+def test_a_taken_port_is_one_line(
+    stage: Stage, capfd: pytest.CaptureFixture[str], lines: list[str]
+) -> None:
+    stage.reactor.taken = {8080}
+    line = f"cannot listen on {LOOPBACK}: Address already in use"
+    assert fails(stage.service(), capfd) == f"realtime-relay: {line}\n"
+    assert lines == [line], "standard error of a daemon is closed, its log is not"
+
+
+def test_every_listener_that_fails_is_told_and_the_others_stop(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage.reactor.taken = {1, 2}
+    listen = [f"tcp:{port}:interface=127.0.0.1" for port in (1, 8080, 2)]
+    err = fails(stage.service(*listen, demo=True), capfd)
+    assert [line.split(":")[2] for line in err.splitlines()] == ["1", "2"]
+    assert [port.listening for port in stage.reactor.ports] == [False, False]
+
+
+def test_twistd_takes_it_for_a_failure_and_python_for_an_exit() -> None:
+    error = CannotStart("cannot listen")
+    assert isinstance(error, Exception), "twistd then removes the pid file and tells the parent"
+    assert isinstance(error, SystemExit), "Python then prints no traceback"
+
+
+def test_an_error_without_a_socket_is_told_in_its_own_words(
+    stage: Stage, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OverflowError("port must be 0-65535.\nreally")
+
+    monkeypatch.setattr(stage.reactor, "listenTCP", refuse)
+    err = fails(stage.service(), capfd)
+    assert err == f"realtime-relay: cannot listen on {LOOPBACK}: port must be 0-65535.\n"
+
+
+class Late:
+    """An endpoint that takes its time."""
+
+    def __init__(self) -> None:
+        self.listening: Deferred[Any] = Deferred()
+
+    def listen(self, factory: object) -> Deferred[Any]:
+        return self.listening
+
+
+def test_a_listener_that_fails_late_ends_the_reactor(
+    stage: Stage, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Late()
+    monkeypatch.setattr(module, "serverFromString", lambda *_: late)
+    stage.service("late:1").startService()
+    assert not stage.reactor.hasStopped
+    late.listening.errback(OSError(errno.EIO, "Input/output error"))
+    assert lines == ["cannot listen on late:1: Input/output error"]
+    assert stage.reactor.hasStopped
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        (IPv4Address("TCP", "127.0.0.1", 1), False),
+        (IPv4Address("TCP", "127.8.9.1", 1), False),
+        (IPv6Address("TCP", "::1", 1), False),
+        (UNIXAddress("/run/relay.sock"), False),
+        (IPv4Address("TCP", "0.0.0.0", 1), True),
+        (IPv4Address("TCP", "10.0.0.1", 1), True),
+        (IPv6Address("TCP", "::", 1), True),
+    ],
+)
+def test_what_other_machines_can_reach(address: IAddress, public: bool) -> None:
+    assert is_public(address) is public
+
+
+def test_a_public_address_without_authentication_does_not_start(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    err = fails(stage.service("tcp:8080"), capfd)
+    assert err == f"realtime-relay: tcp:8080 {OPEN_TO_ALL}\n"
+    assert [port.listening for port in stage.reactor.ports] == [False]
+
+
+@pytest.mark.parametrize("named", [{"tokens": ("t",)}, {"demo": True}, {"allow_anonymous": True}])
+def test_what_lets_a_public_address_start(stage: Stage, named: dict[str, Any]) -> None:
+    stage.service("tcp:8080", **named).privilegedStartService()
+    assert all(port.listening for port in stage.reactor.ports)
+
+
+def test_where_a_listener_is_found() -> None:
+    v4 = IPv4Address("TCP", "10.0.0.1", 443)
+    assert url_of("ssl:443", v4, "") == "https://10.0.0.1:443"
+    assert url_of("systemd:domain=INET:index=0", v4, "") == "http://10.0.0.1:443"
+    assert url_of("unix:/run/relay.sock", UNIXAddress("/run/relay.sock"), "/x") == (
+        "unix:/run/relay.sock"
+    )
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What factories are made of."""
+    calls: list[Any] = []
+
+    def make(*arguments: Any, **named: Any) -> RelayFactory:
+        calls.append((*arguments, named))
+        return RelayFactory(*arguments, **named)
+
+    monkeypatch.setattr(module, "RelayFactory", make)
+    return calls
+
+
+def test_a_demo_relays_to_the_simulator_on_loopback_only(stage: Stage, given: list[Any]) -> None:
+    stage.service(demo=True).privilegedStartService()
+    simulator, relay = stage.reactor.factories
+    assert isinstance(simulator, SimulatorFactory)
+    assert isinstance(relay, RelayFactory)
+    address = stage.reactor.ports[0].getHost()
+    assert address == IPv4Address("TCP", "127.0.0.1", 40000)
+    ((upstream,), _) = given[0]
+    assert (upstream.name, upstream.url) == ("simulator", "ws://127.0.0.1:40000/v1/realtime")
+    assert (upstream.provider, upstream.credential) == ("openai", None)
+
+
+def test_tokens_are_demanded_where_there_are_some(stage: Stage, given: list[Any]) -> None:
+    stage.service().privilegedStartService()
+    stage.service(tokens=("t",)).privilegedStartService()
+    assert given[0][1]["admit"] is None
+    assert callable(given[1][1]["admit"])
+    assert given[0][1]["reactor"] is stage.reactor
+
+
+def test_it_stops_listening_then_drains_then_ends_the_simulator(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drained: Deferred[None] = Deferred()
+    asked: list[RelayFactory] = []
+
+    def drain(factory: RelayFactory) -> Deferred[None]:
+        asked.append(factory)
+        return drained
+
+    monkeypatch.setattr(RelayFactory, "drain", drain)
+    service = stage.service(demo=True)
+    service.startService()
+    simulator, port = stage.reactor.ports
+    port.stopped = Deferred()
+    ended: list[object] = []
+    service.stopService().addCallback(ended.append)
+    assert not port.listening
+    assert not asked
+    port.stopped.callback(None)
+    assert len(asked) == 1
+    assert simulator.listening, "the sessions still need it"
+    assert not ended
+    drained.callback(None)
+    assert not simulator.listening
+    assert ended == [None]
+
+
+def test_stopping_what_never_started(stage: Stage) -> None:
+    ended: list[object] = []
+    stage.service().stopService().addCallback(ended.append)
+    assert ended == [None]
+
+
+def test_its_log_observer_becomes_the_applications() -> None:
+    service = RelayService(
+        Settings(), (), (), demo=True, reactor=Reactor(), observer=globalLogPublisher
+    )
+    application = Application("realtime-relay")
+    service.setServiceParent(application)
+    assert application.getComponent(ILogObserver) is globalLogPublisher
+    assert list(IServiceCollection(application)) == [service]
+
+
+def test_without_one_the_application_keeps_its_own(stage: Stage) -> None:
+    application = Application("realtime-relay")
+    stage.service().setServiceParent(application)
+    assert application.getComponent(ILogObserver) is None
+
+
+def test_it_may_be_part_of_another_service(stage: Stage) -> None:
+    parent = MultiService()
+    stage.service().setServiceParent(parent)
+    parent.privilegedStartService()
+    parent.startService()
+    assert len(stage.reactor.ports) == 1
+    assert isinstance(parent.stopService(), Deferred)
+    assert not stage.reactor.ports[0].listening
+
+
+def test_a_deferred_that_has_fired_is_no_obstacle(stage: Stage) -> None:
+    service = stage.service()
+    service.startService()
+    stage.reactor.ports[0].stopped = succeed(None)
+    ended: list[object] = []
+    service.stopService().addCallback(ended.append)
+    assert ended == [None]

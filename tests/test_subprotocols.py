@@ -1,0 +1,103 @@
+"""Which subprotocols go upstream, which are selected, and that no credential is echoed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.subprotocols import (
+    REFUSALS_EVENT,
+    credential_in,
+    for_upstream,
+    refusal_is_in_band,
+    select,
+    select_for_refusal,
+)
+
+KEY = "openai-insecure-api-key.K1"
+CREDENTIALS = [KEY, "openai-organization.O1", "openai-project.P1"]
+NAMES = st.lists(
+    st.sampled_from(["realtime", "x", REFUSALS_EVENT, "relay.other", *CREDENTIALS]), unique=True
+)
+
+
+@pytest.mark.parametrize(
+    ("offered", "credential"),
+    [
+        ([], None),
+        (["realtime", "openai-project.P1"], None),
+        (["realtime", KEY, "openai-insecure-api-key.K2"], "K1"),
+        (["openai-insecure-api-key.a.b"], "a.b"),
+    ],
+)
+def test_a_browsers_credential(offered: list[str], credential: str | None) -> None:
+    assert credential_in(offered) == credential
+
+
+def test_what_goes_upstream() -> None:
+    offered = ["realtime", *CREDENTIALS, REFUSALS_EVENT, "relay.x", "openai-agents-sdk.1", "relay"]
+    assert for_upstream(offered) == ["realtime", "openai-agents-sdk.1", "relay"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "by_upstream", "selected"),
+    [
+        ([], None, None),
+        (["realtime"], None, "realtime"),
+        (["x", "realtime"], "x", "x"),
+        (["x", "realtime"], None, "realtime"),
+        (["x"], None, None),
+        ([KEY, "realtime"], None, "realtime"),
+        ([KEY], None, None),
+        ([REFUSALS_EVENT], None, REFUSALS_EVENT),
+        ([REFUSALS_EVENT, "realtime"], None, "realtime"),
+        ([REFUSALS_EVENT, "x"], None, None),
+        (["relay.other"], None, None),
+    ],
+)
+def test_what_is_selected(
+    offered: list[str], by_upstream: str | None, selected: str | None
+) -> None:
+    assert select(offered, by_upstream) == selected
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        ([], None),
+        ([KEY], None),
+        (CREDENTIALS, None),
+        ([KEY, "x"], "x"),
+        (["x", REFUSALS_EVENT, KEY], REFUSALS_EVENT),
+        (["x", REFUSALS_EVENT, "realtime"], "realtime"),
+        (["x", "y"], "x"),
+    ],
+)
+def test_what_is_selected_to_carry_a_refusal(offered: list[str], selected: str | None) -> None:
+    assert select_for_refusal(offered) == selected
+
+
+@given(NAMES)
+def test_no_credential_is_echoed_and_nothing_unoffered_selected(offered: list[str]) -> None:
+    for by_upstream in (None, *for_upstream(offered)):
+        for selected in (select(offered, by_upstream), select_for_refusal(offered)):
+            assert selected not in CREDENTIALS
+            assert selected is None or selected in offered
+
+
+@pytest.mark.parametrize(
+    ("setting", "offered", "browser", "in_band"),
+    [
+        ("auto", [], False, False),
+        ("auto", ["realtime"], False, False),
+        ("auto", [], True, True),
+        ("auto", [REFUSALS_EVENT], False, True),
+        ("http", [REFUSALS_EVENT], True, False),
+        ("event", [], False, True),
+    ],
+)
+def test_the_form_of_a_refusal(
+    setting: str, offered: list[str], browser: bool, in_band: bool
+) -> None:
+    assert refusal_is_in_band(setting, offered, browser) is in_band

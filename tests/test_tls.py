@@ -1,0 +1,120 @@
+"""Whom the relay trusts towards an upstream, tried by whole handshakes in memory."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trustme
+from OpenSSL import SSL, crypto
+from service_identity import VerificationError
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from relay.providers import Upstream
+from relay.tls import client_options
+
+HOST = "upstream.test"
+ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
+
+
+class Client(Protocol):
+    """Notes that the handshake is done, and why the connection ended."""
+
+    trusting = False
+    reason: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.trusting = True
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.reason = reason
+
+
+def trusts(upstream: Upstream, certificate: trustme.LeafCert) -> bool:
+    """Whether a client of this upstream finishes its handshake with such a server."""
+    client, transport = Client(), StringTransport()
+    wrapped = Factory.forProtocol(lambda: client)
+    tls = TLSMemoryBIOFactory(client_options(upstream), True, wrapped).buildProtocol(ADDRESS)
+    tls.makeConnection(transport)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(5):
+        to_server.write(transport.value())
+        transport.clear()
+        # An alert from the client is an error here; what matters is what the client says.
+        with suppress(ssl.SSLError):
+            server.do_handshake()
+            server.write(b"hello")
+        if to_client.pending:
+            tls.dataReceived(to_client.read())
+    if not client.trusting:
+        assert transport.disconnecting or transport.disconnected
+        tls.connectionLost(Failure(ConnectionDone()))
+        assert client.reason is not None
+        assert client.reason.check(SSL.Error, VerificationError)
+    return client.trusting
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+def upstream(ca_file: Path | None, host: str = HOST) -> Upstream:
+    return Upstream(f"wss://{host}/", ca_file=None if ca_file is None else str(ca_file))
+
+
+@pytest.mark.parametrize("host", [HOST, "127.0.0.1", "[::1]"])
+def test_the_authority_in_the_file_is_trusted(
+    authority: trustme.CA, ca_file: Path, host: str
+) -> None:
+    certificate = authority.issue_cert(host.strip("[]"))
+    assert trusts(upstream(ca_file, host), certificate)
+
+
+@pytest.mark.parametrize("host", ["other.test", "127.0.0.2"])
+def test_its_name_is_checked(authority: trustme.CA, ca_file: Path, host: str) -> None:
+    assert not trusts(upstream(ca_file), authority.issue_cert(host))
+
+
+def test_no_other_authority_is_trusted(ca_file: Path) -> None:
+    assert not trusts(upstream(ca_file), trustme.CA().issue_cert(HOST))
+
+
+def test_without_a_file_the_systems_are_and_not_this_one(authority: trustme.CA) -> None:
+    assert not trusts(upstream(None), authority.issue_cert(HOST))
+
+
+def test_a_file_may_have_several_with_words_between(authority: trustme.CA, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    pems = [trustme.CA().cert_pem.bytes(), authority.cert_pem.bytes()]
+    path.write_bytes(b"# first\n" + pems[0] + b"\n# second\n" + pems[1])
+    assert trusts(upstream(path), authority.issue_cert(HOST))
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"nowhere\.pem"):
+        client_options(upstream(tmp_path / "nowhere.pem"))
+
+
+def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    with pytest.raises(crypto.Error):
+        client_options(upstream(path))

@@ -1,0 +1,174 @@
+"""The relay's own site, in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
+from zope.interface import directlyProvides
+
+from relay.refusals import KINDS
+from relay.web.public import public_site
+
+
+class Transport(StringTransport):
+    """One that can be given L{ISSLTransport}."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Answer:
+    """An answer as a client sees it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Visitor:
+    """Asks the site, with one connection for each request, on a clock of its own."""
+
+    ready: bool = True
+    base_path: str = ""
+    clock: Clock = field(default_factory=Clock)
+
+    def fetch(self, path: str, method: str = "GET", base: str = "http://relay.test:8080") -> Answer:
+        scheme, _, host = base.partition("://")
+        site = public_site(self.base_path, lambda: self.ready, self.clock)
+        address = IPv4Address("TCP", "192.0.2.1", 1)
+        transport = Transport(peerAddress=address)
+        if scheme == "https":
+            directlyProvides(transport, ISSLTransport)
+        channel = site.buildProtocol(address)
+        assert channel is not None
+        channel.makeConnection(transport)
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        channel.dataReceived(head.encode())
+        channel.connectionLost(cast(Any, None))
+        return parsed(transport.value())
+
+
+def parsed(raw: bytes) -> Answer:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    line, *rest = head.decode().split("\r\n")
+    headers = dict(cast(tuple[str, str], field.split(": ", 1)) for field in rest)
+    return Answer(int(line.split()[1]), headers, body)
+
+
+@pytest.fixture
+def visitor() -> Iterator[Visitor]:
+    """Who asks; nothing is logged, and nothing left on the clock."""
+    visitor = Visitor()
+    events: list[object] = []
+    observe = cast(Any, events.append)
+    globalLogPublisher.addObserver(observe)
+    yield visitor
+    globalLogPublisher.removeObserver(observe)
+    assert events == []
+    assert visitor.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "ready", "status", "body"),
+    [
+        ("/healthz", True, 200, b"alive\n"),
+        ("/healthz", False, 200, b"alive\n"),
+        ("/healthz?token=x", True, 200, b"alive\n"),
+        ("/readyz", True, 200, b"ready\n"),
+        ("/readyz", False, 503, b"draining\n"),
+    ],
+)
+def test_health(visitor: Visitor, path: str, ready: bool, status: int, body: bytes) -> None:
+    visitor.ready = ready
+    answer = visitor.fetch(path)
+    assert (answer.status, answer.body) == (status, body)
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Length"] == str(len(body))
+
+
+@pytest.mark.parametrize("base", ["http://relay.test:8080", "https://relay.test", "http://[::1]:1"])
+def test_the_root_says_how_to_connect(visitor: Visitor, base: str) -> None:
+    answer = visitor.fetch("/", base=base)
+    assert answer.status == 200
+    assert f'base_url="{base}/v1"' in answer.body.decode()
+    assert f"curl -i {base}/v1/realtime\n" in answer.body.decode()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "BREW"])
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/nothing", "not_found"),
+        ("/v1", "not_found"),
+        ("/v1/realtime/callsign", "not_found"),
+        ("/v1/realtime/calls/rtc_1", "not_found"),
+        ("/v1/realtime/calls", "not_supported"),
+        ("/v1/realtime/calls?api_key=x", "not_supported"),
+        ("/prefix/v1/realtime/calls", "not_found"),
+    ],
+)
+def test_all_else_is_refused_in_the_shape_of_every_refusal(
+    visitor: Visitor, method: str, path: str, code: str
+) -> None:
+    answer = visitor.fetch(path, method)
+    assert answer.status == KINDS[code].status
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Should-Retry"] == "false"
+    assert answer.headers["Content-Length"] == str(len(answer.body))
+    error = json.loads(answer.body)["error"]
+    assert (error["type"], error["code"]) == ("relay_error", code)
+    assert error["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_each_refusal_has_an_id_of_its_own(visitor: Visitor) -> None:
+    ids = {visitor.fetch("/nothing").headers["X-Request-Id"] for _ in range(5)}
+    assert len(ids) == 5
+    assert all(name.startswith("req_") for name in ids)
+
+
+def test_the_site_shows_no_tracebacks() -> None:
+    site = public_site("", lambda: True, Clock())
+    assert not site.displayTracebacks
+    assert not site.noisy
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing?api_key=x"])
+def test_head_is_answered_as_get_without_the_body(visitor: Visitor, path: str) -> None:
+    answer, whole = visitor.fetch(path, "HEAD"), visitor.fetch(path)
+    assert answer.body == b""
+    assert answer.status == whole.status
+    assert answer.headers["Content-Length"] == str(len(whole.body))
+
+
+@pytest.mark.parametrize("method", ["POST", "BREW"])
+def test_a_wrong_method_is_refused_and_the_uri_not_quoted(visitor: Visitor, method: str) -> None:
+    answer = visitor.fetch("/healthz?api_key=secret", method)
+    assert answer.status == 405
+    assert json.loads(answer.body)["error"]["code"] == "method_not_allowed"
+    assert b"secret" not in answer.body
+
+
+def test_no_answer_names_its_software(visitor: Visitor) -> None:
+    assert "Server" not in visitor.fetch("/").headers
+
+
+def test_all_is_below_the_base_path(visitor: Visitor) -> None:
+    visitor.base_path = "/voice/relay"
+    assert visitor.fetch("/voice/relay/healthz").body == b"alive\n"
+    assert b"http://relay.test:8080/voice/relay/v1" in visitor.fetch("/voice/relay/").body
+    assert visitor.fetch("/voice/relay/v1/realtime/calls").status == 501
+    for path in ("/", "/healthz", "/voice", "/voice/other"):
+        assert visitor.fetch(path).status == 404
