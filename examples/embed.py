@@ -1,8 +1,4 @@
-"""
-A relay inside a larger Twisted app: own users, own site, another service beside it.
-
-    UPSTREAM=wss://api.openai.com/v1/realtime OPENAI_API_KEY=… python embed.py 8080 8007
-"""
+"""A relay in a larger app: python embed.py PORT ECHO_PORT, with UPSTREAM set to a URL."""
 
 import os
 import sys

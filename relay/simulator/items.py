@@ -185,14 +185,10 @@ class Items:
         self._items = {each.id: each for each in order}
         self.weigh(item)
 
-    def remove(self, item_id: str) -> bool:
-        """
-        Forget an item.
-
-        @return: whether there was one of that id.
-        """
-        self._total -= self._weights.pop(item_id, 0)
-        return self._items.pop(item_id, None) is not None
+    def remove(self, item_id: str) -> None:
+        """Forget an item."""
+        self._total -= self._weights.pop(item_id)
+        del self._items[item_id]
 
     def weigh(self, item: Item) -> None:
         """Take notice that an item is new or has changed, and forget the oldest to make room."""

@@ -169,6 +169,13 @@ class TestSession:
         assert event["session"]["output_modalities"] == ["audio"]
         assert event["session"]["audio"]["input"]["format"]["type"] == "audio/pcm"
 
+    def test_null_switches_off(self) -> None:
+        talk = Talk()
+        for reduction in ({"type": "near_field"}, None):
+            audio = {"input": {"noise_reduction": reduction}}
+            (event,) = talk.say("session.update", session={"type": "realtime", "audio": audio})
+            assert event["session"]["audio"]["input"]["noise_reduction"] == reduction
+
     @pytest.mark.parametrize(
         ("session", "code", "param"),
         [
@@ -398,6 +405,15 @@ class TestItems:
         talk.say("conversation.item.create", item=item)
         talk.answer()
         talk.refused("conversation.item.retrieve", item_id="mine")
+
+    def test_what_is_inserted_weighs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(items_module, "MAX_WEIGHT", 8_000)
+        talk = Talk()
+        first = talk.speak(bytes(2_000))
+        for name in ("a", "b"):
+            item = message("x" * 2_000, id=name)
+            talk.say("conversation.item.create", item=item, previous_item_id=first)
+        talk.refused("conversation.item.retrieve", item_id=first)
 
     def test_deleting_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(items_module, "MAX_WEIGHT", 8_000)
