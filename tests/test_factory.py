@@ -13,7 +13,7 @@ from memory import World
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogPublisher
 
-from relay import Limits, RelayFactory, Settings, Upstream
+from relay import Limits, RelayFactory, Settings
 
 
 def test_a_relay_without_an_upstream_is_an_error() -> None:
