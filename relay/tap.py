@@ -22,11 +22,12 @@ from twisted.python import usage
 
 from relay.admission.origins import is_loopback
 from relay.checks import shown
+from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
 from relay.logs import JSONObserver, open_log
 from relay.providers import Upstream
 from relay.service import OPEN_TO_ALL, RelayService
-from relay.settings import Settings, SettingsError, UpstreamTable, load
+from relay.settings import Settings, UpstreamTable
 from relay.tls import client_options
 
 

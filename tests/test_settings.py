@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.settings import Auth, Limits, Settings, SettingsError, UpstreamTable, load
+from relay.configuration import SettingsError, load
+from relay.settings import Auth, Limits, Settings, UpstreamTable
 
 
 def faults(text: str) -> tuple[str, ...]:
