@@ -130,14 +130,12 @@ def optional(check: Callable[[str], str | None]) -> Validator:
     )
 
 
-def each(check: Callable[[str], str | None], *, least: int = 0) -> Validator:
-    """Tuples, C{least} long, of strings that pass the check."""
+def each(check: Callable[[str], str | None]) -> Validator:
+    """Tuples of strings that pass the check."""
 
     def whole(values: Any) -> str | None:
         if not isinstance(values, tuple):
             return f"must be a list, not {kind_of(values)}"
-        if len(values) < least:
-            return f"must name at least {least}"
         faults = (check(v) if isinstance(v, str) else _not_a_string(v) for v in values)
         return next((f"#{n}: {fault}" for n, fault in enumerate(faults, 1) if fault), None)
 

@@ -8,6 +8,8 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import partial
+from operator import eq
 from typing import Any, cast
 
 import attrs
@@ -21,7 +23,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from relay import checks
-from relay.settings import Auth, Settings, UpstreamTable
+from relay.settings import Auth, ListenerTable, Settings, UpstreamTable
 
 
 class SettingsError(Exception):
@@ -55,6 +57,10 @@ def load(text: str) -> Settings:
         raise SettingsError(tuple(_faults(error, ""))) from None
 
 
+_LISTS: dict[str, type] = {"listener": ListenerTable, "upstream": UpstreamTable}
+"""The tables that may stand more than once."""
+
+
 def _faults(error: Exception, where: str) -> Iterator[str]:
     if isinstance(error, ForbiddenExtraKeysError):
         for key in sorted(error.extra_fields):
@@ -72,7 +78,7 @@ def _place(error: Exception) -> str:
         if isinstance(note, IterableValidationNote):
             return f"#{int(note.index) + 1}: "
         if isinstance(note, AttributeValidationNote) and isinstance(error, BaseValidationError):
-            return "[[upstream]] " if note.name == "upstream" else f"[{note.name}]: "
+            return f"[[{note.name}]] " if note.name in _LISTS else f"[{note.name}]: "
     return ""
 
 
@@ -124,10 +130,15 @@ def _table(cls: type) -> Any:
     return structure
 
 
-def _tables(raw: Any, _: Any) -> tuple[UpstreamTable, ...]:
-    if not isinstance(raw, list):
-        raise ValueError("must be a list of tables, written [[upstream]]")
-    return tuple(_CONVERTER.structure(raw, list[UpstreamTable]))
+def _tables(name: str, cls: Any) -> Any:
+    """Structures a list of tables."""
+
+    def structure(raw: Any, _: Any) -> Any:
+        if not isinstance(raw, list):
+            raise ValueError(f"must be a list of tables, written [[{name}]]")
+        return tuple(_CONVERTER.structure(raw, list[cls]))
+
+    return structure
 
 
 def _as_is(raw: Any, _: Any) -> Any:
@@ -136,8 +147,13 @@ def _as_is(raw: Any, _: Any) -> Any:
 
 
 _CONVERTER = cattrs.Converter(detailed_validation=True)
-_CONVERTER.register_structure_hook_func(lambda kind: kind != list[UpstreamTable], _as_is)
+_CONVERTER.register_structure_hook_func(
+    lambda kind: kind not in [list[cls] for cls in _LISTS.values()],  # type: ignore[valid-type]
+    _as_is,
+)
 for _primitive in (bool, int, float, str):
     _CONVERTER.register_structure_hook(_primitive, _as_is)
-_CONVERTER.register_structure_hook_func(lambda kind: kind == tuple[UpstreamTable, ...], _tables)
+for _name, _cls in _LISTS.items():
+    _kind: Any = tuple[_cls, ...]  # type: ignore[valid-type]
+    _CONVERTER.register_structure_hook_func(partial(eq, _kind), _tables(_name, _cls))
 _CONVERTER.register_structure_hook_factory(attrs.has, _table)

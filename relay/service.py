@@ -11,8 +11,9 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.logger import ILogObserver, Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
@@ -21,8 +22,9 @@ from relay.admission.origins import is_loopback
 from relay.factory import RelayFactory
 from relay.providers import Upstream
 from relay.records import LogRecords
-from relay.settings import Settings
+from relay.settings import ListenerTable, Settings
 from relay.simulator import SimulatorFactory
+from relay.tls import server_options
 
 _log = Logger()
 
@@ -53,11 +55,12 @@ def is_public(address: IAddress) -> bool:
     return isinstance(address, (IPv4Address, IPv6Address)) and not is_loopback(address.host)
 
 
-def url_of(endpoint: str, address: IAddress, base_path: str) -> str:
+def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
     """Where a listener is found, for people to read."""
     if not isinstance(address, (IPv4Address, IPv6Address)):
-        return endpoint
-    scheme = "https" if endpoint.startswith("ssl:") else "http"
+        return listener.endpoint
+    secure = listener.certificate is not None or listener.endpoint.startswith("ssl:")
+    scheme = "https" if secure else "http"
     host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
     return f"{scheme}://{host}:{address.port}{base_path}"
 
@@ -125,8 +128,8 @@ class RelayService(Service):
             reactor=self._reactor,
             settings=self._settings,
         )
-        for endpoint in self._settings.listen:
-            self._listen(endpoint, self._factory)
+        for listener in self._settings.listeners:
+            self._listen(listener, self._factory)
         if self._faults:
             self._give_up()
 
@@ -160,21 +163,29 @@ class RelayService(Service):
         port = listening.getHost().port
         return Upstream(url=f"ws://127.0.0.1:{port}/v1/realtime", name="simulator")
 
-    def _listen(self, endpoint: str, factory: RelayFactory) -> None:
-        listening = serverFromString(self._reactor, endpoint).listen(factory)
-        listening.addCallback(self._listens, endpoint)
-        listening.addErrback(self._cannot_listen, endpoint)
+    def _listen(self, listener: ListenerTable, factory: RelayFactory) -> None:
+        endpoint = serverFromString(self._reactor, listener.endpoint)
+        listening = endpoint.listen(self._with_tls(listener, factory))
+        listening.addCallback(self._listens, listener)
+        listening.addErrback(self._cannot_listen, listener.endpoint)
 
-    def _listens(self, port: IListeningPort, endpoint: str) -> None:
+    def _with_tls(self, listener: ListenerTable, factory: RelayFactory) -> IProtocolFactory:
+        """Around the factory, not in the endpoint, so that it serves adopted sockets too."""
+        if listener.certificate is None or listener.key is None:
+            return factory
+        options = server_options(listener.certificate, listener.key)
+        return TLSMemoryBIOFactory(options, False, factory, clock=self._reactor)
+
+    def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
         self._ports.append(port)
         address = port.getHost()
         guarded = self._tokens or self._demo or self._settings.allow_anonymous
         # Only here the address of an adopted socket is known.
         if is_public(address) and not guarded:
-            self._fault(f"{endpoint} {OPEN_TO_ALL}")
+            self._fault(f"{listener.endpoint} {OPEN_TO_ALL}")
             return
-        url = url_of(endpoint, address, self._settings.base_path)
-        _log.info("listening on {url}", url=url, endpoint=endpoint)
+        url = url_of(listener, address, self._settings.base_path)
+        _log.info("listening on {url}", url=url, endpoint=listener.endpoint)
 
     def _cannot_listen(self, failure: Failure, endpoint: str) -> None:
         self._fault(f"cannot listen on {endpoint}: {_reason(failure)}")

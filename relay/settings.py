@@ -108,6 +108,29 @@ class UpstreamTable:
     )
 
 
+@frozen(kw_only=True)
+class ListenerTable:
+    """A place to listen, where C{listen} does not say enough."""
+
+    endpoint: str = _documented(
+        "Twisted endpoint string.", LOOPBACK_ENDPOINT, checks.text(checks.printable)
+    )
+    certificate: str | None = _documented(
+        "PEM file of the certificate and its chain; with it this listener speaks TLS.",
+        None,
+        checks.optional(checks.printable),
+    )
+    key: str | None = _documented(
+        "PEM file of the certificate's private key.", None, checks.optional(checks.printable)
+    )
+
+
+@checks.named
+def _whole_pairs(listeners: tuple[ListenerTable, ...]) -> str | None:
+    halves = [(listener.certificate is None) != (listener.key is None) for listener in listeners]
+    return f"#{halves.index(True) + 1}: needs both certificate and key" if any(halves) else None
+
+
 @checks.named
 def _unique_names(upstreams: tuple[UpstreamTable, ...]) -> str | None:
     names = [upstream.name for upstream in upstreams]
@@ -120,9 +143,13 @@ class Settings:
     """All that a configuration file can say."""
 
     listen: tuple[str, ...] = _documented(
-        "Twisted endpoint strings to listen on, at least one.",
-        (LOOPBACK_ENDPOINT,),
-        checks.each(checks.printable, least=1),
+        "Twisted endpoint strings to listen on; with no [[listener]] either,"
+        f' "{LOOPBACK_ENDPOINT}".',
+        (),
+        checks.each(checks.printable),
+    )
+    listener: tuple[ListenerTable, ...] = _documented(
+        "Further places to listen, with TLS where they name a certificate.", (), _whole_pairs
     )
     upstream: tuple[UpstreamTable, ...] = _documented(
         "The Realtime services to relay to; OpenAI's where none is named.", (), _unique_names
@@ -167,3 +194,9 @@ class Settings:
         "text",
         checks.one_of("text", "json"),
     )
+
+    @property
+    def listeners(self) -> tuple[ListenerTable, ...]:
+        """Every place to listen; there is always one."""
+        plain = tuple(ListenerTable(endpoint=endpoint) for endpoint in self.listen)
+        return plain + self.listener or (ListenerTable(endpoint=LOOPBACK_ENDPOINT),)

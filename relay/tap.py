@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import attrs
-from OpenSSL import crypto
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
@@ -27,8 +26,8 @@ from relay.keys import KeyFault, downstream_tokens, upstream_key
 from relay.logs import JSONObserver, open_log
 from relay.providers import Upstream
 from relay.service import OPEN_TO_ALL, RelayService
-from relay.settings import Settings, UpstreamTable
-from relay.tls import client_options
+from relay.settings import ListenerTable, Settings, UpstreamTable
+from relay.tls import CertificateFault, client_options, server_options
 
 
 def _give_up(faults: Sequence[str]) -> NoReturn:
@@ -105,8 +104,9 @@ class Options(usage.Options):
         if not self["demo"] and not self._faults:
             self.upstreams = tuple(self._find_upstreams())
         self._find_tokens()
-        for endpoint in self.settings.listen:
-            self._check_endpoint(endpoint)
+        for listener in self.settings.listeners:
+            self._check_endpoint(listener.endpoint)
+            self._check_certificate(listener)
         self._check_log()
         if self._faults:
             _give_up(self._faults)
@@ -127,7 +127,7 @@ class Options(usage.Options):
     def _with_flags(self, settings: Settings) -> Settings:
         flags: dict[str, Any] = {}
         if self._listen:
-            flags["listen"] = tuple(self._listen)
+            flags["listen"], flags["listener"] = tuple(self._listen), ()
         if self._urls:
             flags["upstream"] = tuple(self._tables())
         if self["log-format"] is not None:
@@ -171,10 +171,8 @@ class Options(usage.Options):
             return
         try:
             client_options(upstream)
-        except OSError as error:
-            self._faults.append(f"upstream {upstream.name}: ca_file: {error.strerror}")
-        except (ValueError, crypto.Error):
-            self._faults.append(f"upstream {upstream.name}: ca_file: not a PEM certificate")
+        except CertificateFault as fault:
+            self._faults.append(f"upstream {upstream.name}: ca_file: {fault}")
 
     def _find_tokens(self) -> None:
         try:
@@ -198,6 +196,14 @@ class Options(usage.Options):
         guarded = auth.token_env or auth.token_file or self.settings.allow_anonymous
         if _is_public(endpoint) and not guarded and not self["demo"]:
             self._faults.append(f"{endpoint} {OPEN_TO_ALL}")
+
+    def _check_certificate(self, listener: ListenerTable) -> None:
+        if listener.certificate is None or listener.key is None:
+            return
+        try:
+            server_options(listener.certificate, listener.key)
+        except CertificateFault as fault:
+            self._faults.append(f"[[listener]] {listener.endpoint}: {fault}")
 
     def _check_log(self) -> None:
         twistd: Mapping[str, Any] = self.parent or {}

@@ -1,12 +1,17 @@
-"""TLS towards upstreams: who is trusted, and one set of options for all connections."""
+"""TLS on either side: whom to trust upstream, and which certificate to show downstream."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
+    CertificateOptions,
     optionsForClientTLS,
     platformTrust,
     trustRootFromCertificates,
@@ -17,11 +22,34 @@ from relay.providers import Upstream
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-def _certificates(pem: bytes) -> list[Certificate]:
-    found = [Certificate.loadPEM(_BEGIN + part) for part in pem.split(_BEGIN)[1:]]
+class CertificateFault(Exception):
+    """A file of certificates or keys cannot be used; the text says which and why, on one line."""
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CertificateFault(f"{path}: {error.strerror}") from None
+
+
+def _certificates(path: str) -> list[Certificate]:
+    parts = _read(path).split(_BEGIN)[1:]
+    try:
+        found = [Certificate.loadPEM(_BEGIN + part) for part in parts]
+    except (ValueError, crypto.Error):
+        found = []
     if not found:
-        raise ValueError("no certificate")
+        raise CertificateFault(f"{path}: not a PEM certificate")
     return found
+
+
+def _key(path: str) -> PrivateKeyTypes:
+    try:
+        # Not by OpenSSL, which asks for the password of an encrypted key on the terminal.
+        return load_pem_private_key(_read(path), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise CertificateFault(f"{path}: not a PEM private key without a password") from None
 
 
 def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
@@ -29,11 +57,31 @@ def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
     How to connect to this upstream by TLS: its name is checked, against the system's
     authorities or those in C{ca_file}.
 
-    @raise OSError: if the file cannot be read.
-    @raise ValueError: if there is no certificate in it.
-    @raise OpenSSL.crypto.Error: if one in it cannot be parsed.
+    @raise CertificateFault: if the file cannot be used.
     """
     if upstream.ca_file is None:
         return optionsForClientTLS(upstream.host, trustRoot=platformTrust())
-    certificates = _certificates(Path(upstream.ca_file).read_bytes())
-    return optionsForClientTLS(upstream.host, trustRoot=trustRootFromCertificates(certificates))
+    trusted = trustRootFromCertificates(_certificates(upstream.ca_file))
+    return optionsForClientTLS(upstream.host, trustRoot=trusted)
+
+
+def server_options(certificate: str, key: str) -> CertificateOptions:
+    """
+    How a listener speaks TLS, 1.2 or newer.
+
+    @param certificate: PEM file: the certificate, then its chain.
+    @param key: PEM file of its private key.
+    @raise CertificateFault: if a file cannot be used, the certificate has expired, or they do not
+        belong together.
+    """
+    if _certificates(certificate)[0].original.has_expired():
+        raise CertificateFault(f"{certificate}: has expired")
+    private = _key(key)
+    options = CertificateOptions()
+    context = options.getContext()
+    context.use_certificate_chain_file(certificate)
+    try:
+        context.use_privatekey(private)  # type: ignore[arg-type]  # other kinds raise TypeError
+    except (SSL.Error, TypeError):
+        raise CertificateFault(f"{key}: is not the key of {certificate}") from None
+    return options

@@ -27,10 +27,17 @@ def environ(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    command: list[str], folder: Path, *, pass_fds: tuple[int, ...] = (), **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """A process that is gone afterwards, whatever happens."""
     process = subprocess.Popen(
-        command, cwd=folder, env=environ(**variables), stdout=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environ(**variables),
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=pass_fds,
     )
     watchdog = threading.Timer(SECONDS, process.kill)
     watchdog.start()
@@ -52,7 +59,7 @@ def address_of(process: subprocess.Popen[str]) -> str:
     """Wait for the line that says the URL."""
     assert process.stdout is not None
     for line in process.stdout:
-        found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
+        found = re.search(r"listening on (https?://127\.0\.0\.1:\d+)", line)
         if found:
             return found[1]
     raise AssertionError(f"ended with {process.wait()}")

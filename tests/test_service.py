@@ -21,7 +21,7 @@ from relay import service as module
 from relay.factory import RelayFactory
 from relay.providers import Upstream
 from relay.service import OPEN_TO_ALL, CannotStart, RelayService, is_public, url_of
-from relay.settings import Settings
+from relay.settings import ListenerTable, Settings
 from relay.simulator import SimulatorFactory
 
 LOOPBACK = "tcp:8080:interface=127.0.0.1"
@@ -213,11 +213,12 @@ def test_what_lets_a_public_address_start(stage: Stage, named: dict[str, Any]) -
 
 def test_where_a_listener_is_found() -> None:
     v4 = IPv4Address("TCP", "10.0.0.1", 443)
-    assert url_of("ssl:443", v4, "") == "https://10.0.0.1:443"
-    assert url_of("systemd:domain=INET:index=0", v4, "") == "http://10.0.0.1:443"
-    assert url_of("unix:/run/relay.sock", UNIXAddress("/run/relay.sock"), "/x") == (
-        "unix:/run/relay.sock"
-    )
+    plain = ListenerTable(endpoint="systemd:domain=INET:index=0")
+    assert url_of(plain, v4, "") == "http://10.0.0.1:443"
+    assert url_of(attrs.evolve(plain, certificate="c", key="k"), v4, "") == "https://10.0.0.1:443"
+    assert url_of(attrs.evolve(plain, endpoint="ssl:443"), v4, "") == "https://10.0.0.1:443"
+    local = ListenerTable(endpoint="unix:/run/relay.sock")
+    assert url_of(local, UNIXAddress("/run/relay.sock"), "/x") == "unix:/run/relay.sock"
 
 
 @pytest.fixture

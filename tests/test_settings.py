@@ -27,7 +27,7 @@ def test_an_empty_file_says_the_defaults() -> None:
 
 def test_the_defaults() -> None:
     settings = Settings()
-    assert settings.listen == ("tcp:8080:interface=127.0.0.1",)
+    assert [each.endpoint for each in settings.listeners] == ["tcp:8080:interface=127.0.0.1"]
     assert settings.hold_seconds < 10, "SDKs give up at 10"
     assert settings.refusals == "auto"
     assert not settings.allow_anonymous
@@ -93,7 +93,12 @@ def test_a_whole_file() -> None:
         ("hold_seconds = true", "hold_seconds: must be a number, not a boolean"),
         ('hold_seconds = "8"', "hold_seconds: must be a number, not a string"),
         ("hold_seconds = 1979-05-27", "hold_seconds: must be a number, not a date or time"),
-        ("listen = []", "listen: must name at least 1"),
+        ("listener = 3", "listener: must be a list of tables, written [[listener]]"),
+        ('[[listener]]\ncertificate = "c"', "listener: #1: needs both certificate and key"),
+        (
+            "[[listener]]\nendpoint = 3",
+            "[[listener]] #1: endpoint: must be a string, not a whole number",
+        ),
         ('listen = "tcp:80"', "listen: must be a list, not a string"),
         ('listen = ["tcp:80", 3]', "listen: #2: must be a string, not a whole number"),
         ("allow_anonymous = 1", "allow_anonymous: must be true or false, not a whole number"),

@@ -206,11 +206,11 @@ def upstream_with(ca_file: Path, config: Path) -> list[str]:
 def test_the_authorities_of_an_upstream_are_read(config: Path, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     assert faults(*upstream_with(ca_file, config)) == [
-        "upstream own: ca_file: No such file or directory"
+        f"upstream own: ca_file: {ca_file}: No such file or directory"
     ]
     ca_file.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n")
     assert faults(*upstream_with(ca_file, config)) == [
-        "upstream own: ca_file: not a PEM certificate"
+        f"upstream own: ca_file: {ca_file}: not a PEM certificate"
     ]
     trustme.CA().cert_pem.write_to_path(str(ca_file))
     assert parse(*upstream_with(ca_file, config)).upstreams[0].ca_file == str(ca_file)
@@ -258,3 +258,22 @@ def test_the_service_is_made_of_the_options(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_service_is_one() -> None:
     assert IService.providedBy(makeService(parse("--demo")))
+
+
+def test_the_certificate_of_a_listener_is_read(config: Path, tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("localhost")
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    files = f'certificate = "{tmp_path}/both.pem"\nkey = "{tmp_path}/%s.pem"\n'
+    listener = '[[listener]]\nendpoint = "tcp:1:interface=127.0.0.1"\n' + files
+    config.write_text(listener % "both")
+    assert parse("--config", str(config)).settings.listeners[0].certificate is not None
+    config.write_text(listener % "none")
+    assert faults("--config", str(config)) == [
+        f"[[listener]] tcp:1:interface=127.0.0.1: {tmp_path}/none.pem: No such file or directory"
+    ]
+
+
+def test_the_flag_goes_over_every_listener_of_the_file(config: Path) -> None:
+    config.write_text('listen = ["tcp:1"]\n[[listener]]\nendpoint = "tcp:2"\n')
+    options = parse("--config", str(config), "--listen", "unix:/tmp/relay.sock")
+    assert [each.endpoint for each in options.settings.listeners] == ["unix:/tmp/relay.sock"]

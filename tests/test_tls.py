@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
-from OpenSSL import SSL, crypto
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
+from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -18,9 +25,12 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from relay.providers import Upstream
-from relay.tls import client_options
+from relay.tls import CertificateFault, client_options, server_options
 
 HOST = "upstream.test"
+ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
+)
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
 
@@ -109,12 +119,49 @@ def test_a_file_may_have_several_with_words_between(authority: trustme.CA, tmp_p
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"nowhere\.pem"):
+    with pytest.raises(CertificateFault, match=r"nowhere\.pem: No such file"):
         client_options(upstream(tmp_path / "nowhere.pem"))
 
 
 def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    with pytest.raises(crypto.Error):
+    with pytest.raises(CertificateFault, match="not a PEM certificate"):
         client_options(upstream(path))
+
+
+def written(folder: Path, leaf: trustme.LeafCert) -> tuple[str, str]:
+    """The files of a certificate and its key."""
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+    paths[1].write_bytes(leaf.private_key_pem.bytes())
+    return str(paths[0]), str(paths[1])
+
+
+def test_a_certificate_and_its_key_make_a_listener(tmp_path: Path) -> None:
+    files = written(tmp_path, trustme.CA().issue_cert(HOST))
+    assert server_options(*files).getContext() is not None
+
+
+def test_an_expired_certificate_is_an_error(tmp_path: Path) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    files = written(tmp_path, trustme.CA().issue_cert(HOST, not_after=yesterday))
+    with pytest.raises(CertificateFault, match=r"certificate\.pem: has expired"):
+        server_options(*files)
+
+
+def test_the_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
+    certificate, _ = written(tmp_path, trustme.CA().issue_cert(HOST))
+    other = tmp_path / "other"
+    other.mkdir()
+    _, key = written(other, trustme.CA().issue_cert(HOST))
+    with pytest.raises(CertificateFault, match=r"key.pem: is not the key of .*certificate.pem"):
+        server_options(certificate, key)
+
+
+@pytest.mark.parametrize("text", [b"", b"nonsense", ENCRYPTED_KEY])
+def test_a_key_that_is_none_is_an_error(tmp_path: Path, text: bytes) -> None:
+    certificate, key = written(tmp_path, trustme.CA().issue_cert(HOST))
+    Path(key).write_bytes(text)
+    with pytest.raises(CertificateFault, match=r"key\.pem: not a PEM private key"):
+        server_options(certificate, key)
