@@ -18,6 +18,7 @@ from relay.providers import Upstream, refusal_of_answer, refusal_of_opening
 from relay.records import AttemptRecord
 from relay.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.scrub import scrub
+from relay.tls import name_of
 from relay.upstream import UpstreamProtocol
 
 ANSWER_SECONDS = 1.0
@@ -158,7 +159,7 @@ class Attempt:
 
     def unanswered(self, reason: Failure) -> None:
         """The connection ended before the WebSocket was open."""
-        self._record.error = type(reason.value).__name__
+        self._record.error = name_of(reason.value)
         dropped = reason.check(ConnectionLost, ConnectionDone, ConnectionAborted)
         if self._record.stage == "tls" and not dropped:
             self.refuse(refuse("upstream_tls_failed"))
@@ -212,7 +213,7 @@ class Attempt:
 
     def lost(self, side: Side, reason: Failure) -> None:
         """The connection ended before a first event, or behind an error."""
-        self._record.error = type(reason.value).__name__
+        self._record.error = name_of(reason.value)
         if self._error is not None:
             self._refuse_opening(None)
         else:

@@ -127,7 +127,10 @@ class Dialer:
             attempt.refuse(refuse("upstream_dns_failed"))
 
     def _connect_to(
-        self, upstream: Upstream, factory: IProtocolFactory, address: str
+        self,
+        upstream: Upstream,
+        factory: IProtocolFactory,
+        address: str,
     ) -> Deferred[IProtocol]:
         kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
         endpoint: IStreamClientEndpoint = kind(self._reactor, address, upstream.port)

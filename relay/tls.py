@@ -65,6 +65,13 @@ def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
     return optionsForClientTLS(upstream.host, trustRoot=trusted)
 
 
+def name_of(error: BaseException | None) -> str:
+    """What to call an error that ended a connection, in records; OpenSSL's by its reason."""
+    if isinstance(error, SSL.Error) and error.args and error.args[0]:
+        return str(error.args[0][-1][-1])
+    return type(error).__name__
+
+
 def server_options(certificate: str, key: str) -> CertificateOptions:
     """
     How a listener speaks TLS, 1.2 or newer.

@@ -64,6 +64,24 @@ def refusing(refusal: Refusal) -> Page:
     return Page(lambda request: _refuse(request, refusal))
 
 
+def _calls(request: HTTPRequest) -> bytes:
+    """
+    WebRTC's way in, which a page tries by C{fetch}: let it read that there is none, and the way
+    out. Its Origin is an allowed one: the front has seen to that.
+    """
+    origin = request.getHeader("origin")
+    if origin:
+        request.setHeader("Access-Control-Allow-Origin", origin)
+        request.setHeader("Access-Control-Expose-Headers", "X-Request-Id, X-Should-Retry")
+        request.setHeader("Vary", "Origin")
+    if request.method == b"OPTIONS":
+        request.setResponseCode(204)
+        request.setHeader("Access-Control-Allow-Methods", "POST")
+        request.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type")
+        return b""
+    return _refuse(request, refuse("not_supported"))
+
+
 def telling(text: Callable[[HTTPRequest], str]) -> Page:
     """A page of plain text, never from a cache."""
 
@@ -107,7 +125,7 @@ class Public(Resource):
     def getChild(self, path: bytes, request: HTTPRequest) -> Resource:
         """Everything else is refused in the shape of every refusal."""
         if request.path.decode("latin-1") == f"{self._base_path}/v1/realtime/calls":
-            return refusing(refuse("not_supported"))
+            return Page(_calls)
         return refusing(refuse("not_found"))
 
 

@@ -43,7 +43,13 @@ class Visitor:
     base_path: str = ""
     clock: Clock = field(default_factory=Clock)
 
-    def fetch(self, path: str, method: str = "GET", base: str = "http://relay.test:8080") -> Answer:
+    def fetch(
+        self,
+        path: str,
+        method: str = "GET",
+        base: str = "http://relay.test:8080",
+        fields: str = "",
+    ) -> Answer:
         scheme, _, host = base.partition("://")
         site = public_site(self.base_path, lambda: self.ready, self.clock)
         address = IPv4Address("TCP", "192.0.2.1", 1)
@@ -53,7 +59,7 @@ class Visitor:
         channel = site.buildProtocol(address)
         assert channel is not None
         channel.makeConnection(transport)
-        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n"
         channel.dataReceived(head.encode())
         channel.connectionLost(cast(Any, None))
         return parsed(transport.value())
@@ -172,3 +178,26 @@ def test_all_is_below_the_base_path(visitor: Visitor) -> None:
     assert visitor.fetch("/voice/relay/v1/realtime/calls").status == 501
     for path in ("/", "/healthz", "/voice", "/voice/other"):
         assert visitor.fetch(path).status == 404
+
+
+PAGE = "Origin: https://app.test\r\n"
+
+
+def test_a_page_may_read_that_there_are_no_calls(visitor: Visitor) -> None:
+    answer = visitor.fetch("/v1/realtime/calls", "POST", fields=PAGE)
+    assert answer.status == 501
+    assert "WebSocket transport" in json.loads(answer.body)["error"]["message"]
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.test"
+    assert answer.headers["Vary"] == "Origin"
+
+
+def test_its_question_beforehand_is_answered(visitor: Visitor) -> None:
+    answer = visitor.fetch("/v1/realtime/calls", "OPTIONS", fields=PAGE)
+    assert answer.status == 204
+    assert answer.headers["Access-Control-Allow-Methods"] == "POST"
+    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+
+
+def test_who_is_no_page_gets_no_such_headers(visitor: Visitor) -> None:
+    answer = visitor.fetch("/v1/realtime/calls", "POST")
+    assert not [name for name in answer.headers if name.startswith("Access-Control")]

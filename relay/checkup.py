@@ -1,0 +1,118 @@
+"""Dial each upstream once, as a hold would, and tell how it went."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from relay.admission.request import Request
+from relay.attempt import OpenUpstream
+from relay.closing import Close, Side
+from relay.diagnosis import Finding
+from relay.dialing import Dialer
+from relay.head import Head
+from relay.hold import Hold, HoldContext
+from relay.providers import Upstream
+from relay.records import HoldRecord
+from relay.refusals import Refused
+from relay.register import Register
+from relay.resolver import Resolver
+from relay.settings import Settings
+
+
+def _head(model: str) -> Head:
+    fields = (("host", "localhost"), ("sec-websocket-protocol", "realtime"))
+    return Head("GET", f"/v1/realtime?model={quote(model, safe='')}", 1, fields)
+
+
+async def check(
+    upstreams: Sequence[Upstream], settings: Settings, model: str, reactor: IReactorTime
+) -> list[Finding]:
+    """
+    A finding for each upstream, one after the other; each has C{hold_seconds}.
+
+    @param model: what is asked for.
+    """
+    return [await _check(upstream, settings, model, reactor) for upstream in upstreams]
+
+
+async def _check(
+    upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
+) -> Finding:
+    dialer = Dialer([upstream], settings.limits, reactor, Resolver(reactor))
+    context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
+    record = HoldRecord("check", "local")
+    request = Request(record.request_id, record.peer, _head(model))
+    refusal = None
+    try:
+        opened = await Hold(context, request, record).start()
+    except Refused as refused:
+        refusal = refused.refusal
+    else:
+        await _hang_up(opened)
+    (attempt,) = record.attempts
+    stage = attempt.stage if refusal else None
+    error = attempt.error
+    if error == VERIFY_FAILED:
+        error = distrust(upstream) or error
+    return Finding(upstream.name, upstream.url, attempt.stages, refusal, stage, error)
+
+
+VERIFY_FAILED = "certificate verify failed"
+"""All that OpenSSL's error says of a certificate, whatever is wrong with it."""
+
+
+def distrust(upstream: Upstream) -> str | None:
+    """
+    Why its certificate is not trusted, asked again by Python's own C{ssl}, which keeps OpenSSL's
+    reason. Blocks for some seconds at most.
+    """
+    context = ssl.create_default_context(cafile=upstream.ca_file)
+    try:
+        with (
+            socket.create_connection((upstream.host, upstream.port), timeout=3) as connection,
+            context.wrap_socket(connection, server_hostname=upstream.host),
+        ):
+            return None
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except OSError:
+        return None
+
+
+class _Farewell:
+    """Listens to an upstream only until it is gone."""
+
+    def __init__(self) -> None:
+        self.gone: Deferred[None] = Deferred()
+
+    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
+        """Nobody reads it."""
+
+    def closed(self, side: Side, close: Close) -> None:
+        """It answers."""
+
+    faulted = closed
+
+    def silent(self, side: Side) -> None:
+        """It is cut at its deadline."""
+
+    stalled = silent
+
+    def lost(self, side: Side, reason: Failure) -> None:
+        """That was all."""
+        self.gone.callback(None)
+
+
+async def _hang_up(opened: OpenUpstream) -> None:
+    """Close politely: an abandoned session may go on to cost money."""
+    farewell = _Farewell()
+    opened.protocol.listener = farewell
+    opened.protocol.close(Close(1000))
+    await farewell.gone

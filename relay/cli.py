@@ -1,0 +1,120 @@
+"""The command C{realtime-relay}, for who has never met C{twistd}."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NoReturn
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import react
+from twisted.python import usage
+from twisted.scripts.twistd import run as twistd
+
+from relay import tap
+from relay.checkup import check as check_all
+from relay.diagnosis import as_json, as_table
+from relay.simulator import SimulatorFactory
+
+HELP = """Usage: realtime-relay COMMAND [options]
+
+Commands:
+  run       Run the relay in the foreground, as "twistd -n realtime-relay" does.
+  check     Check the settings, then dial each upstream once and say what is wrong.
+  simulate  Run the built-in upstream on its own.
+
+"realtime-relay COMMAND --help" tells more.
+"""
+
+
+def _give_up(line: str) -> NoReturn:
+    raise SystemExit(f"realtime-relay: {line}")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the relay in the foreground; never returns."""
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "realtime-relay", *arguments]
+    twistd()
+
+
+class CheckOptions(tap.Options):
+    """The command line of C{realtime-relay check}: the relay's own, and how to check."""
+
+    synopsis = "realtime-relay check [options]"
+    longdesc = "Checks the settings, then dials each upstream once."
+    optFlags: ClassVar = [["json", None, "Print one JSON value instead of a table."]]
+    optParameters: ClassVar = [["model", None, "gpt-realtime", "The model to ask for."]]
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Check all upstreams, and exit with 0 if all are well."""
+    options = CheckOptions()
+    options.parseOptions(arguments)
+    if options["demo"]:
+        _give_up("check dials real upstreams; leave out --demo")
+    react(_check, (options,))
+
+
+async def _check(reactor: Any, options: CheckOptions) -> None:
+    findings = await check_all(options.upstreams, options.settings, options["model"], reactor)
+    if options["json"]:
+        print(json.dumps([as_json(finding) for finding in findings], indent=2))
+    else:
+        print(as_table(findings))
+    if any(finding.refusal for finding in findings):
+        raise SystemExit(1)
+
+
+class SimulateOptions(usage.Options):
+    """The command line of C{realtime-relay simulate}."""
+
+    synopsis = "realtime-relay simulate [options]"
+    longdesc = "Runs the built-in upstream: a parrot that fails on request."
+    optParameters: ClassVar = [
+        ["listen", None, "tcp:8081:interface=127.0.0.1", "Twisted endpoint to listen on."]
+    ]
+
+
+def simulate(arguments: Sequence[str]) -> None:
+    """Run the simulator until it is told to stop."""
+    options = SimulateOptions()
+    try:
+        options.parseOptions(arguments)
+    except usage.UsageError as error:
+        _give_up(str(error))
+    react(_simulate, (options["listen"],))
+
+
+async def _simulate(reactor: Any, endpoint: str) -> None:
+    try:
+        listening = await serverFromString(reactor, endpoint).listen(SimulatorFactory(reactor))
+    except CannotListenError as error:
+        _give_up(f"cannot listen on {endpoint}: {error.socketError.strerror}")
+    except Exception:
+        # Endpoint parsers are plug-ins and raise what they like.
+        _give_up(f"{endpoint} is no endpoint that can be used here")
+    address = listening.getHost()
+    where = f"ws://{address.host}:{address.port}" if hasattr(address, "port") else endpoint
+    print(f"simulating an upstream at {where}/v1/realtime", flush=True)
+    await Deferred()
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "run": run,
+    "check": check,
+    "simulate": simulate,
+}
+
+
+def main() -> None:
+    """Run what the command line names."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print(HELP, end="")
+    elif name in COMMANDS:
+        COMMANDS[name](arguments)
+    else:
+        _give_up(f"{name!r} is no command; try realtime-relay --help")

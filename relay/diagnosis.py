@@ -1,0 +1,139 @@
+"""
+What C{realtime-relay check} says of an upstream: how far it came, how fast, and what is likely
+wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+from attrs import frozen
+
+from relay.refusals import Refusal, Stage
+
+STAGES: tuple[Stage, ...] = tuple(s for s in get_args(Stage) if s != "proxy")
+
+_BY_ERROR = {
+    "ConnectionRefusedError": "Nothing listens there; look at the port in the URL.",
+    "NoRouteError": "This machine has no route to that address; look at its network.",
+    "certificate has expired": "Its certificate has expired; its operator must renew it.",
+    "certificate is not yet valid": "Its certificate is not yet valid; look at this clock too.",
+    "self-signed certificate": "Its certificate is self-signed; name it in ca_file.",
+    "self-signed certificate in certificate chain": "Its authority is private; name it in ca_file.",
+    "unable to get local issuer certificate": "Its authority is unknown; name it in ca_file.",
+    "VerificationError": "Its certificate is for another host; look at the host in the URL.",
+    "wrong version number": "It does not speak TLS there; is the URL ws://, or the port wrong?",
+    "packet length too long": "It does not speak TLS there; is the URL ws://, or the port wrong?",
+    "record layer failure": "It does not speak TLS there; is the URL ws://, or the port wrong?",
+}
+
+_BY_CODE = {
+    "authorizer_unavailable": "The key cannot be had; see the log.",
+    "upstream_dns_failed": "Its name does not resolve; look at the host in the URL and at the DNS.",
+    "upstream_connect_failed": "It is down, or something between cuts the connection.",
+    "upstream_tls_failed": "TLS failed; see the error.",
+    "upstream_unauthorized": "The key is wrong, revoked, or may not use this API or model.",
+    "upstream_quota_exhausted": "The account has no quota left; look at its billing.",
+    "upstream_rate_limited": "Too many sessions or requests on this account; wait.",
+    "upstream_rejected_request": "The model is wrong, or not for this API; look at its name.",
+}
+
+_BY_STATUS = {
+    400: "It is not a Realtime API, or wants TLS there; look at the URL.",
+    404: "There is no Realtime API at that path; look at the URL.",
+    405: "There is no WebSocket at that path; look at the URL.",
+    426: "There is no WebSocket at that path; look at the URL.",
+}
+
+_BY_SILENCE: dict[Stage | None, str] = {
+    "dns": "The DNS does not answer.",
+    "tcp": "The address does not answer; a firewall may drop the packets.",
+    "tls": "It accepts connections but does not speak TLS; look at the port.",
+    "upgrade": "It accepts connections but does not answer HTTP; look at the port.",
+    "first_event": "It opens WebSockets but says nothing; is provider right?",
+}
+
+
+@frozen
+class Finding:
+    """
+    What became of one upstream.
+
+    @ivar stages: seconds that each completed stage took.
+    @ivar refusal: L{None} if it opened.
+    @ivar stage: where it ended, if it did not open.
+    @ivar error: the name of what went wrong below.
+    """
+
+    upstream: str
+    url: str
+    stages: dict[Stage, float]
+    refusal: Refusal | None = None
+    stage: Stage | None = None
+    error: str | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """The likely cause in one sentence."""
+        if self.refusal is None:
+            return None
+        status = self.refusal.upstream.status if self.refusal.upstream else None
+        if self.refusal.code == "upstream_timeout":
+            return _BY_SILENCE.get(self.stage)
+        if self.error in _BY_ERROR:
+            return _BY_ERROR[self.error]
+        if self.refusal.code in _BY_CODE:
+            return _BY_CODE[self.refusal.code]
+        if status in _BY_STATUS:
+            return _BY_STATUS[status]
+        if status is not None and status >= 500:
+            return "It is failing; see its operator's status page."
+        return "It is not a Realtime API; look at the URL."
+
+
+def as_json(finding: Finding) -> dict[str, object]:
+    """The finding for machines; times in milliseconds."""
+    refusal = finding.refusal
+    facts = refusal.upstream if refusal else None
+    return {
+        "upstream": finding.upstream,
+        "url": finding.url,
+        "ok": refusal is None,
+        "stages": {stage: round(1000 * took, 1) for stage, took in finding.stages.items()},
+        "stage": finding.stage,
+        "code": refusal and refusal.code,
+        "status": facts and facts.status,
+        "message": refusal and refusal.message,
+        "cause": finding.cause,
+        "error": finding.error,
+    }
+
+
+def _cells(finding: Finding) -> list[str]:
+    times = (
+        f"{1000 * finding.stages[stage]:.0f} ms"
+        if stage in finding.stages
+        else ("failed" if stage == finding.stage else "")
+        for stage in STAGES
+    )
+    result = finding.refusal.code if finding.refusal else "open"
+    return [finding.upstream, *times, result]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+
+
+def as_table(findings: Sequence[Finding]) -> str:
+    """The findings for people: a line each, then what is wrong with those that failed."""
+    header = ["upstream", *(stage.replace("_", " ") for stage in STAGES), "result"]
+    lines = [*_aligned([header, *map(_cells, findings)])]
+    for finding in findings:
+        if finding.refusal is not None:
+            error = f" ({finding.error})" if finding.error else ""
+            lines += ["", f"{finding.upstream}: {finding.url}"]
+            lines += [f"  {finding.refusal.message}{error}", f"  Likely cause: {finding.cause}"]
+    return "\n".join(lines)

@@ -1,0 +1,208 @@
+"""C{realtime-relay}: the command as a process, against upstreams that are wrong in one way each."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+import trustme
+from processes import LOOPBACK, SECONDS, address_of, closed_port, environ, running
+
+COMMAND = [sys.executable, "-c", "from relay.cli import main; main()"]
+KEY = "sk-check-0123456789"
+
+
+def relay(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environ(**variables),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of C{realtime-relay simulate}."""
+    command = [*COMMAND, "simulate", "--listen", LOOPBACK]
+    with running(command, tmp_path_factory.mktemp("simulator")) as process:
+        assert process.stdout is not None
+        found = re.search(r"ws://\S+", process.stdout.readline())
+        assert found is not None
+        yield found[0]
+
+
+def checked(folder: Path, url: str, *arguments: str) -> dict[str, Any]:
+    """The finding of the one upstream."""
+    done = relay(folder, "check", "--json", "--upstream", url, *arguments, OPENAI_API_KEY=KEY)
+    assert done.stderr == ""
+    assert KEY not in done.stdout
+    (finding,) = json.loads(done.stdout)
+    assert done.returncode == (0 if finding["ok"] else 1)
+    return dict(finding)
+
+
+def test_a_good_upstream_is_well(simulator: str, tmp_path: Path) -> None:
+    finding = checked(tmp_path, simulator)
+    assert finding["ok"]
+    assert list(finding["stages"]) == ["dns", "tcp", "upgrade", "first_event"]
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "word"),
+    [
+        ("fault-http-401", "upstream_unauthorized", "key"),
+        ("fault-error-3000", "upstream_unauthorized", "key"),
+        ("fault-error-4000", "upstream_rejected_request", "model"),
+        ("fault-quota", "upstream_quota_exhausted", "quota"),
+    ],
+)
+def test_a_refusal_has_its_cause(
+    simulator: str, tmp_path: Path, model: str, code: str, word: str
+) -> None:
+    finding = checked(tmp_path, simulator, "--model", model)
+    assert finding["code"] == code
+    assert word in finding["cause"]
+
+
+def test_a_wrong_port_is_told(tmp_path: Path) -> None:
+    finding = checked(tmp_path, f"ws://localhost:{closed_port()}/")
+    assert (finding["code"], finding["stage"]) == ("upstream_connect_failed", "tcp")
+    assert "port" in finding["cause"]
+
+
+Serve = Callable[[socket.socket], None]
+
+
+@contextmanager
+def serving(serve: Serve) -> Iterator[int]:
+    """A listener that does this with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):  # until the listener is closed
+                while True:
+                    with server.accept()[0] as connection:
+                        serve(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield int(server.getsockname()[1])
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(SECONDS)
+
+
+def answers_http(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_plain_http_upstream_is_told(tmp_path: Path) -> None:
+    with serving(answers_http) as port:
+        finding = checked(tmp_path, f"wss://localhost:{port}/v1/realtime")
+    assert (finding["code"], finding["stage"]) == ("upstream_tls_failed", "tls")
+    assert "does not speak TLS" in finding["cause"]
+
+
+def speaks_tls(leaf: trustme.LeafCert) -> Serve:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(context)
+
+    def serve(connection: socket.socket) -> None:
+        with (
+            suppress(ssl.SSLError, ConnectionError),  # the relay does not trust it: the point
+            context.wrap_socket(connection, server_side=True) as secure,
+        ):
+            secure.recv(4096)
+
+    return serve
+
+
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "not_after", "word"),
+    [
+        ("localhost", True, YESTERDAY, "expired"),
+        ("localhost", False, None, "authority"),
+        ("other.test", True, None, "another host"),
+    ],
+)
+def test_a_bad_certificate_is_told(
+    tmp_path: Path, name: str, trusted: bool, not_after: datetime | None, word: str
+) -> None:
+    authority = trustme.CA()
+    (authority if trusted else trustme.CA()).cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with serving(speaks_tls(authority.issue_cert(name, not_after=not_after))) as port:
+        url = f"wss://localhost:{port}/v1/realtime"
+        table = f'[[upstream]]\nurl = "{url}"\nca_file = "{tmp_path}/ca.pem"\n'
+        (tmp_path / "relay.toml").write_text(table)
+        done = relay(tmp_path, "check", "--config", "relay.toml", OPENAI_API_KEY=KEY)
+    assert done.returncode == 1
+    assert "upstream_tls_failed" in done.stdout
+    assert word in done.stdout.splitlines()[-1]
+
+
+def test_the_settings_are_checked_first(tmp_path: Path) -> None:
+    (tmp_path / "relay.toml").write_text("holdseconds = 3\n")
+    done = relay(tmp_path, "check", "--config", "relay.toml")
+    assert done.returncode == 1
+    assert done.stderr.startswith("realtime-relay: relay.toml: holdseconds: unknown key")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["check", "--demo"], "check dials real upstreams"),
+        (["dance"], "'dance' is no command"),
+        (["simulate", "--listen", "nonsense"], "nonsense is no endpoint"),
+        (["simulate", "--bogus"], "option --bogus not recognized"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], line: str) -> None:
+    done = relay(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"realtime-relay: {line}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"tcp:{server.getsockname()[1]}:interface=127.0.0.1"
+        done = relay(tmp_path, "simulate", "--listen", endpoint)
+    assert done.returncode == 1
+    assert done.stderr == f"realtime-relay: cannot listen on {endpoint}: Address already in use\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_help_names_the_commands(tmp_path: Path, arguments: list[str]) -> None:
+    done = relay(tmp_path, *arguments)
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("run", "check", "simulate"))
+
+
+def test_run_is_twistd_in_the_foreground(tmp_path: Path) -> None:
+    command = [*COMMAND, "run", "--demo", "--listen", LOOPBACK]
+    with (
+        running(command, tmp_path) as process,
+        urlopen(f"{address_of(process)}/healthz", timeout=SECONDS) as answer,
+    ):
+        assert answer.read() == b"alive\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,114 @@
+"""What a check says: what became of each upstream, and what is likely wrong."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from relay.diagnosis import STAGES, Finding, as_json, as_table
+from relay.refusals import KINDS, Stage, UpstreamFacts, refuse
+
+URL = "wss://host/v1/realtime"
+
+
+def failed(
+    code: str, stage: Stage = "upgrade", error: str | None = None, status: int | None = None
+) -> Finding:
+    refusal = refuse(code, upstream=UpstreamFacts("main", stage, status))
+    return Finding("main", URL, {"dns": 0.0021}, refusal, stage, error)
+
+
+OPEN = Finding("main", URL, {"dns": 0.001, "tcp": 0.0102, "upgrade": 0.5, "first_event": 1.0})
+
+CASES = {
+    "wrong key": failed("upstream_unauthorized"),
+    "wrong model": failed("upstream_rejected_request", "first_event"),
+    "no quota": failed("upstream_quota_exhausted"),
+    "rate": failed("upstream_rate_limited"),
+    "no name": failed("upstream_dns_failed", "dns", "gaierror"),
+    "wrong port": failed("upstream_connect_failed", "tcp", "ConnectionRefusedError"),
+    "no route": failed("upstream_connect_failed", "tcp", "NoRouteError"),
+    "dropped": failed("upstream_connect_failed", "upgrade", "ConnectionLost"),
+    "black hole": failed("upstream_timeout", "tcp"),
+    "silent tls": failed("upstream_timeout", "tls"),
+    "silent http": failed("upstream_timeout", "upgrade"),
+    "silent": failed("upstream_timeout", "first_event"),
+    "silent dns": failed("upstream_timeout", "dns"),
+    "expired": failed("upstream_tls_failed", "tls", "certificate has expired"),
+    "unknown authority": failed(
+        "upstream_tls_failed", "tls", "unable to get local issuer certificate"
+    ),
+    "wrong name": failed("upstream_tls_failed", "tls", "VerificationError"),
+    "plain http": failed("upstream_tls_failed", "tls", "wrong version number"),
+    "other tls": failed("upstream_tls_failed", "tls", "no shared cipher"),
+    "wrong path": failed("upstream_refused", status=404),
+    "needs tls": failed("upstream_refused", status=400),
+    "its failure": failed("upstream_refused", status=500),
+    "no websocket": failed("upstream_refused"),
+    "callback": failed("authorizer_unavailable"),
+}
+
+
+def test_what_is_wrong_is_told_apart_at_a_glance() -> None:
+    causes = [finding.cause for finding in CASES.values()]
+    assert all(causes)
+    assert len(set(causes)) == len(causes)
+
+
+@pytest.mark.parametrize("code", [code for code in KINDS if code.startswith("upstream_")])
+@pytest.mark.parametrize("stage", get_args(Stage))
+def test_every_refusal_of_an_upstream_has_a_cause_in_one_sentence(code: str, stage: Stage) -> None:
+    if code == "upstream_timeout" and stage == "proxy":
+        return
+    cause = failed(code, stage).cause
+    assert cause is not None
+    assert cause.endswith(".") or cause.endswith("?")
+
+
+def test_who_opened_has_no_cause() -> None:
+    assert OPEN.cause is None
+
+
+def test_the_table_has_a_line_for_each_upstream_and_then_what_is_wrong() -> None:
+    bad = CASES["wrong port"]
+    lines = as_table([OPEN, bad]).splitlines()
+    assert lines[0].split() == [
+        "upstream",
+        "dns",
+        "tcp",
+        "tls",
+        "upgrade",
+        "first",
+        "event",
+        "result",
+    ]
+    assert lines[1].split() == ["main", *["1", "ms", "10", "ms", "500", "ms", "1000", "ms"], "open"]
+    assert lines[2].split() == ["main", "2", "ms", "failed", "upstream_connect_failed"]
+    assert lines[4] == f"main: {URL}"
+    assert "(ConnectionRefusedError)" in lines[5]
+    assert lines[6] == f"  Likely cause: {bad.cause}"
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_the_columns_stand_below_their_names() -> None:
+    lines = as_table([OPEN, CASES["wrong port"]]).splitlines()
+    assert lines[0].index("result") == lines[1].index("open") == lines[2].index("upstream_c")
+    assert lines[0].index("tcp") == lines[2].index("failed")
+
+
+def test_the_same_for_machines() -> None:
+    assert as_json(CASES["wrong path"]) == {
+        "upstream": "main",
+        "url": URL,
+        "ok": False,
+        "stages": {"dns": 2.1},
+        "stage": "upgrade",
+        "code": "upstream_refused",
+        "status": 404,
+        "message": KINDS["upstream_refused"].message,
+        "cause": CASES["wrong path"].cause,
+        "error": None,
+    }
+    assert as_json(OPEN)["ok"] is True
+    assert set(STAGES) == {"dns", "tcp", "tls", "upgrade", "first_event"}
