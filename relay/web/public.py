@@ -75,7 +75,6 @@ def _calls(request: HTTPRequest) -> bytes:
         request.setHeader("Access-Control-Expose-Headers", "X-Request-Id, X-Should-Retry")
         request.setHeader("Vary", "Origin")
     if request.method == b"OPTIONS":
-        request.setResponseCode(204)
         request.setHeader("Access-Control-Allow-Methods", "POST")
         request.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type")
         return b""
