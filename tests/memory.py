@@ -257,11 +257,16 @@ class World:
         protocol.makeConnection(line)
         return line
 
-    def downstream(self, path: str = "/v1/realtime?model=m", **options: Any) -> Peer:
+    def downstream(
+        self, path: str = "/v1/realtime?model=m", agent: str | None = None, **options: Any
+    ) -> Peer:
         """A downstream that has sent its upgrade request."""
         sans = no_limits(ClientProtocol(parse_uri("ws://localhost:8080" + path), **options))
         peer = Peer(self.accept(), sans)
-        sans.send_request(sans.connect())
+        request = sans.connect()
+        if agent is not None:
+            request.headers["User-Agent"] = agent
+        sans.send_request(request)
         peer.flush()
         return peer
 

@@ -396,12 +396,40 @@ def test_a_refusal_that_is_final_closes_with_4000_and_the_status() -> None:
     assert downstream.close == (4502, "relay: upstream_unauthorized")
 
 
-def test_a_browser_is_told_in_band_and_others_by_status(world: World) -> None:
-    browser = refused_in_band(
-        world, origin="http://localhost:3000", **{"subprotocols": ["realtime"]}
-    )
-    assert browser.line.lost is None or browser.close is None  # no Mozilla: the HTTP form
-    assert browser.received == []
+@pytest.mark.parametrize(
+    ("origin", "agent", "in_band"),
+    [
+        ("http://localhost:3000", "Mozilla/5.0 (X11)", True),
+        ("http://localhost:3000", "python", False),
+        ("http://localhost:3000", None, False),
+        (None, "Mozilla/5.0 (X11)", False),
+    ],
+)
+def test_a_browser_is_told_in_band_and_others_by_status(
+    world: World, origin: str | None, agent: str | None, in_band: bool
+) -> None:
+    downstream = world.downstream(agent=agent, origin=origin)
+    world.connected().reset()
+    assert downstream.line.sent.startswith(b"HTTP/1.1 101 " if in_band else b"HTTP/1.1 502 ")
+
+
+def test_a_forbidden_origin_always_gets_the_status() -> None:
+    world = World(settings=Settings(refusals="event"))
+    downstream = world.downstream(agent="Mozilla/5.0", origin="https://evil.test")
+    assert answer_of(downstream)[0] == 403
+
+
+@pytest.mark.parametrize("setting", ["http", "event", "auto"])
+def test_a_session_right_after_a_refused_one_is_not_disturbed(setting: str) -> None:
+    world = World(settings=Settings(refusals=setting))  # type: ignore[arg-type]
+    refused = world.downstream(subprotocols=["relay.refusals.event"])
+    world.connected().reset()
+    downstream, upstream = world.open(subprotocols=["realtime"])
+    refused.read() if setting != "http" else refused.line.take()
+    refused.line.fin()
+    upstream.send("still here")
+    downstream.read()
+    assert downstream.received[-1] == "still here"
 
 
 def test_http_is_forced_by_the_setting() -> None:
