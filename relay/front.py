@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.admission.origins import host_is_allowed, is_loopback, origin_is_allowed
@@ -29,6 +30,8 @@ from relay.hold import Hold, HoldContext
 from relay.records import HoldRecord
 from relay.refusals import Refusal, Refused, http_response, refuse
 from relay.subprotocols import refusal_is_in_band
+
+_log = Logger()
 
 PATH = "/v1/realtime"
 
@@ -106,7 +109,11 @@ class Front(Protocol):
             return
         if head is not None:
             self._deadline.clear()
-            self._route(head)
+            try:
+                self._route(head)
+            except Exception:
+                _log.failure("request {id} failed", id=self._record.request_id)
+                self._refuse(refuse("internal_error"))
 
     def _too_slow(self) -> None:
         if self._reader.started:
@@ -195,13 +202,13 @@ class Front(Protocol):
     # -- plain requests --------------------------------------------------------------------
 
     def _take_plain(self, head: Head) -> None:
-        lengths = head.all("content-length") or ["0"]
-        if head.all("transfer-encoding") or len(lengths) > 1 or not lengths[0].isdecimal():
+        length = head.body_length
+        if length is None:
             self._refuse(refuse("bad_request", "Send a body with one Content-Length."))
-        elif int(lengths[0][:12]) > self._limits.body_bytes:
+        elif length > self._limits.body_bytes:
             self._refuse(refuse("body_too_large"))
         else:
-            self._body_left = int(lengths[0])
+            self._body_left = length
             self._deadline.set(self._limits.head_seconds)
             self._give_to_site(head)
 

@@ -22,6 +22,7 @@ _END = b"\r\n\r\n"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-~]*) HTTP/1\.([01])")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_LENGTH = re.compile(r"[0-9]+")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
@@ -89,6 +90,16 @@ class Head:
         match = _TRACEPARENT.fullmatch(self.one("traceparent") or "")
         return match[1] if match else None
 
+    @property
+    def body_length(self) -> int | None:
+        """Bytes of body that follow; L{None} if that cannot be told before they have come."""
+        lengths = self.all("content-length") or ["0"]
+        told = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0])
+        if not told or self.all("transfer-encoding"):
+            return None
+        # As many digits as tell that it is too long: int() refuses thousands of them.
+        return int(lengths[0].lstrip("0")[:18] or "0")
+
     def for_autobahn(self) -> bytes:
         """
         The same upgrade request with nothing in it that Autobahn need judge.
@@ -148,6 +159,7 @@ class HeadReader:
     """
     Collect a head from chunks, each byte searched once.
 
+    @ivar started: whether a byte has come.
     @ivar rest: once the head is whole, what followed it.
     """
 
@@ -155,12 +167,8 @@ class HeadReader:
         self._max_bytes = max_bytes
         self._max_fields = max_fields
         self._data = bytearray()
+        self.started = False
         self.rest = b""
-
-    @property
-    def started(self) -> bool:
-        """Whether a byte has come."""
-        return bool(self._data)
 
     def feed(self, data: bytes) -> Head | None:
         """
@@ -168,6 +176,7 @@ class HeadReader:
 
         @raise Refused: see L{parse_head}; also C{head_too_large}.
         """
+        self.started = True
         searched = max(0, len(self._data) - len(_END) + 1)
         self._data += data
         end = self._data.find(_END, searched)
@@ -177,6 +186,7 @@ class HeadReader:
             raise Refused(refuse("head_too_large"))
         raw = bytes(self._data[: end + len(_END)])
         self.rest = bytes(self._data[end + len(_END) :])
+        self._data.clear()  # whoever reads the head may live as long as a session
         return parse_head(raw, self._max_fields)
 
 
@@ -212,10 +222,7 @@ def _detail(head: Head) -> str | None:
             "Send Connection: Upgrade.",
         ),
         (_key_is_valid(head.one("sec-websocket-key")), "Send one valid Sec-WebSocket-Key."),
-        (
-            head.all("content-length") in ([], ["0"]) and not head.all("transfer-encoding"),
-            "Send no body with an upgrade.",
-        ),
+        (head.body_length == 0, "Send no body with an upgrade."),
         (len(head.all("origin")) <= 1, "Send one Origin at most."),
         (len(head.all("sec-websocket-extensions")) <= 1, "Send one Sec-WebSocket-Extensions."),
         ("#" not in head.target, "Send no fragment."),

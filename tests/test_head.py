@@ -476,3 +476,22 @@ def test_only_spaces_and_tabs_are_trimmed_from_elements() -> None:
 )
 def test_an_invalid_traceparent_is_none(value: str) -> None:
     assert Head("GET", "/", 1, (("traceparent", value),)).trace_id is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "length"),
+    [
+        ((), 0),
+        ((("content-length", "0"),), 0),
+        ((("content-length", "000012"),), 12),
+        ((("content-length", "0" * 5000 + "7"),), 7),
+        ((("content-length", "9" * 5000),), 10**18 - 1),
+        ((("content-length", "+1"),), None),
+        ((("content-length", ""),), None),
+        ((("content-length", "1"), ("content-length", "1")), None),
+        ((("transfer-encoding", "chunked"),), None),
+        ((("content-length", "1"), ("transfer-encoding", "chunked")), None),
+    ],
+)
+def test_the_length_of_a_body(fields: tuple[tuple[str, str], ...], length: int | None) -> None:
+    assert Head("POST", "/", 1, fields).body_length == length

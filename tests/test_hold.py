@@ -515,3 +515,13 @@ def test_a_listener_that_fails_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) 
     world = World(options={"listeners": [Broken()]})
     downstream, _ = world.open()
     assert downstream.received == [CREATED]
+
+
+def test_a_bug_before_the_hold_is_500_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(head: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("relay.front.upgrade_refusal", broken)
+    status, error = answer_of(world.downstream())
+    assert (status, error["code"]) == (500, "internal_error")
+    assert len(world.listener.holds) == 1
