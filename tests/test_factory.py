@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-import txaio
+import txaio.tx
 from memory import World
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogPublisher
@@ -45,7 +45,7 @@ def global_state() -> tuple[object, ...]:
     """What a library in somebody's process must leave alone."""
     observers = tuple(globalLogPublisher._observers)
     handlers = tuple(signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP))
-    return observers, handlers, txaio.config.loop, tuple(logging.root.handlers)
+    return observers, handlers, txaio.tx.config.loop, tuple(logging.root.handlers)
 
 
 def test_a_session_leaves_global_state_alone() -> None:

@@ -14,6 +14,7 @@ import trustme
 from processes import TWISTD, address_of, running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 BOUND = 20
 """Seconds until an answer counts as missing."""
@@ -73,8 +74,8 @@ def test_a_session_opens_over_tls(relay: tuple[str, int], authority: trustme.CA)
 
 def test_a_page_of_the_relays_own_origin_may(relay: tuple[str, int], authority: trustme.CA) -> None:
     url = f"wss://localhost:{relay[1]}/v1/realtime?model=m"
-    origin = f"https://localhost:{relay[1]}"
-    with connect(url, ssl=trusting(authority), origin=origin) as websocket:  # type: ignore[arg-type]
+    origin = Origin(f"https://localhost:{relay[1]}")
+    with connect(url, ssl=trusting(authority), origin=origin) as websocket:
         assert "session.created" in str(websocket.recv(BOUND))
 
 

@@ -1,0 +1,69 @@
+"""Run the scripts in C{node/} with the npm packages that its C{package.json} names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from processes import SECONDS, environ
+
+FOLDER = Path(__file__).parent / "node"
+MODULES = FOLDER / "node_modules"
+INSTALLED = MODULES / ".installed"
+"""A copy of the C{package.json} that the packages were installed by."""
+
+OLDEST = 18
+"""The version of node that these tests were tried with; the packages ask for 22 and run with it."""
+
+INSTALL_SECONDS = 300
+NPM_INSTALL = "npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error"
+
+
+def lacking() -> str | None:
+    """What there must be and is not."""
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    too_old = int(found.removeprefix("v").split(".")[0]) < OLDEST
+    return f"node is {found.strip()}, not {OLDEST} or newer" if too_old else None
+
+
+def install() -> None:
+    """Install the packages, if those that are there are not the right ones."""
+    wanted = (FOLDER / "package.json").read_bytes()
+    if INSTALLED.is_file() and INSTALLED.read_bytes() == wanted:
+        return
+    done = subprocess.run(
+        NPM_INSTALL.split(), cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS
+    )
+    assert done.returncode == 0, f"npm install: {done.stderr}"
+    INSTALLED.write_bytes(wanted)
+
+
+def require() -> None:
+    """Install the packages, or skip and say why."""
+    lack = lacking()
+    if lack:
+        pytest.skip(lack)
+    install()
+
+
+def run(script: str, *arguments: str, ca_file: Path) -> str:
+    """
+    Run a script to its end, and return what it printed.
+
+    @param ca_file: PEM of whom it trusts.
+    """
+    done = subprocess.run(
+        ["node", os.fspath(FOLDER / script), *arguments],
+        env=environ(NODE_EXTRA_CA_CERTS=os.fspath(ca_file)),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, f"{script}: {done.stderr}"
+    return done.stdout
