@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -23,6 +23,11 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The pages are in build/docs. The draft is only made, so that no news fragment is misnamed.
+docs: $(VENV)/.docs
+	$(BIN)/towncrier build --draft >/dev/null
+	$(BIN)/sphinx-build --quiet --fail-on-warning --fresh-env docs build/docs
+
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage .coverage.*
 
@@ -41,3 +46,7 @@ $(VENV)/.test: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.test $(VENV)/.run
+
+$(VENV)/.docs: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/.run

@@ -18,7 +18,7 @@ import attrs
 
 from relay import closing
 from relay.refusals import KINDS
-from relay.settings import Auth, Limits, Settings, UpstreamTable
+from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
 
 PAGES = Path(__file__).parent
@@ -64,7 +64,7 @@ def closes() -> str:
 def _default(attribute: attrs.Attribute[Any]) -> str:
     """As TOML writes it, which for these values is as JSON does."""
     value = attribute.default
-    return "" if value is None else f"`{json.dumps(value)}`"
+    return "" if value in (None, attrs.NOTHING) else f"`{json.dumps(value)}`"
 
 
 def _settings_rows(cls: type) -> Iterator[tuple[str, str, str]]:
@@ -86,6 +86,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "closes": closes,
     "settings": _settings(Settings),
+    "listener": _settings(ListenerTable),
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
     "limits": _settings(Limits),

@@ -3,12 +3,13 @@
 from relay.admission.request import Admit, Grant, Request
 from relay.factory import RelayFactory
 from relay.providers import Upstream
-from relay.records import ClosedRecord, HoldRecord, RelayListener
-from relay.refusals import Refusal, refuse
+from relay.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
+from relay.refusals import Refusal, UpstreamFacts, refuse
 from relay.settings import Limits, Settings
 
 __all__ = [
     "Admit",
+    "AttemptRecord",
     "ClosedRecord",
     "Grant",
     "HoldRecord",
@@ -18,6 +19,8 @@ __all__ = [
     "RelayListener",
     "Request",
     "Settings",
+    "Traffic",
     "Upstream",
+    "UpstreamFacts",
     "refuse",
 ]

@@ -17,6 +17,7 @@ from twisted.scripts.twistd import run as twistd
 from relay import tap
 from relay.checkup import check as check_all
 from relay.diagnosis import as_json, as_table
+from relay.service import start_simulator
 from relay.simulator import SimulatorFactory
 
 HELP = """Usage: realtime-relay COMMAND [options]
@@ -43,7 +44,7 @@ def run(arguments: Sequence[str]) -> None:
 class CheckOptions(tap.Options):
     """The command line of C{realtime-relay check}: the relay's own, and how to check."""
 
-    synopsis = "realtime-relay check [options]"
+    synopsis = "Usage: realtime-relay check [options]"
     longdesc = "Checks the settings, then dials each upstream once."
     optFlags: ClassVar = [["json", None, "Print one JSON value instead of a table."]]
     optParameters: ClassVar = [["model", None, "gpt-realtime", "The model to ask for."]]
@@ -53,13 +54,14 @@ def check(arguments: Sequence[str]) -> None:
     """Check all upstreams, and exit with 0 if all are well."""
     options = CheckOptions()
     options.parseOptions(arguments)
-    if options["demo"]:
-        _give_up("check dials real upstreams; leave out --demo")
     react(_check, (options,))
 
 
 async def _check(reactor: Any, options: CheckOptions) -> None:
-    findings = await check_all(options.upstreams, options.settings, options["model"], reactor)
+    upstreams = options.upstreams
+    if options["demo"]:
+        upstreams = (start_simulator(reactor)[1],)
+    findings = await check_all(upstreams, options.settings, options["model"], reactor)
     if options["json"]:
         print(json.dumps([as_json(finding) for finding in findings], indent=2))
     else:
@@ -71,7 +73,7 @@ async def _check(reactor: Any, options: CheckOptions) -> None:
 class SimulateOptions(usage.Options):
     """The command line of C{realtime-relay simulate}."""
 
-    synopsis = "realtime-relay simulate [options]"
+    synopsis = "Usage: realtime-relay simulate [options]"
     longdesc = "Runs the built-in upstream: a parrot that fails on request."
     optParameters: ClassVar = [
         ["listen", None, "tcp:8081:interface=127.0.0.1", "Twisted endpoint to listen on."]

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+)
 from twisted.internet.protocol import ServerFactory
+from zope.interface import implementer
 
 from relay.admission.request import Admit
 from relay.dialing import Dialer
@@ -21,6 +27,7 @@ from relay.settings import Settings
 from relay.web.public import public_site
 
 
+@implementer(IProtocolNegotiationFactory)
 class RelayFactory(ServerFactory):
     """
     Builds the protocol of each accepted connection.
@@ -35,8 +42,8 @@ class RelayFactory(ServerFactory):
     @param site: a C{twisted.web} site of the host's own for plain requests on the same port;
         by default the relay's.
     @param reactor: the global one by default.
-    @param settings: limits and rules; C{listen}, C{upstream}, C{auth} and C{log_format} in it are
-        the daemon's and mean nothing here.
+    @param settings: limits and rules; C{listen}, C{listener}, C{upstream}, C{auth} and
+        C{log_format} in it are the daemon's and mean nothing here.
     @raise ValueError: for no upstream.
     """
 
@@ -75,6 +82,13 @@ class RelayFactory(ServerFactory):
         front = Front(self._context, addr)
         front.factory = self
         return front
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """
+        What is spoken behind TLS. Without an answer, Twisted ends the handshake of everybody who
+        asks by ALPN, as browsers and curl do.
+        """
+        return [b"http/1.1"]
 
     @property
     def active_holds(self) -> int:

@@ -65,6 +65,13 @@ def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
     return f"{scheme}://{host}:{address.port}{base_path}"
 
 
+def start_simulator(reactor: Any) -> tuple[IListeningPort, Upstream]:
+    """The built-in upstream, listening on loopback."""
+    port = reactor.listenTCP(0, SimulatorFactory(reactor), interface="127.0.0.1")
+    url = f"ws://127.0.0.1:{port.getHost().port}/v1/realtime"
+    return port, Upstream(url, name="simulator")
+
+
 def _reason(failure: Failure) -> str:
     error = failure.value
     if isinstance(error, CannotListenError):
@@ -119,7 +126,8 @@ class RelayService(Service):
         """
         super().privilegedStartService()
         if self._demo:
-            self._upstreams = (self._start_simulator(),)
+            self._simulator, upstream = start_simulator(self._reactor)
+            self._upstreams = (upstream,)
         self._factory = RelayFactory(
             self._upstreams,
             admit=require_tokens(self._tokens) if self._tokens else None,
@@ -156,12 +164,6 @@ class RelayService(Service):
             await self._factory.drain()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
-
-    def _start_simulator(self) -> Upstream:
-        factory = SimulatorFactory(self._reactor)
-        self._simulator = listening = self._reactor.listenTCP(0, factory, interface="127.0.0.1")
-        port = listening.getHost().port
-        return Upstream(url=f"ws://127.0.0.1:{port}/v1/realtime", name="simulator")
 
     def _listen(self, listener: ListenerTable, factory: RelayFactory) -> None:
         endpoint = serverFromString(self._reactor, listener.endpoint)

@@ -128,7 +128,7 @@ class ListenerTable:
 @checks.named
 def _whole_pairs(listeners: tuple[ListenerTable, ...]) -> str | None:
     halves = [(listener.certificate is None) != (listener.key is None) for listener in listeners]
-    return f"#{halves.index(True) + 1}: needs both certificate and key" if any(halves) else None
+    return f"#{halves.index(True) + 1} needs both certificate and key" if any(halves) else None
 
 
 @checks.named

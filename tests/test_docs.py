@@ -1,15 +1,39 @@
-"""The docs hold the code's own tables, and name what they must."""
+"""The docs hold the code's own tables and names, and their links and examples are good."""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import re
+import typing
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
+import attrs
 import pytest
+from twisted.python import usage
 
-DOCS = Path(__file__).parents[1] / "docs"
+import relay
+from relay import cli, closing, tap
+from relay.configuration import load
+from relay.refusals import KINDS
+from relay.settings import Settings
+from relay.simulator.faults import FAULTS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), ROOT / "newsfragments" / "README.md"]
+
+_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def read(page: str) -> str:
+    return (DOCS / page).read_text("utf-8")
 
 
 def tables() -> ModuleType:
@@ -19,6 +43,9 @@ def tables() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+# What the code has, the pages have
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -31,3 +58,119 @@ def test_every_table_is_in_a_page() -> None:
     pages = "".join(page.read_text("utf-8") for page in PAGES)
     for name in tables().TABLES:
         assert pages.count(f"<!-- table: {name} -->") == 1
+
+
+def tables_in(cls: type) -> Iterator[type]:
+    """The class and those of its tables, at any depth."""
+    yield cls
+    for hint in typing.get_type_hints(cls).values():
+        for inner in (hint, *typing.get_args(hint)):
+            if attrs.has(inner):
+                yield from tables_in(inner)
+
+
+def settings() -> Iterator[str]:
+    for cls in tables_in(Settings):
+        for attribute in attrs.fields(cls):
+            is_table = isinstance(attribute.default, attrs.Factory)  # type: ignore[arg-type]
+            yield f"## `[{attribute.name}]`" if is_table else f"| `{attribute.name}` |"
+
+
+def close_codes() -> Iterator[str]:
+    for code in sorted(closing.PASSED | closing.TRANSLATED):
+        yield f"| {code} |"
+    yield from ("| no code |", "| 3000 to 4999 |", "| 1004 to 1006, 1016 to 2999, 5000 up |")
+
+
+def commands() -> Iterator[str]:
+    yield "## `twistd realtime-relay`"
+    for name in cli.COMMANDS:
+        yield f"## `realtime-relay {name}`"
+
+
+def flags() -> Iterator[str]:
+    classes = [
+        found
+        for found in chain(vars(tap).values(), vars(cli).values())
+        if isinstance(found, type) and issubclass(found, usage.Options)
+    ]
+    assert len(classes) >= 3, "twistd's, check's and simulate's"
+    for flag in chain.from_iterable(found().longOpt for found in classes):
+        yield f"`--{flag.rstrip('=')}"
+
+
+def modules() -> Iterator[str]:
+    for path in sorted((ROOT / "relay").iterdir()):
+        if path.suffix == ".py" and path.stem != "__init__":
+            yield f"`{path.stem}`"
+        elif (path / "__init__.py").exists():
+            yield f"`{path.name}/`"
+
+
+NAMES = {
+    "refusals.md": [f"| `{code}` |" for code in KINDS],
+    "closes.md": [*close_codes()],
+    "settings.md": [*settings()],
+    "simulator.md": [f"| `{fault.name}` |" for fault in FAULTS],
+    "cli.md": [*commands(), *flags()],
+    "api.md": [f":: relay.{name}" for name in relay.__all__],
+    "architecture.md": [*modules()],
+}
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_name_is_on_its_page(page: str) -> None:
+    text = read(page)
+    assert [name for name in NAMES[page] if name not in text] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = read("index.md").split("\n")
+    for page in PAGES:
+        assert page.stem == "index" or page.stem in listed
+
+
+# Links
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading gets, here and on code hosts."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {slug(heading) for heading in _HEADING.findall(_FENCE.sub("", page.read_text("utf-8")))}
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(_FENCE.sub("", page.read_text("utf-8"))):
+        if ":" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+# Examples
+
+
+def examples(language: str) -> list[typing.Any]:
+    """Each fenced block of a language; its id says which."""
+    return [
+        pytest.param(code, id=f"{page.name}-{number}")
+        for page in TEXTS
+        for number, (found, code) in enumerate(_FENCE.findall(page.read_text("utf-8")), 1)
+        if found == language
+    ]
+
+
+@pytest.mark.parametrize("code", examples("toml"))
+def test_toml_examples_load(code: str) -> None:
+    load(code)
+
+
+@pytest.mark.parametrize("code", examples("python"))
+def test_python_examples_compile(code: str) -> None:
+    compile(code, "example", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -94,7 +94,7 @@ def test_a_whole_file() -> None:
         ('hold_seconds = "8"', "hold_seconds: must be a number, not a string"),
         ("hold_seconds = 1979-05-27", "hold_seconds: must be a number, not a date or time"),
         ("listener = 3", "listener: must be a list of tables, written [[listener]]"),
-        ('[[listener]]\ncertificate = "c"', "listener: #1: needs both certificate and key"),
+        ('[[listener]]\ncertificate = "c"', "listener: #1 needs both certificate and key"),
         (
             "[[listener]]\nendpoint = 3",
             "[[listener]] #1: endpoint: must be a string, not a whole number",

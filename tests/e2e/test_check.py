@@ -160,6 +160,12 @@ def test_a_bad_certificate_is_told(
     assert word in done.stdout.splitlines()[-1]
 
 
+def test_a_demo_is_well(tmp_path: Path) -> None:
+    done = relay(tmp_path, "check", "--demo")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1].startswith("simulator ")
+
+
 def test_the_settings_are_checked_first(tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text("holdseconds = 3\n")
     done = relay(tmp_path, "check", "--config", "relay.toml")
@@ -170,7 +176,6 @@ def test_the_settings_are_checked_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["check", "--demo"], "check dials real upstreams"),
         (["dance"], "'dance' is no command"),
         (["simulate", "--listen", "nonsense"], "nonsense is no endpoint"),
         (["simulate", "--bogus"], "option --bogus not recognized"),

@@ -79,6 +79,19 @@ def test_a_page_of_the_relays_own_origin_may(relay: tuple[str, int], authority: 
         assert "session.created" in str(websocket.recv(BOUND))
 
 
+@pytest.mark.parametrize("protocols", [["http/1.1"], ["h2", "http/1.1"]])
+def test_who_negotiates_the_protocol_gets_http(
+    relay: tuple[str, int], authority: trustme.CA, protocols: list[str]
+) -> None:
+    context = trusting(authority)
+    context.set_alpn_protocols(protocols)
+    with (
+        socket.create_connection(relay, timeout=BOUND) as client,
+        context.wrap_socket(client, server_hostname="localhost") as secure,
+    ):
+        assert secure.selected_alpn_protocol() == "http/1.1"
+
+
 def test_a_refusal_arrives_whole_over_tls(relay: tuple[str, int], authority: trustme.CA) -> None:
     url = f"wss://localhost:{relay[1]}/v1/realtime?model=fault-http-401"
     with pytest.raises(InvalidStatus) as caught, connect(url, ssl=trusting(authority)):
