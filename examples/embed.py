@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
@@ -21,7 +22,7 @@ def admit(request: Request) -> Grant | Refusal:
     return Grant(subject=user) if user else refuse("unauthorized")
 
 
-async def main(reactor, port="8080", echo_port="8007"):
+async def main(reactor: Any, port: str = "8080", echo_port: str = "8007") -> None:
     upstream = Upstream(os.environ["UPSTREAM"], credential=os.environ.get("OPENAI_API_KEY"))
     pages = Resource()
     pages.putChild(b"", Data(b"The app's own page.\n", "text/plain"))
