@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from relay.closing import Close, Side, reply
 from relay.deadline import Deadline
+from relay.delivery import Delivery
 from relay.quiet import QuietLogger
 from relay.settings import Limits
 
@@ -47,9 +48,12 @@ class PeerListener(Protocol):
         """The connection is gone, however it ended. The last call."""
 
 
+@implementer(IPushProducer)
 class PeerProtocol(WebSocketProtocol):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
+
+    It is its own transport's producer: what the transport cannot write, it must not be given.
 
     @ivar listener: who is told; L{None} once the connection is gone.
     @ivar source: the other side, whose reading stops while this side does not read.
@@ -89,7 +93,9 @@ class PeerProtocol(WebSocketProtocol):
         self._heard_at = 0.0
         self._pinged = False
         self._stall = Deadline(clock, self._stalled)
-        self._linger = Deadline(clock, self.abort)
+        self._linger = Deadline(clock, self._lingered)
+        self._linger_end: float | None = None
+        self._delivery = Delivery()
         self._keepalive = Deadline(clock, self._check_alive)
 
     # -- what the session asks for ---------------------------------------------------------
@@ -98,7 +104,7 @@ class PeerProtocol(WebSocketProtocol):
         """The WebSocket is open: watch it, and tell C{listener} what it does."""
         self.listener = listener
         # Autobahn has no backpressure by default: sendMessage never blocks.
-        self.transport.registerProducer(Valve(self), True)
+        self.transport.registerProducer(self, True)
         self._heard_at = self._clock.seconds()
         self._keepalive.set(self._limits.ping_seconds)
 
@@ -135,8 +141,8 @@ class PeerProtocol(WebSocketProtocol):
         """Feed Autobahn, without its debug line for each chunk."""
         self._heard_at = self._clock.seconds()
         self._pinged = False
-        if self.failedByMe:
-            return  # after a fault there are no frames any more, only bytes to drain
+        if self.failedByMe or self._finishing:
+            return  # after a fault or a Close there are no frames any more, only bytes to drain
         try:
             self._dataReceived(data)
         except Exception:
@@ -211,23 +217,31 @@ class PeerProtocol(WebSocketProtocol):
 
     # -- reading and writing ---------------------------------------------------------------
 
-    def choke(self) -> None:
+    def pauseProducing(self) -> None:
         """The peer does not read: stop the source, and give it until the stall deadline."""
+        if not self._choked:
+            self._delivery.progressed(self.transport)  # from here on
         self._choked = True
         self._stall.set(self._limits.stall_seconds)
         if self.source is not None:
             self.source.pause_reading()
 
-    def flow(self) -> None:
-        """The peer has read all that was sent."""
+    def resumeProducing(self) -> None:
+        """The transport has written all that was sent."""
         self._choked = False
         self._stall.clear()
+        # TLS that its peer has ended meanwhile waits for its producer, for ever.
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self, True)
         if self.source is not None:
             self.source.resume_reading()
         if self._finishing:
             self._hang_up()
         elif self.state == self.STATE_CLOSING:
             self._wait_for_end()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; C{connectionLost} says so too."""
 
     def pause_reading(self) -> None:
         """The other side is behind. A peer that is closing is read to its end."""
@@ -242,6 +256,10 @@ class PeerProtocol(WebSocketProtocol):
             self.transport.resumeProducing()
 
     def _stalled(self) -> None:
+        # A slow reader of a large message is no stalled one, unless it holds up an end.
+        if self.state == self.STATE_OPEN and self._delivery.progressed(self.transport):
+            self._stall.set(self._limits.stall_seconds)
+            return
         if self.listener is not None:
             self.listener.stalled(self.side)
         self.abort()
@@ -260,14 +278,29 @@ class PeerProtocol(WebSocketProtocol):
     def _wait_for_end(self) -> None:
         """Start the linger deadline, but not before the buffer is empty."""
         if not self._choked:
+            self._start_linger()
+
+    def _start_linger(self) -> None:
+        if self._linger_end is None:
+            self._linger_end = self._clock.seconds() + self._limits.stall_seconds
+            self._delivery.progressed(self.transport)  # from here on
+        self._linger.set(self._limits.linger_seconds)
+
+    def _lingered(self) -> None:
+        """Who goes on reading what waits in the kernel gets it, for as long as a stall may last."""
+        assert self._linger_end is not None, "set with the deadline"
+        reads = self._delivery.progressed(self.transport)
+        if reads and self._clock.seconds() < self._linger_end:
             self._linger.set(self._limits.linger_seconds)
+        else:
+            self.abort()
 
     def _hang_up(self) -> None:
         """Both Closes are exchanged: end the connection once all is written."""
         self._finishing = True
         if self._choked:
             return
-        self._linger.set(self._limits.linger_seconds)
+        self._start_linger()
         # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
         if self.factory.isServer:
             # With a producer registered, loseConnection waits for it.
@@ -301,22 +334,3 @@ def _decode(reason: bytes) -> str | None:
         return reason.decode("utf-8")
     except UnicodeDecodeError:
         return None
-
-
-@implementer(IPushProducer)
-class Valve:
-    """What a peer's transport calls when its buffer is full, and when it is empty again."""
-
-    def __init__(self, peer: PeerProtocol) -> None:
-        self._peer = peer
-
-    def pauseProducing(self) -> None:
-        """The buffer is full."""
-        self._peer.choke()
-
-    def resumeProducing(self) -> None:
-        """The buffer is empty."""
-        self._peer.flow()
-
-    def stopProducing(self) -> None:
-        """The connection is lost; C{connectionLost} says so too."""

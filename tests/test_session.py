@@ -8,6 +8,7 @@ from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
 from relay.closing import LOST, STALLED
+from relay.delivery import Delivery
 
 
 @pytest.fixture
@@ -459,3 +460,65 @@ def test_the_record_counts_what_crossed(world: World) -> None:
     assert record.session_id == "sess_1"
     assert (record.sent["downstream"].messages, record.sent["downstream"].bytes) == (2, 9)
     assert record.sent["upstream"].messages == 1
+
+
+# -- slow readers, and who goes on talking -------------------------------------------------
+
+
+def test_a_second_close_does_not_start_the_linger_anew(world: World) -> None:
+    _, upstream = world.open()
+    upstream.send_close(1000)
+    for _ in range(3):
+        world.advance(2)
+        upstream.send_close(1000)
+    assert upstream.line.lost is not None
+
+
+def reading(monkeypatch: pytest.MonkeyPatch, *answers: bool) -> None:
+    """What the kernel says of the other end, each time it is asked; then that it has stopped."""
+    told = iter(answers)
+    monkeypatch.setattr(Delivery, "progressed", lambda self, transport: next(told, False))
+
+
+def test_who_still_reads_what_waits_in_the_kernel_gets_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = world.open()
+    downstream.answers_close = False
+    reading(monkeypatch, False, True, True)
+    upstream.line.reset()
+    downstream.read()
+    linger = world.settings.limits.linger_seconds
+    world.advance(3 * linger - 0.1)
+    assert downstream.line.lost is None
+    world.advance(0.2)
+    assert downstream.line.lost is not None
+
+
+def test_but_not_for_longer_than_a_stall_may_last(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = world.open()
+    downstream.answers_close = False
+    reading(monkeypatch, *[True] * 1000)
+    upstream.line.reset()
+    downstream.read()
+    limits = world.settings.limits
+    world.advance(limits.stall_seconds + limits.linger_seconds)
+    assert downstream.line.lost is not None
+    assert world.is_clean()
+
+
+def test_a_slow_reader_of_a_large_message_is_not_stalled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = world.open()
+    reading(monkeypatch, False, True, True)
+    flood(upstream, downstream)
+    stall = world.settings.limits.stall_seconds
+    for _ in range(3):
+        assert downstream.line.lost is None
+        for _ in range(3):
+            world.advance(stall / 3)
+            upstream.send_frame(Frame(Opcode.PONG, b""))
+    assert downstream.line.lost is not None
