@@ -8,7 +8,7 @@ no deadlines and its log repeats credentials.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
@@ -20,32 +20,16 @@ from zope.interface import implementer
 from relay.closing import Close, Side, reply
 from relay.deadline import Deadline
 from relay.delivery import Delivery
+from relay.interfaces import PeerListener
+from relay.keepalive import Keepalive
 from relay.quiet import QuietLogger
 from relay.settings import Limits
 
 _log = Logger()
 
 
-class PeerListener(Protocol):
-    """Who is told what a peer does: the attempt in the hold, the session afterwards."""
-
-    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
-        """A whole message came."""
-
-    def closed(self, side: Side, close: Close) -> None:
-        """A Close came; the peer answers it by itself."""
-
-    def faulted(self, side: Side, close: Close) -> None:
-        """The peer broke the protocol or a limit; it is being sent C{close}."""
-
-    def silent(self, side: Side) -> None:
-        """The peer no longer answers pings; its connection is about to be aborted."""
-
-    def stalled(self, side: Side) -> None:
-        """The peer has read nothing for too long; its connection is about to be aborted."""
-
-    def lost(self, side: Side, reason: Failure) -> None:
-        """The connection is gone, however it ended. The last call."""
+STEPS_A_TURN = 512
+"""Steps of Autobahn's parser in one turn of the reactor; a frame takes one or two."""
 
 
 @implementer(IPushProducer)
@@ -90,13 +74,14 @@ class PeerProtocol(WebSocketProtocol):
         self._choked = False
         self._paused = False
         self._finishing = False
-        self._heard_at = 0.0
-        self._pinged = False
         self._stall = Deadline(clock, self._stalled)
         self._linger = Deadline(clock, self._lingered)
         self._linger_end: float | None = None
         self._delivery = Delivery()
-        self._keepalive = Deadline(clock, self._check_alive)
+        self._keepalive = Keepalive(
+            clock, limits.ping_seconds, limits.pong_seconds, self._ping, self._gone
+        )
+        self._parse_on = Deadline(clock, self._parse_more)
 
     # -- what the session asks for ---------------------------------------------------------
 
@@ -105,8 +90,7 @@ class PeerProtocol(WebSocketProtocol):
         self.listener = listener
         # Autobahn has no backpressure by default: sendMessage never blocks.
         self.transport.registerProducer(self, True)
-        self._heard_at = self._clock.seconds()
-        self._keepalive.set(self._limits.ping_seconds)
+        self._keepalive.start()
 
     def relay(self, payload: bytes, is_binary: bool) -> None:
         """Send a whole message, unless a Close has been sent or received."""
@@ -139,8 +123,7 @@ class PeerProtocol(WebSocketProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Feed Autobahn, without its debug line for each chunk."""
-        self._heard_at = self._clock.seconds()
-        self._pinged = False
+        self._keepalive.heard()
         if self.failedByMe or self._finishing:
             return  # after a fault or a Close there are no frames any more, only bytes to drain
         try:
@@ -148,6 +131,27 @@ class PeerProtocol(WebSocketProtocol):
         except Exception:
             _log.failure("exception while reading from {side}", side=self.side)
             self._fail_connection(1011, "internal error")
+
+    def consumeData(self) -> None:
+        """
+        Parse what has come, but only so many frames a turn: a chunk holds 32,768 empty ones, and
+        the others would wait more than a second for it.
+        """
+        if self._parse_on.is_set:
+            self._read_or_pause()
+            return
+        if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
+            super().consumeData()
+            return
+        for _ in range(STEPS_A_TURN):
+            if self.state == self.STATE_CLOSED or not self.processData():
+                return
+        self._parse_on.set(0)
+        self._read_or_pause()
+
+    def _parse_more(self) -> None:
+        self.consumeData()
+        self._read_or_pause()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Write, without Autobahn's debug line for each message."""
@@ -208,7 +212,10 @@ class PeerProtocol(WebSocketProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell Autobahn and the listener; nothing of this peer runs on."""
-        for deadline in (self._stall, self._linger, self._keepalive):
+        if self._parse_on.is_set:
+            super().consumeData()  # what came before the end is delivered before it
+        self._keepalive.stop()
+        for deadline in (self._stall, self._linger, self._parse_on):
             deadline.clear()
         self._connectionLost(reason)  # type: ignore[arg-type]  # annotated wrongly there
         listener, self.listener, self.source = self.listener, None, None
@@ -247,12 +254,20 @@ class PeerProtocol(WebSocketProtocol):
         """The other side is behind. A peer that is closing is read to its end."""
         if self.state == self.STATE_OPEN:
             self._paused = True
-            self.transport.pauseProducing()
+            self._keepalive.heard()  # its pongs are not seen now
+            self._read_or_pause()
 
     def resume_reading(self) -> None:
         """The other side has caught up, or is gone."""
         if self._paused:
-            self._paused = self._pinged = False
+            self._paused = False
+            self._keepalive.heard()
+            self._read_or_pause()
+
+    def _read_or_pause(self) -> None:
+        if self._paused or self._parse_on.is_set:
+            self.transport.pauseProducing()
+        else:
             self.transport.resumeProducing()
 
     def _stalled(self) -> None:
@@ -271,7 +286,7 @@ class PeerProtocol(WebSocketProtocol):
             # Not sendClose: that takes only 1000 and 3000 to 4999.
             self.sendFrame(opcode=8, payload=close.payload())
             self.state = self.STATE_CLOSING
-            self._keepalive.clear()
+            self._keepalive.stop()
             # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
             self.resume_reading()
 
@@ -309,19 +324,11 @@ class PeerProtocol(WebSocketProtocol):
 
     # -- keepalive -------------------------------------------------------------------------
 
-    def _check_alive(self) -> None:
-        """Ping a peer that has been silent for a while; any byte is a sign of life."""
-        silent = self._clock.seconds() - self._heard_at
-        if silent < self._limits.ping_seconds:
-            self._keepalive.set(self._limits.ping_seconds - silent)
-        elif self._pinged and not self._paused:
-            self._gone()
-        else:
-            # Also while paused, when no answer is seen: writing shows a dead connection.
-            if not self._choked:
-                self._pinged = True
-                self.sendPing(b"relay")
-            self._keepalive.set(self._limits.pong_seconds)
+    def _ping(self) -> bool:
+        """Also while paused, when no answer is seen: writing shows a dead connection."""
+        if not self._choked:
+            self.sendPing(b"relay")
+        return not (self._choked or self._paused)
 
     def _gone(self) -> None:
         if self.listener is not None:

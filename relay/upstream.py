@@ -15,7 +15,8 @@ from zope.interface import implementer
 
 from relay.answer import Answer, AnswerReader, MalformedAnswer
 from relay.closing import Side
-from relay.peer import PeerListener, PeerProtocol
+from relay.interfaces import PeerListener
+from relay.peer import PeerProtocol
 from relay.settings import Limits
 
 _log = Logger()

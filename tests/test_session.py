@@ -9,6 +9,7 @@ from websockets.frames import Frame, Opcode
 from relay import Limits, Settings
 from relay.closing import LOST, STALLED
 from relay.delivery import Delivery
+from relay.peer import STEPS_A_TURN
 
 
 @pytest.fixture
@@ -522,3 +523,51 @@ def test_a_slow_reader_of_a_large_message_is_not_stalled(
             world.advance(stall / 3)
             upstream.send_frame(Frame(Opcode.PONG, b""))
     assert downstream.line.lost is not None
+
+
+# -- many tiny frames ----------------------------------------------------------------------
+
+
+def tiny(count: int) -> bytes:
+    """So many messages of one character each, as upstream sends them."""
+    return b"".join(
+        Frame(Opcode.TEXT, b"%d" % (n % 10)).serialize(mask=False) for n in range(count)
+    )
+
+
+def test_a_chunk_of_tiny_frames_takes_several_turns_and_keeps_its_order(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.line.deliver(tiny(5000))
+    downstream.read()
+    assert len(downstream.received) < STEPS_A_TURN
+    assert upstream.line.paused, "nothing more is read meanwhile"
+    upstream.line.deliver(tiny(1))
+    for _ in range(5000):
+        world.reactor.advance(0)
+        downstream.read()
+    assert not upstream.line.paused
+    expected = [str(n % 10) for n in range(5000)] + ["0"]
+    assert downstream.received[1:] == expected
+
+
+def test_tiny_frames_before_the_end_are_delivered_before_it(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.line.deliver(tiny(5000))
+    upstream.line.paused = False  # as where TLS ends in the same chunk
+    upstream.line.fin()
+    world.settle(downstream)
+    assert len(downstream.received) == 5001
+    assert downstream.close == (1011, LOST["upstream"].reason)
+    assert world.is_clean()
+
+
+def test_who_is_behind_pauses_also_who_is_being_parsed(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.line.deliver(tiny(40_000))
+    for _ in range(200):
+        world.reactor.advance(0)
+    assert upstream.line.paused
+    for _ in range(200):
+        world.reactor.advance(0)
+        downstream.read()
+    assert len(downstream.received) == 40_001

@@ -1,0 +1,61 @@
+"""Notice a peer that is gone without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from relay.deadline import Deadline
+
+
+class Keepalive:
+    """
+    Pings a peer that has been silent for a while, and gives it up if it stays so.
+
+    @param ping_seconds: how long it may be silent before it is pinged.
+    @param pong_seconds: how long it has then to send anything at all.
+    @param ping: pings, and returns whether an answer would be seen.
+    @param give_up: called once, if none came.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ping_seconds: float,
+        pong_seconds: float,
+        ping: Callable[[], bool],
+        give_up: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._ping_seconds = ping_seconds
+        self._pong_seconds = pong_seconds
+        self._ping = ping
+        self._give_up = give_up
+        self._heard_at = 0.0
+        self._pinged = False
+        self._check = Deadline(clock, self._look)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.heard()
+        self._check.set(self._ping_seconds)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._check.clear()
+
+    def heard(self) -> None:
+        """There was a sign of life, or nobody was listening for one."""
+        self._heard_at = self._clock.seconds()
+        self._pinged = False
+
+    def _look(self) -> None:
+        silent = self._clock.seconds() - self._heard_at
+        if silent < self._ping_seconds:
+            self._check.set(self._ping_seconds - silent)
+        elif self._pinged:
+            self._give_up()
+        else:
+            self._pinged = self._ping()
+            self._check.set(self._pong_seconds)

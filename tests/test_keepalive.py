@@ -1,0 +1,69 @@
+"""Who is silent is pinged, and given up if that does not help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from twisted.internet.task import Clock
+
+from relay.keepalive import Keepalive
+
+
+@dataclass
+class Watched:
+    """A peer that is pinged after 20 seconds and given up 10 later."""
+
+    clock: Clock = field(default_factory=Clock)
+    answer_is_seen: bool = True
+    told: list[tuple[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.keepalive = Keepalive(self.clock, 20, 10, self.ping, self.give_up)
+        self.keepalive.start()
+
+    def ping(self) -> bool:
+        self.told.append(("ping", self.clock.seconds()))
+        return self.answer_is_seen
+
+    def give_up(self) -> None:
+        self.told.append(("gone", self.clock.seconds()))
+
+    def wait(self, seconds: int) -> None:
+        self.clock.pump([1] * seconds)
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+def test_who_is_silent_is_pinged_and_given_up(watched: Watched) -> None:
+    watched.wait(60)
+    assert watched.told == [("ping", 20), ("gone", 30)]
+    assert watched.clock.getDelayedCalls() == []
+
+
+def test_any_sign_of_life_will_do(watched: Watched) -> None:
+    watched.wait(15)
+    watched.keepalive.heard()
+    watched.wait(19)
+    assert watched.told == []
+    watched.wait(3)
+    assert watched.told == [("ping", 35)]
+    watched.keepalive.heard()
+    watched.wait(19)
+    assert watched.told == [("ping", 35)]
+
+
+def test_whose_answer_would_not_be_seen_is_pinged_on(watched: Watched) -> None:
+    watched.answer_is_seen = False
+    watched.wait(55)
+    assert watched.told == [("ping", 20), ("ping", 30), ("ping", 40), ("ping", 50)]
+
+
+def test_who_is_no_longer_watched_is_left_alone(watched: Watched) -> None:
+    watched.keepalive.stop()
+    watched.wait(60)
+    assert watched.told == []
+    assert watched.clock.getDelayedCalls() == []
