@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-
-SECONDS = 60
-"""Until a process counts as hung."""
-
-LOOPBACK = "tcp:0:interface=127.0.0.1"
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *arguments]
-
-
-def environ(**variables: str) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if k not in ("OPENAI_API_KEY", "PYTHONPATH")}
-    return {**inherited, **variables}
-
+from processes import SECONDS, TWISTD, address_of, environ, relay_command, running
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -41,7 +24,7 @@ def run(tmp_path: Path) -> Run:
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*arguments),
+            [*TWISTD, *arguments],
             cwd=tmp_path,
             env=environ(**variables),
             capture_output=True,
@@ -108,42 +91,13 @@ def test_a_taken_port_as_a_daemon(run: Run, tmp_path: Path) -> None:
 
 
 def answers(process: subprocess.Popen[str]) -> bool:
-    """
-    Wait for the line that says the URL, and ask there: only what answers has come so far that a
-    signal is Twisted's.
-    """
-    assert process.stdout is not None
-    for line in process.stdout:
-        found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
-        if found:
-            with urlopen(f"{found[1]}/healthz", timeout=SECONDS) as answer:
-                return bool(answer.status == 200)
-    raise AssertionError(f"ended with {process.wait()}")
-
-
-@contextmanager
-def relay(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A relay that runs, and is gone afterwards whatever happens."""
-    process = subprocess.Popen(
-        command("-n", "--pidfile=", "realtime-relay", "--demo", "--listen", LOOPBACK, *arguments),
-        cwd=tmp_path,
-        env=environ(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    watchdog = threading.Timer(SECONDS, process.kill)
-    watchdog.start()
-    try:
-        with process:
-            yield process
-            process.terminate()
-    finally:
-        watchdog.cancel()
-        process.kill()
+    """Only what answers has come so far that a signal is Twisted's."""
+    with urlopen(f"{address_of(process)}/healthz", timeout=SECONDS) as answer:
+        return bool(answer.status == 200)
 
 
 def test_a_demo_runs_without_a_key_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    with relay(tmp_path) as process:
+    with running(relay_command("--demo"), tmp_path) as process:
         assert answers(process)
         process.terminate()
         assert process.wait(SECONDS) == -signal.SIGTERM
@@ -151,7 +105,7 @@ def test_a_demo_runs_without_a_key_until_it_is_told_to_stop(tmp_path: Path) -> N
 
 
 def test_json_lines_from_the_first_to_the_last(tmp_path: Path) -> None:
-    with relay(tmp_path, "--log-format", "json") as process:
+    with running(relay_command("--demo", "--log-format", "json"), tmp_path) as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
         assert answers(process)
