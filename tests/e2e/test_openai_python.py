@@ -83,8 +83,6 @@ async def refused(address: str, model: str) -> tuple[int, dict[str, Any]]:
         ("fault-error-3000", 502, "upstream_unauthorized", "first_event", None),
         ("fault-error-4000", 400, "upstream_rejected_request", "first_event", None),
         ("fault-reset", 502, "upstream_connect_failed", "upgrade", None),
-        ("fault-hang", 504, "upstream_timeout", "upgrade", None),
-        ("fault-silent", 504, "upstream_timeout", "first_event", None),
     ],
 )
 def test_a_fault_of_upstream_is_told(
@@ -94,6 +92,17 @@ def test_a_fault_of_upstream_is_told(
     assert (got, error["code"]) == (status, code)
     assert error["upstream"]["stage"] == stage
     assert error["upstream"]["status"] == upstream_status
+
+
+def test_silence_is_told_before_the_sdk_gives_up(demo: str) -> None:
+    """Both at once, for each lasts as long as a hold may."""
+
+    async def both() -> list[tuple[int, dict[str, Any]]]:
+        return await asyncio.gather(refused(demo, "fault-hang"), refused(demo, "fault-silent"))
+
+    for (status, error), stage in zip(asyncio.run(both()), ("upgrade", "first_event"), strict=True):
+        assert (status, error["code"]) == (504, "upstream_timeout")
+        assert error["upstream"]["stage"] == stage
 
 
 def test_a_dead_upstream_is_told(tmp_path: Path) -> None:
