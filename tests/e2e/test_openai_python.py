@@ -98,7 +98,8 @@ def test_silence_is_told_before_the_sdk_gives_up(demo: str) -> None:
     """Both at once, for each lasts as long as a hold may."""
 
     async def both() -> list[tuple[int, dict[str, Any]]]:
-        return await asyncio.gather(refused(demo, "fault-hang"), refused(demo, "fault-silent"))
+        models = ("fault-hang", "fault-silent")
+        return list(await asyncio.gather(*(refused(demo, model) for model in models)))
 
     for (status, error), stage in zip(asyncio.run(both()), ("upgrade", "first_event"), strict=True):
         assert (status, error["code"]) == (504, "upstream_timeout")
