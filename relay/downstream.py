@@ -130,8 +130,9 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """In the hold: cancel the dial."""
-        self.state = self.STATE_CLOSED
-        self._hold.leave()
+        if self.state == self.STATE_CONNECTING:
+            self.state = self.STATE_CLOSED
+            self._hold.leave()
         super().connectionLost(reason)
 
     # -- open ------------------------------------------------------------------------------

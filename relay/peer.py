@@ -8,6 +8,7 @@ no deadlines and its log repeats credentials.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from autobahn.websocket.protocol import WebSocketProtocol
@@ -71,9 +72,7 @@ class PeerProtocol(WebSocketProtocol):
         self._clock = clock
         self._limits = limits
         self._fragments = 0
-        self._choked = False
-        self._paused = False
-        self._finishing = False
+        self._choked = self._paused = self._finishing = False
         self._stall = Deadline(clock, self._stalled)
         self._linger = Deadline(clock, self._lingered)
         self._linger_end: float | None = None
@@ -124,10 +123,17 @@ class PeerProtocol(WebSocketProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Feed Autobahn, without its debug line for each chunk."""
         self._keepalive.heard()
-        if self.failedByMe or self._finishing:
-            return  # after a fault or a Close there are no frames any more, only bytes to drain
+        if not self._deaf:
+            self._parse(self._dataReceived, data)
+
+    @property
+    def _deaf(self) -> bool:
+        """After a fault or a Close there are no frames any more, only bytes to drain."""
+        return self.failedByMe or self._finishing
+
+    def _parse(self, parse: Callable[..., object], *data: bytes) -> None:
         try:
-            self._dataReceived(data)
+            parse(*data)
         except Exception:
             _log.failure("exception while reading from {side}", side=self.side)
             self._fail_connection(1011, "internal error")
@@ -144,13 +150,13 @@ class PeerProtocol(WebSocketProtocol):
             super().consumeData()
             return
         for _ in range(STEPS_A_TURN):
-            if self.state == self.STATE_CLOSED or not self.processData():
+            if self._deaf or self.state == self.STATE_CLOSED or not self.processData():
                 return
         self._parse_on.set(0)
         self._read_or_pause()
 
     def _parse_more(self) -> None:
-        self.consumeData()
+        self._parse(self.consumeData)
         self._read_or_pause()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
@@ -213,7 +219,7 @@ class PeerProtocol(WebSocketProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell Autobahn and the listener; nothing of this peer runs on."""
         if self._parse_on.is_set:
-            super().consumeData()  # what came before the end is delivered before it
+            self._parse(super().consumeData)  # what came before the end goes before it
         self._keepalive.stop()
         for deadline in (self._stall, self._linger, self._parse_on):
             deadline.clear()

@@ -561,6 +561,36 @@ def test_tiny_frames_before_the_end_are_delivered_before_it(world: World) -> Non
     assert world.is_clean()
 
 
+def test_so_they_are_from_downstream(world: World) -> None:
+    downstream, upstream = world.open()
+    frames = (Frame(Opcode.TEXT, b"x").serialize(mask=True) for _ in range(5000))
+    downstream.line.deliver(b"".join(frames))
+    downstream.line.paused = False
+    downstream.line.fin()
+    upstream.read()
+    assert len(upstream.received) == 5000
+    assert upstream.close == (1001, LOST["downstream"].reason)
+
+
+def test_an_exception_in_a_later_turn_is_1011_to_both_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = world.open()
+    upstream.line.deliver(tiny(5000))
+
+    def broken(self: object, payload: bytes, is_binary: bool) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("relay.peer.PeerProtocol.relay", broken)
+    world.reactor.advance(0)
+    world.settle(downstream, upstream)
+    assert upstream.close == (1011, "relay: internal error")
+    assert downstream.close is not None
+    assert downstream.close[0] == 1011
+    world.advance(10)
+    assert world.is_clean()
+
+
 def test_who_is_behind_pauses_also_who_is_being_parsed(world: World) -> None:
     downstream, upstream = world.open()
     upstream.line.deliver(tiny(40_000))
