@@ -9,10 +9,8 @@ no deadlines and its log repeats credentials.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from autobahn.websocket.protocol import WebSocketProtocol
-from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,8 +21,8 @@ from relay.deadline import Deadline
 from relay.delivery import Delivery
 from relay.interfaces import PeerListener
 from relay.keepalive import Keepalive
-from relay.quiet import QuietLogger
 from relay.settings import Limits
+from relay.websocket import BareWebSocket
 
 _log = Logger()
 
@@ -34,7 +32,7 @@ STEPS_A_TURN = 512
 
 
 @implementer(IPushProducer)
-class PeerProtocol(WebSocketProtocol):
+class PeerProtocol(BareWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
@@ -45,24 +43,6 @@ class PeerProtocol(WebSocketProtocol):
     """
 
     side: Side
-    transport: Any  # TCP, TLS or local: no interface names all that they share
-    factory: Any
-    log = QuietLogger()
-
-    # Options as class attributes: with CONFIG_ATTRS empty, Autobahn does not pretty-print all of
-    # them for each connection (60 % of a handshake's CPU).
-    CONFIG_ATTRS = ()
-    logOctets = logFrames = trackTimings = False
-    utf8validateIncoming = applyMask = True
-    maxFramePayloadSize = 0
-    autoFragmentSize = 0
-    failByDrop = False  # with True, 1002, 1007 and 1009 become a reset
-    echoCloseCodeReason = True
-    tcpNoDelay = True
-    # None of Autobahn's timers: they go through txaio's global loop, and fire on whole seconds.
-    openHandshakeTimeout = closeHandshakeTimeout = serverConnectionDropTimeout = 0
-    autoPingInterval = autoPingTimeout = 0
-    autoPingRestartOnAnyTraffic = False
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
         super().__init__()
@@ -111,15 +91,6 @@ class PeerProtocol(WebSocketProtocol):
 
     # -- what Autobahn tells ---------------------------------------------------------------
 
-    def connectionMade(self) -> None:
-        """Begin, without collecting details of the transport that nobody reads."""
-        if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
-        self._connectionMade()
-
-    def _onOpen(self) -> None:
-        self.onOpen()
-
     def dataReceived(self, data: bytes) -> None:
         """Feed Autobahn, without its debug line for each chunk."""
         self._keepalive.heard()
@@ -158,10 +129,6 @@ class PeerProtocol(WebSocketProtocol):
     def _parse_more(self) -> None:
         self._parse(self.consumeData)
         self._read_or_pause()
-
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Write, without Autobahn's debug line for each message."""
-        self.transport.write(data)
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
