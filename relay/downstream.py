@@ -69,6 +69,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         self._opened: OpenUpstream | None = None
         self._refusal: Refusal | None = None
         self._holding = False
+        self._kept = b""
 
     @staticmethod
     def perMessageCompressionAccept(offers: object) -> None:
@@ -137,12 +138,31 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
 
     # -- open ------------------------------------------------------------------------------
 
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """
+        Keep the 101 back: it goes with the first message, or alone at the end of L{onOpen}.
+
+        Under TLS, Twisted would hold it until the next turn, and what the line writes below would
+        overtake it.
+        """
+        if self.state == self.STATE_CONNECTING:
+            self._kept = data
+            return
+        if self._kept:
+            data, self._kept = self._kept + data, b""
+        super().sendData(data)
+
     def onOpen(self) -> None:
-        """The 101 is sent: join the pair, or tell the refusal."""
+        """The answer is 101: join the pair, or tell the refusal."""
         opened, self._opened = self._opened, None
         if opened is None:
             self._tell_refusal(self._refusal or refuse("internal_error"))
-            return
+        else:
+            self._join(opened)
+        if self._kept:
+            self.sendData(b"")
+
+    def _join(self, opened: OpenUpstream) -> None:
         try:
             self._hold.join(self, opened)
         except Exception:

@@ -142,6 +142,8 @@ class Hold:
     def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
         """The downstream has its 101: make the pair."""
         context = self._context
-        session = Session(downstream, opened, self._record, context.clock, context.register.closed)
+        session = Session(
+            downstream, opened, self._record, context.clock, context.settings, context.register
+        )
         context.register.sessions.add(session)
         session.start()

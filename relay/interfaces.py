@@ -9,6 +9,20 @@ from twisted.python.failure import Failure
 from relay.closing import Close, Side
 
 
+class Outlet(Protocol):
+    """
+    Where a spliced peer's own frames go.
+
+    @ivar waiting: whether some wait for the end of a frame that is crossing.
+    """
+
+    @property
+    def waiting(self) -> bool: ...
+
+    def write(self, data: bytes) -> None:
+        """Send a control frame as soon as there is a place for it."""
+
+
 class PeerListener(Protocol):
     """Who is told what a peer does: the attempt in the hold, the session afterwards."""
 

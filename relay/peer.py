@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from relay.closing import Close, Side, reply
 from relay.deadline import Deadline
-from relay.delivery import Delivery
-from relay.interfaces import PeerListener
+from relay.interfaces import Outlet, PeerListener
 from relay.keepalive import Keepalive
+from relay.lines.choice import line_for
+from relay.lines.interfaces import Line, Received
+from relay.patience import Patience
 from relay.settings import Limits
 from relay.websocket import BareWebSocket
 
@@ -31,18 +32,17 @@ STEPS_A_TURN = 512
 """Steps of Autobahn's parser in one turn of the reactor; a frame takes one or two."""
 
 
-@implementer(IPushProducer)
 class PeerProtocol(BareWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
-
-    It is its own transport's producer: what the transport cannot write, it must not be given.
 
     @ivar listener: who is told; L{None} once the connection is gone.
     @ivar source: the other side, whose reading stops while this side does not read.
     """
 
     side: Side
+    _line: Line | None = None
+    _outlet: Outlet | None = None
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
         super().__init__()
@@ -53,10 +53,7 @@ class PeerProtocol(BareWebSocket):
         self._limits = limits
         self._fragments = 0
         self._choked = self._paused = self._finishing = False
-        self._stall = Deadline(clock, self._stalled)
-        self._linger = Deadline(clock, self._lingered)
-        self._linger_end: float | None = None
-        self._delivery = Delivery()
+        self._patience = Patience(clock, limits, self._stalled, self.abort)
         self._keepalive = Keepalive(
             clock, limits.ping_seconds, limits.pong_seconds, self._ping, self._gone
         )
@@ -65,11 +62,27 @@ class PeerProtocol(BareWebSocket):
     # -- what the session asks for ---------------------------------------------------------
 
     def begin(self, listener: PeerListener) -> None:
-        """The WebSocket is open: watch it, and tell C{listener} what it does."""
+        """Watch the peer, and tell C{listener} what it does."""
         self.listener = listener
-        # Autobahn has no backpressure by default: sendMessage never blocks.
-        self.transport.registerProducer(self, True)
         self._keepalive.start()
+
+    @property
+    def line(self) -> Line:
+        """The bytes below the frames, from when the WebSocket is open."""
+        assert self._line is not None, "the WebSocket is not open yet"
+        return self._line
+
+    def splice(self, received: Received, outlet: Outlet) -> None:
+        """
+        Leave the frames to others: Autobahn reads none any more, and what it writes goes through
+        C{outlet}. To be called between two frames.
+        """
+        self.line.received = received
+        self._outlet = outlet
+
+    def heard(self) -> None:
+        """It is alive; for who reads its frames in Autobahn's place."""
+        self._keepalive.heard()
 
     def relay(self, payload: bytes, is_binary: bool) -> None:
         """Send a whole message, unless a Close has been sent or received."""
@@ -89,9 +102,36 @@ class PeerProtocol(BareWebSocket):
         if self.transport is not None:
             self.transport.abortConnection()
 
+    def cut(self) -> None:
+        """End the connection without a Close: it is within a frame that will never be whole."""
+        self._finishing = True
+        self.state = self.STATE_CLOSED
+        self._stop_watching()
+        self._patience.caught_up()
+        self._patience.wait_for_end(self.transport)
+        self.line.hang_up()
+
     # -- what Autobahn tells ---------------------------------------------------------------
 
+    def _onOpen(self) -> None:
+        self._line = line_for(self._clock, self.transport, self, self._take)
+        super()._onOpen()
+
     def dataReceived(self, data: bytes) -> None:
+        """By the transport: before there is a line, where it has no other, and after it."""
+        received = self._take if self._line is None else self._line.received
+        received(data)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Write a frame of Autobahn's, or the handshake."""
+        if self._outlet is not None:
+            self._outlet.write(data)
+        elif self._line is not None:
+            self._line.write(data)
+        else:
+            self.transport.write(data)
+
+    def _take(self, data: bytes) -> None:
         """Feed Autobahn, without its debug line for each chunk."""
         self._keepalive.heard()
         if not self._deaf:
@@ -106,8 +146,7 @@ class PeerProtocol(BareWebSocket):
         try:
             parse(*data)
         except Exception:
-            _log.failure("exception while reading from {side}", side=self.side)
-            self._fail_connection(1011, "internal error")
+            self.failed()
 
     def consumeData(self) -> None:
         """
@@ -121,10 +160,19 @@ class PeerProtocol(BareWebSocket):
             super().consumeData()
             return
         for _ in range(STEPS_A_TURN):
+            if self._outlet is not None:
+                self._hand_on()
+                return
             if self._deaf or self.state == self.STATE_CLOSED or not self.processData():
                 return
         self._parse_on.set(0)
         self._read_or_pause()
+
+    def _hand_on(self) -> None:
+        """Autobahn's turn ended with the frame before: what follows is not for it."""
+        assert self.current_frame is None, "spliced within a frame"
+        rest, self.data = self.data, b""
+        self.line.received(rest)
 
     def _parse_more(self) -> None:
         self._parse(self.consumeData)
@@ -135,7 +183,7 @@ class PeerProtocol(BareWebSocket):
         self._fragments += 1
         super().onMessageFrameBegin(length)
         if self._fragments > self._limits.message_fragments and not self.failedByMe:
-            self._fail_connection(1009, "too many fragments")
+            self.fail(1009, "too many fragments")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Hand a message on while nobody has closed."""
@@ -155,9 +203,11 @@ class PeerProtocol(BareWebSocket):
         Autobahn's own takes 1014 and 1015 for violations, reports them as a clean 1000, and when
         closes cross drops what is not yet sent.
         """
+        if self._finishing:
+            return True
         reason = _decode(reasonRaw or b"")
         if reason is None:
-            self._fail_connection(1007, "close reason is not UTF-8")
+            self.fail(1007, "close reason is not UTF-8")
             return True
         was_open = self.state == self.STATE_OPEN
         self._send_close(reply(code))
@@ -166,7 +216,13 @@ class PeerProtocol(BareWebSocket):
             self.listener.closed(self.side, Close(code, reason))
         return True
 
-    def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
+    def failed(self) -> None:
+        """What this peer sent could not be dealt with; to be called with the exception at hand."""
+        _log.failure("exception while reading from {side}", side=self.side)
+        self.fail(1011, "internal error")
+
+    def fail(self, code: int, reason: str) -> None:
+        """The peer broke the protocol or a limit: close, and drop what else it sends."""
         if self.failedByMe:
             return
         self.failedByMe = True
@@ -175,12 +231,15 @@ class PeerProtocol(BareWebSocket):
         if self.listener is not None:
             self.listener.faulted(self.side, close)
 
+    def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
+        self.fail(code, reason)
+
     def _protocol_violation(self, reason: str) -> bool:
-        self._fail_connection(1002, reason)
+        self.fail(1002, reason)
         return True
 
     def _invalid_payload(self, reason: str) -> bool:
-        self._fail_connection(1007, reason)
+        self.fail(1007, reason)
         return True
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -188,40 +247,34 @@ class PeerProtocol(BareWebSocket):
         if self._parse_on.is_set:
             self._parse(super().consumeData)  # what came before the end goes before it
         self._keepalive.stop()
-        for deadline in (self._stall, self._linger, self._parse_on):
-            deadline.clear()
+        self._patience.stop()
+        self._parse_on.clear()
         self._connectionLost(reason)  # type: ignore[arg-type]  # annotated wrongly there
+        if self._line is not None:
+            self._line.release()
         listener, self.listener, self.source = self.listener, None, None
         if listener is not None:
             listener.lost(self.side, reason)
 
     # -- reading and writing ---------------------------------------------------------------
 
-    def pauseProducing(self) -> None:
+    def blocked(self) -> None:
         """The peer does not read: stop the source, and give it until the stall deadline."""
-        if not self._choked:
-            self._delivery.progressed(self.transport)  # from here on
         self._choked = True
-        self._stall.set(self._limits.stall_seconds)
+        self._patience.wait_for_reader(self.transport)
         if self.source is not None:
             self.source.pause_reading()
 
-    def resumeProducing(self) -> None:
-        """The transport has written all that was sent."""
+    def drained(self) -> None:
+        """All that was sent is written."""
         self._choked = False
-        self._stall.clear()
-        # TLS that its peer has ended meanwhile waits for its producer, for ever.
-        self.transport.unregisterProducer()
-        self.transport.registerProducer(self, True)
+        self._patience.caught_up()
         if self.source is not None:
             self.source.resume_reading()
         if self._finishing:
             self._hang_up()
         elif self.state == self.STATE_CLOSING:
             self._wait_for_end()
-
-    def stopProducing(self) -> None:
-        """The connection is lost; C{connectionLost} says so too."""
 
     def pause_reading(self) -> None:
         """The other side is behind. A peer that is closing is read to its end."""
@@ -244,9 +297,8 @@ class PeerProtocol(BareWebSocket):
             self.transport.resumeProducing()
 
     def _stalled(self) -> None:
-        # A slow reader of a large message is no stalled one, unless it holds up an end.
-        if self.state == self.STATE_OPEN and self._delivery.progressed(self.transport):
-            self._stall.set(self._limits.stall_seconds)
+        # One that holds up an end has no more time.
+        if self.state == self.STATE_OPEN and self._patience.still_reads():
             return
         if self.listener is not None:
             self.listener.stalled(self.side)
@@ -259,41 +311,37 @@ class PeerProtocol(BareWebSocket):
             # Not sendClose: that takes only 1000 and 3000 to 4999.
             self.sendFrame(opcode=8, payload=close.payload())
             self.state = self.STATE_CLOSING
-            self._keepalive.stop()
-            # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
-            self.resume_reading()
+            self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        self._keepalive.stop()
+        # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
+        self.resume_reading()
 
     def _wait_for_end(self) -> None:
         """Start the linger deadline, but not before the buffer is empty."""
         if not self._choked:
-            self._start_linger()
-
-    def _start_linger(self) -> None:
-        if self._linger_end is None:
-            self._linger_end = self._clock.seconds() + self._limits.stall_seconds
-            self._delivery.progressed(self.transport)  # from here on
-        self._linger.set(self._limits.linger_seconds)
-
-    def _lingered(self) -> None:
-        """Who goes on reading what waits in the kernel gets it, for as long as a stall may last."""
-        assert self._linger_end is not None, "set with the deadline"
-        reads = self._delivery.progressed(self.transport)
-        if reads and self._clock.seconds() < self._linger_end:
-            self._linger.set(self._limits.linger_seconds)
-        else:
-            self.abort()
+            self._patience.wait_for_end(self.transport)
 
     def _hang_up(self) -> None:
         """Both Closes are exchanged: end the connection once all is written."""
         self._finishing = True
         if self._choked:
             return
-        self._start_linger()
+        self._patience.wait_for_end(self.transport)
         # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
-        if self.factory.isServer:
-            # With a producer registered, loseConnection waits for it.
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
+        if self.factory.isServer and not self._is_within_frame:
+            self.line.hang_up()
+
+    @property
+    def _is_within_frame(self) -> bool:
+        """Whether the last words have to wait."""
+        return self._outlet is not None and self._outlet.waiting
+
+    def frame_ended(self) -> None:
+        """What had to wait for the end of a frame is sent."""
+        if self._finishing:
+            self._hang_up()
 
     # -- keepalive -------------------------------------------------------------------------
 

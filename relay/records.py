@@ -6,7 +6,8 @@ No payloads and no credentials, at any level.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from attrs import asdict, define, field, frozen
 from twisted.logger import Logger
@@ -79,7 +80,9 @@ class ClosedRecord:
     @ivar close_code: see L{relay.closing}; L{None} for a Close without a code.
     @ivar closed_by: C{downstream}, C{upstream} or C{relay}.
     @ivar seconds: from the 101 until both connections were gone.
+    @ivar plane: how messages crossed: C{splice} or C{message}.
     @ivar sent: what crossed, by the side it came from.
+    @ivar tokens: what upstream billed, by kind (see L{relay.usage}).
     """
 
     hold: HoldRecord
@@ -87,7 +90,9 @@ class ClosedRecord:
     close_code: int | None
     closed_by: str
     seconds: float
+    plane: str
     sent: dict[Side, Traffic]
+    tokens: dict[str, int]
 
 
 class RelayListener(Protocol):
@@ -98,6 +103,13 @@ class RelayListener(Protocol):
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """A hold ended without one; C{refusal} is L{None} if downstream left."""
+
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        """
+        Upstream sent C{response.done}, C{error}, or a finished transcription.
+
+        @param event: as parsed from JSON; at most 256 KiB of it are read.
+        """
 
     def closed(self, record: ClosedRecord) -> None:
         """A session ended."""
@@ -123,6 +135,9 @@ class LogRecords:
             note=f" ({record.detail})" if record.detail else "",
         )
 
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        """Log nothing: it holds what was said."""
+
     def closed(self, record: ClosedRecord) -> None:
         """Log at info."""
         hold = record.hold
@@ -144,4 +159,6 @@ class LogRecords:
             messages_down=down.messages,
             bytes_up=up.bytes,
             bytes_down=down.bytes,
+            plane=record.plane,
+            tokens=record.tokens,
         )

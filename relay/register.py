@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -62,6 +62,15 @@ class Register:
     def opened(self, record: HoldRecord) -> None:
         """Tell of a hold that ended with a session."""
         self._tell(lambda listener: listener.opened(record))
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self._listeners)
+
+    def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
+        """Tell what an upstream told."""
+        self._tell(lambda listener: listener.event(hold, event))
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
         """A session ended: forget it and tell of it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -10,15 +11,33 @@ from twisted.python.failure import Failure
 from relay import closing
 from relay.attempt import OpenUpstream
 from relay.closing import Close, Side
+from relay.events import parse_json
+from relay.peek import Peek
 from relay.peer import PeerProtocol
-from relay.planes.message import MessagePlane
+from relay.planes.choice import plane_for
 from relay.records import ClosedRecord, HoldRecord
 from relay.scrub import redact
+from relay.settings import Settings
+from relay.usage import tokens_of
 
 
 def opposite(side: Side) -> Side:
     """The other side."""
     return "upstream" if side == "downstream" else "downstream"
+
+
+class SessionOwner(Protocol):
+    """Who is told of sessions."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody wants to know what upstream tells."""
+
+    def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
+        """Upstream sent an event worth telling."""
+
+    def closed(self, session: Session, record: ClosedRecord) -> None:
+        """Both connections are gone."""
 
 
 class Session:
@@ -28,7 +47,6 @@ class Session:
     The L{PeerListener} of both. Messages go straight to the plane; what an end means is read from
     L{relay.closing}.
 
-    @param ended: called once, when both connections are gone.
     """
 
     def __init__(
@@ -37,18 +55,21 @@ class Session:
         opened: OpenUpstream,
         hold: HoldRecord,
         clock: IReactorTime,
-        ended: Callable[[Session, ClosedRecord], None],
+        settings: Settings,
+        owner: SessionOwner,
     ) -> None:
         self._peers: dict[Side, PeerProtocol] = {
             "downstream": downstream,
             "upstream": opened.protocol,
         }
-        self._plane = MessagePlane(downstream, opened.protocol)
+        peek = Peek(self._peeked) if owner.listens and opened.upstream.traits.first_event else None
+        self._plane = plane_for(settings.plane, downstream, opened.protocol, settings.limits, peek)
         self.message = self._plane.message
         self._opened = opened
         self._hold = hold
         self._clock = clock
-        self._ended = ended
+        self._owner = owner
+        self._tokens: dict[str, int] = {}
         self._began = clock.seconds()
         self._cause: tuple[int | None, str] | None = None
 
@@ -58,14 +79,20 @@ class Session:
         downstream.source, upstream.source = upstream, downstream
         upstream.listener = self
         downstream.begin(self)
-        for payload, is_binary in self._opened.first:
-            self.message("upstream", payload, is_binary)
+        self._plane.start(self._opened.first)
 
     def close(self, close: Close) -> None:
         """End it from here, both sides alike."""
         self._because(close.code, "relay")
         for peer in list(self._peers.values()):
             peer.close(close)
+
+    def _peeked(self, payload: bytes) -> None:
+        event = parse_json(payload)
+        if isinstance(event, dict):
+            for kind, count in tokens_of(event).items():
+                self._tokens[kind] = self._tokens.get(kind, 0) + count
+            self._owner.event(self._hold, event)
 
     # -- PeerListener ----------------------------------------------------------------------
 
@@ -96,6 +123,7 @@ class Session:
         close = closing.LOST[side]
         self._because(close.code, side)
         del self._peers[side]
+        self._plane.lost(side)
         self._close_other(side, close)
         for survivor in self._peers.values():
             survivor.source = None
@@ -116,6 +144,13 @@ class Session:
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self._began
         record = ClosedRecord(
-            self._hold, self._opened.session_id, code, by, seconds, self._plane.sent
+            self._hold,
+            self._opened.session_id,
+            code,
+            by,
+            seconds,
+            self._plane.name,
+            self._plane.sent,
+            self._tokens,
         )
-        self._ended(self, record)
+        self._owner.closed(self, record)

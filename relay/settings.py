@@ -167,6 +167,13 @@ class Settings:
         "auto",
         checks.one_of("auto", "http", "event"),
     )
+    plane: Literal["auto", "splice", "message"] = _documented(
+        'How messages cross an open session: as bytes, unread ("splice"), or each parsed and sent'
+        ' anew ("message"). "auto" is "splice". Where a connection is no plain socket or TLS over'
+        ' one, it is "message" whatever this says.',
+        "auto",
+        checks.one_of("auto", "splice", "message"),
+    )
     allow_anonymous: bool = _documented(
         "Whether a listener that is not loopback may go without [auth].",
         False,

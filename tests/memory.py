@@ -7,13 +7,14 @@ the C{websockets} package, which shares no code with Autobahn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import ITransport
+from twisted.internet.interfaces import IReadWriteDescriptor, ISystemHandle, ITransport
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from websockets.client import ClientProtocol
@@ -21,7 +22,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol as Sans
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from relay import ClosedRecord, HoldRecord, Refusal, RelayFactory, Settings, Upstream
 
@@ -30,24 +31,52 @@ THERE = IPv4Address("TCP", "127.0.0.1", 50000)
 BUFFER = 65536
 
 
+class Socket(socket.socket):
+    """The socket of a L{Line}: the kernel takes 64 KiB."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        waiting = self._line.waiting
+        if not waiting:
+            raise BlockingIOError
+        data, waiting[0] = waiting[0][:size], waiting[0][size:]
+        if not waiting[0]:
+            del waiting[0]
+        return data
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        room = BUFFER - len(self._line.sent)
+        if room <= 0:
+            raise BlockingIOError
+        self._line.sent += bytes(data[:room])
+        return min(room, len(data))
+
+
 @implementer(ITransport)
 class Line:
     """
     A transport with TCP's manners: it buffers, pushes back at 64 KiB, and closes when drained.
 
     @ivar sent: what the relay wrote and nobody has read yet.
+    @ivar waiting: what has come and the relay has not read yet.
     """
 
     disconnecting = False
 
-    def __init__(self) -> None:
+    def __init__(self, reactor: Any, direct: bool) -> None:
         self.protocol: Any = None
+        self._reactor = reactor
+        self._socket = Socket(self)
+        if direct:
+            alsoProvides(self, IReadWriteDescriptor, ISystemHandle)
         self.sent = b""
         self.lost: Failure | None = None
         self.paused = False
         self._producer: Any = None
         self._pushed_back = False
-        self._waiting: list[bytes] = []
+        self.waiting: list[bytes] = []
 
     # what the relay calls
 
@@ -82,8 +111,22 @@ class Line:
 
     def resumeProducing(self) -> None:
         self.paused = False
-        while self._waiting and not self.paused and self.lost is None:
-            self.protocol.dataReceived(self._waiting.pop(0))
+        while self.waiting and not self.paused and self.lost is None:
+            self._disconnect(self.doRead())
+
+    def getHandle(self) -> Socket:
+        return self._socket
+
+    def doRead(self) -> Exception | None:
+        self.protocol.dataReceived(self._socket.recv(1 << 30))
+        return None
+
+    def doWrite(self) -> Exception | None:
+        return None
+
+    def _disconnect(self, why: Exception | None) -> None:
+        if why is not None:
+            self._end(why)
 
     def getPeer(self) -> IPv4Address:
         return THERE
@@ -96,13 +139,16 @@ class Line:
     def deliver(self, data: bytes) -> None:
         """Bytes arrive, to be read when reading is not paused."""
         if self.lost is None:
-            self._waiting.append(data)
+            self.waiting.append(data)
             if not self.paused:
                 self.resumeProducing()
 
     def take(self) -> bytes:
         """The other end reads all there is."""
         data, self.sent = self.sent, b""
+        while self in self._reactor.getWriters():
+            self._disconnect(self.doWrite())
+            data, self.sent = data + self.sent, b""
         if self._pushed_back and self._producer:
             self._pushed_back = False
             self._producer.resumeProducing()
@@ -123,6 +169,7 @@ class Line:
     def _end(self, why: Exception) -> None:
         if self.lost is None:
             self.lost = Failure(why)
+            self._reactor.removeWriter(self)
             self.protocol.connectionLost(self.lost)
 
 
@@ -143,6 +190,8 @@ class Peer:
     pings: list[bytes] = Factory(list)
     close: tuple[int | None, str] | None = None
     answers_close: bool = True
+    _fragments: list[bytes] = Factory(list)
+    _is_text: bool = False
 
     def send(self, data: bytes | str) -> None:
         """Send one message."""
@@ -180,10 +229,8 @@ class Peer:
 
     def _take(self, frame: Frame) -> None:
         data = bytes(frame.data)
-        if frame.opcode is Opcode.TEXT:
-            self.received.append(data.decode())
-        elif frame.opcode is Opcode.BINARY:
-            self.received.append(data)
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self._take_data(frame, data)
         elif frame.opcode is Opcode.PONG:
             self.pongs.append(data)
         elif frame.opcode is Opcode.PING:
@@ -192,6 +239,14 @@ class Peer:
             code = int.from_bytes(data[:2], "big") if data else None
             self.close = (code, data[2:].decode())
 
+    def _take_data(self, frame: Frame, data: bytes) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._fragments.append(data)
+        if frame.fin:
+            message, self._fragments = b"".join(self._fragments), []
+            self.received.append(message.decode() if self._is_text else message)
+
 
 @define
 class Listener:
@@ -199,6 +254,7 @@ class Listener:
 
     holds: list[HoldRecord] = Factory(list)
     refusals: list[Refusal | None] = Factory(list)
+    events: list[Mapping[str, Any]] = Factory(list)
     ends: list[ClosedRecord] = Factory(list)
 
     def opened(self, record: HoldRecord) -> None:
@@ -207,6 +263,9 @@ class Listener:
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         self.holds.append(record)
         self.refusals.append(refusal)
+
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        self.events.append(event)
 
     def closed(self, record: ClosedRecord) -> None:
         self.ends.append(record)
@@ -224,8 +283,15 @@ def _select(_: ServerProtocol, offered: Sequence[str]) -> Any:
 
 @define
 class World:
-    """A relay with one upstream, on one clock."""
+    """
+    A relay with one upstream, on one clock.
 
+    @cvar plane: what the settings say.
+    @cvar direct: whether the relay may use the connections' sockets.
+    """
+
+    plane: ClassVar[Any] = "auto"
+    direct: ClassVar[bool] = True
     settings: Settings = field(factory=Settings)
     upstream: Upstream = field(factory=lambda: Upstream("ws://127.0.0.1:9000/v1/realtime"))
     upstreams: list[Upstream] = Factory(list)
@@ -238,7 +304,7 @@ class World:
         self.factory = RelayFactory(
             self.upstreams or [self.upstream],
             reactor=self.reactor,
-            settings=self.settings,
+            settings=evolve(self.settings, plane=self.plane),
             **{"listeners": [self.listener], **self.options},
         )
 
@@ -252,7 +318,7 @@ class World:
         return self._wire(factory.buildProtocol(HERE))
 
     def _wire(self, protocol: Any) -> Line:
-        line = Line()
+        line = Line(self.reactor, self.direct)
         line.protocol = protocol
         protocol.makeConnection(line)
         return line

@@ -100,7 +100,10 @@ def test_the_operator_is_told_a_detail(logged: list[Event]) -> None:
 
 def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> None:
     sent = {"downstream": Traffic(3, 300), "upstream": Traffic(5, 5000)}
-    LogRecords().closed(ClosedRecord(hold(), "sess_1", 1011, "upstream", 61.5, cast(Any, sent)))
+    closed = ClosedRecord(
+        hold(), "sess_1", 1011, "upstream", 61.5, "splice", cast(Any, sent), {"input": 7}
+    )
+    LogRecords().closed(closed)
     (event,) = logged
     assert said(event) == (
         "closed req_1 for 192.0.2.1: 1011 by upstream after 61.500 s, 3 messages up, 5 down"
@@ -120,9 +123,16 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
         "messages_down": 5,
         "bytes_up": 300,
         "bytes_down": 5000,
+        "plane": "splice",
+        "tokens": {"input": 7},
     }
     assert fields.items() <= event.items()
     assert event["log_level"] is LogLevel.info
+
+
+def test_what_upstream_tells_is_not_logged(logged: list[Event]) -> None:
+    LogRecords().event(hold(), {"type": "response.done", "response": {"output": ["secret"]}})
+    assert logged == []
 
 
 def test_an_attempt_that_is_not_over_would_be_cancelled() -> None:

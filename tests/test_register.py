@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from relay.refusals import Refusal, refuse
 from relay.register import Register
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
-CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, {})
+CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})
 FULL, DRAINING = refuse("relay_full"), refuse("draining")
 
 
@@ -65,6 +66,9 @@ class Listener:
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         self._note("refused", record, refusal)
+
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        self._note("event", record, event)
 
     def closed(self, record: ClosedRecord) -> None:
         self._note("closed", record)
@@ -118,11 +122,13 @@ class TestListeners:
         register.refused(HOLD, DRAINING)
         register.refused(HOLD, None)
         register.opened(HOLD)
+        register.event(HOLD, {"type": "error"})
         register.closed(session, CLOSED)
         expected = [
             ("refused", HOLD, DRAINING),
             ("refused", HOLD, None),
             ("opened", HOLD),
+            ("event", HOLD, {"type": "error"}),
             ("closed", CLOSED),
         ]
         assert [listener.told for listener in listeners] == [expected, expected]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Literal
+from unittest.mock import patch
+
 import pytest
 from memory import Peer, World
 from websockets.frames import Frame, Opcode
@@ -11,9 +15,26 @@ from relay.closing import LOST, STALLED
 from relay.delivery import Delivery
 from relay.peer import STEPS_A_TURN
 
+Plane = Literal["splice", "message"]
+
+message_plane = pytest.mark.parametrize(
+    "plane", [("message", True), ("message", False)], indirect=True
+)
+splice_plane = pytest.mark.parametrize("plane", [("splice", True)], indirect=True)
+
+
+@pytest.fixture(params=[("splice", True), ("message", True), ("message", False)], autouse=True)
+def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
+    """Everything here holds in either plane, by sockets or by transports."""
+    name: Plane
+    name, direct = request.param
+    monkeypatch.setattr(World, "plane", name)
+    monkeypatch.setattr(World, "direct", direct)
+    return name
+
 
 @pytest.fixture
-def world() -> World:
+def world(plane: Plane) -> World:
     return World()
 
 
@@ -219,7 +240,6 @@ def test_a_reason_that_quotes_the_key_is_redacted() -> None:
 
 FAULTS = [
     (Frame(Opcode.CONT, b"x"), 1002),
-    (Frame(Opcode.TEXT, b"\xff\xfe"), 1007),
     (Frame(Opcode.CLOSE, b"\x03\xe8\xff\xfe"), 1007),
 ]
 
@@ -243,6 +263,28 @@ def test_a_fault_is_told_to_its_maker_and_is_1011_to_the_other(
     assert world.is_clean()
     (record,) = world.listener.ends
     assert (record.close_code, record.closed_by) == (code, "relay")
+
+
+@message_plane
+def test_text_that_is_not_utf8_is_a_fault(world: World) -> None:
+    downstream, upstream = world.open()
+    downstream.send_frame(Frame(Opcode.TEXT, b"\xff\xfe"))
+    world.settle(downstream, upstream)
+    assert downstream.close is not None
+    assert downstream.close[0] == 1007
+    assert upstream.close is not None
+    assert upstream.close[0] == 1011
+    assert upstream.received == []
+
+
+@splice_plane
+def test_spliced_text_is_judged_by_its_receiver(world: World) -> None:
+    downstream, upstream = world.open()
+    downstream.line.deliver(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
+    assert Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=False)[0] == upstream.line.sent[0]
+    upstream.send_close(1007, "not UTF-8")
+    downstream.read()
+    assert downstream.close == (1007, "not UTF-8")
 
 
 def test_messages_up_to_the_cap_cross_and_larger_ones_are_1009() -> None:
@@ -285,6 +327,7 @@ def test_an_exception_inside_is_1011_to_both(world: World, monkeypatch: pytest.M
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(upstream.line.protocol._wrappedProtocol, "relay", broken)
+    monkeypatch.setattr("relay.planes.splice.FrameWalk.feed", broken)
     downstream.send("boom")
     downstream.read()
     upstream.read()
@@ -535,6 +578,7 @@ def tiny(count: int) -> bytes:
     )
 
 
+@message_plane
 def test_a_chunk_of_tiny_frames_takes_several_turns_and_keeps_its_order(world: World) -> None:
     downstream, upstream = world.open()
     upstream.line.deliver(tiny(5000))
@@ -572,6 +616,7 @@ def test_so_they_are_from_downstream(world: World) -> None:
     assert upstream.close == (1001, LOST["downstream"].reason)
 
 
+@message_plane
 def test_an_exception_in_a_later_turn_is_1011_to_both_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,3 +646,53 @@ def test_who_is_behind_pauses_also_who_is_being_parsed(world: World) -> None:
         world.reactor.advance(0)
         downstream.read()
     assert len(downstream.received) == 40_001
+
+
+# -- what upstream tells -------------------------------------------------------------------
+
+
+def done(tokens: int) -> str:
+    usage = {"input_tokens": tokens, "input_token_details": {"audio_tokens": 3}}
+    return json.dumps({"type": "response.done", "response": {"usage": usage}})
+
+
+def test_listeners_are_told_of_usage_and_errors_and_the_record_adds_up(world: World) -> None:
+    downstream, upstream = world.open()
+    transcribed = "conversation.item.input_audio_transcription.completed"
+    told = [
+        done(10),
+        '{"type":"error","error":{"code":"x"}}',
+        json.dumps({"type": transcribed, "usage": {"output_tokens": 4}}),
+        done(5),
+    ]
+    for message in ("before", *told, '{"type":"response.created"}'):
+        upstream.send(message)
+    downstream.read()
+    assert downstream.received[2:6] == told
+    assert world.listener.events == [json.loads(message) for message in told]
+    upstream.line.fin()
+    world.settle(downstream)
+    (record,) = world.listener.ends
+    assert record.tokens == {"input": 15, "input_audio": 6, "transcription_output": 4}
+
+
+def test_what_only_looks_like_an_event_is_not_told(world: World) -> None:
+    downstream, upstream = world.open()
+    broken = '{"type":"error",'
+    upstream.send(broken)
+    upstream.send('["type","error",{"type":"error"}]')
+    upstream.send(done(1).encode())
+    downstream.send(done(1))
+    world.settle(downstream, upstream)
+    assert downstream.received[1] == broken
+    assert world.listener.events == []
+
+
+def test_with_no_listener_nothing_is_read() -> None:
+    world = World(options={"listeners": []})
+    downstream, upstream = world.open()
+    with patch("relay.session.parse_json") as parse:
+        upstream.send(done(1))
+        downstream.read()
+    assert downstream.received[1:] == [done(1)]
+    parse.assert_not_called()

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from collections.abc import Sequence
 
 from relay.closing import Side
+from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.records import Traffic
 
 
-@define(eq=False)
 class MessagePlane:
-    """
-    Crosses whole messages, type and order kept, and counts them.
+    """Crosses whole messages, type and order kept, and counts them."""
 
-    @ivar sent: what crossed, by the side it came from.
-    """
+    name = "message"
 
-    downstream: PeerProtocol
-    upstream: PeerProtocol
-    sent: dict[Side, Traffic] = field(
-        factory=lambda: {"downstream": Traffic(), "upstream": Traffic()}
-    )
+    def __init__(self, downstream: PeerProtocol, upstream: PeerProtocol, peek: Peek | None) -> None:
+        self._downstream = downstream
+        self._upstream = upstream
+        self._peek = peek
+        self.sent: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
+
+    def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
+        """Send what came before there was a downstream."""
+        for payload, is_binary in first:
+            self.message("upstream", payload, is_binary)
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """Send to the other side what C{side} sent."""
         traffic = self.sent[side]
         traffic.messages += 1
         traffic.bytes += len(payload)
-        receiver = self.upstream if side == "downstream" else self.downstream
-        receiver.relay(payload, is_binary)
+        if side == "downstream":
+            self._upstream.relay(payload, is_binary)
+            return
+        self._downstream.relay(payload, is_binary)
+        if self._peek is not None and not is_binary:
+            self._peek.message(payload)
+
+    def lost(self, side: Side) -> None:
+        """Nothing more comes from this side; whole messages leave nothing undone."""

@@ -7,7 +7,7 @@ deadline happens when a test says so. So nothing here depends on how fast the ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from integration.canary import CANARY, traces_in
@@ -123,6 +123,7 @@ class Heard:
     def __init__(self) -> None:
         self.openings: list[HoldRecord] = []
         self.refusals: list[tuple[HoldRecord, Refusal | None]] = []
+        self.events: list[Mapping[str, Any]] = []
         self.closes: list[ClosedRecord] = []
 
     def opened(self, record: HoldRecord) -> None:
@@ -132,6 +133,10 @@ class Heard:
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Keep it."""
         self.refusals.append((record, refusal))
+
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        """Keep it."""
+        self.events.append(event)
 
     def closed(self, record: ClosedRecord) -> None:
         """Keep it."""

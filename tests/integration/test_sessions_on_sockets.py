@@ -155,20 +155,26 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SIDES = [("ws", "ws"), ("wss", "ws"), ("ws", "wss"), ("wss", "wss")]
+SIDES = [
+    (plane, below, above)
+    for plane in ("splice", "message")
+    for below in ("ws", "wss")
+    for above in ("ws", "wss")
+]
 
 
 @pytest_twisted.async_yield_fixture(params=SIDES, ids="-".join)
 async def pair(request: Any, loopback: Loopback, files: Path) -> AsyncIterator[Pair]:
     """An open session."""
-    below, above = (scheme == "wss" for scheme in request.param)
+    plane, *schemes = request.param
+    below, above = (scheme == "wss" for scheme in schemes)
     leaf = str(files / "leaf.pem")
     tls = server_options(leaf, leaf)
     upstream = Far(ServerProtocol(), log=False)
     port = loopback.listen(Factory.forProtocol(lambda: upstream), tls if above else None)
-    url = f"{request.param[1]}://localhost:{port}"
+    url = f"{schemes[1]}://localhost:{port}"
     ca_file = str(files / "ca.pem")
-    relay = loopback.relay(url, ca_file=ca_file, settings=Settings(limits=LIMITS))
+    relay = loopback.relay(url, ca_file=ca_file, settings=Settings(limits=LIMITS, plane=plane))
     address = loopback.listen(relay, tls) if below else relay.port
     downstream = Far(ClientProtocol(parse_uri("ws://localhost/v1/realtime?model=m")), log=True)
     factory: Any = ClientFactory.forProtocol(lambda: downstream)
@@ -186,7 +192,8 @@ async def pair(request: Any, loopback: Loopback, files: Path) -> AsyncIterator[P
     for end in pair.ends("upstream"):
         end.die()
     await pair.ended()
-    assert len(relay.heard.closes) == 1
+    (record,) = relay.heard.closes
+    assert record.plane == plane
 
 
 from_each = pytest.mark.parametrize("sender", ["downstream", "upstream"])

@@ -1,0 +1,50 @@
+"""Which plane a session gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from relay.closing import Side
+from relay.peek import Peek
+from relay.peer import PeerProtocol
+from relay.planes.message import MessagePlane
+from relay.planes.splice import SplicePlane
+from relay.records import Traffic
+from relay.settings import Limits
+
+
+class Plane(Protocol):
+    """
+    How messages cross one session.
+
+    @ivar name: for its record.
+    """
+
+    name: str
+
+    @property
+    def sent(self) -> dict[Side, Traffic]:
+        """What crossed, by the side it came from."""
+
+    def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
+        """Begin with the messages that upstream has sent already."""
+
+    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
+        """A peer has parsed a message."""
+
+    def lost(self, side: Side) -> None:
+        """The connection of this side is gone."""
+
+
+def plane_for(
+    wanted: Literal["auto", "splice", "message"],
+    downstream: PeerProtocol,
+    upstream: PeerProtocol,
+    limits: Limits,
+    peek: Peek | None,
+) -> Plane:
+    """The plane that is wanted; the message plane where bytes are not at hand as they come."""
+    if wanted != "message" and downstream.line.direct and upstream.line.direct:
+        return SplicePlane(downstream, upstream, limits, peek)
+    return MessagePlane(downstream, upstream, peek)
