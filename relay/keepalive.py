@@ -13,7 +13,10 @@ class Keepalive:
     """
     Pings a peer that has been silent for a while, and gives it up if it stays so.
 
-    @param ping_seconds: how long it may be silent before it is pinged.
+    It looks from time to time, so a message costs the setting of L{heard} and no look at a clock.
+
+    @ivar heard: to be set at any sign of life, and where nobody was listening for one.
+    @param ping_seconds: between two looks: who was silent from one to the other is pinged.
     @param pong_seconds: how long it has then to send anything at all.
     @param ping: pings, and returns whether an answer would be seen.
     @param give_up: called once, if none came.
@@ -27,33 +30,26 @@ class Keepalive:
         ping: Callable[[], bool],
         give_up: Callable[[], None],
     ) -> None:
-        self._clock = clock
+        self.heard = False
         self._ping_seconds = ping_seconds
         self._pong_seconds = pong_seconds
         self._ping = ping
         self._give_up = give_up
-        self._heard_at = 0.0
         self._pinged = False
         self._check = Deadline(clock, self._look)
 
     def start(self) -> None:
         """Begin to watch."""
-        self.heard()
         self._check.set(self._ping_seconds)
 
     def stop(self) -> None:
         """Watch no longer."""
         self._check.clear()
 
-    def heard(self) -> None:
-        """There was a sign of life, or nobody was listening for one."""
-        self._heard_at = self._clock.seconds()
-        self._pinged = False
-
     def _look(self) -> None:
-        silent = self._clock.seconds() - self._heard_at
-        if silent < self._ping_seconds:
-            self._check.set(self._ping_seconds - silent)
+        if self.heard:
+            self.heard = self._pinged = False
+            self._check.set(self._ping_seconds)
         elif self._pinged:
             self._give_up()
         else:

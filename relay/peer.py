@@ -37,6 +37,7 @@ class PeerProtocol(BareWebSocket):
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
     @ivar listener: who is told; L{None} once the connection is gone.
+    @ivar keepalive: watches whether the peer is there.
     @ivar source: the other side, whose reading stops while this side does not read.
     """
 
@@ -54,7 +55,7 @@ class PeerProtocol(BareWebSocket):
         self._fragments = 0
         self._choked = self._paused = self._finishing = False
         self._patience = Patience(clock, limits, self._stalled, self.abort)
-        self._keepalive = Keepalive(
+        self.keepalive = Keepalive(
             clock, limits.ping_seconds, limits.pong_seconds, self._ping, self._gone
         )
         self._parse_on = Deadline(clock, self._parse_more)
@@ -64,7 +65,7 @@ class PeerProtocol(BareWebSocket):
     def begin(self, listener: PeerListener) -> None:
         """Watch the peer, and tell C{listener} what it does."""
         self.listener = listener
-        self._keepalive.start()
+        self.keepalive.start()
 
     @property
     def line(self) -> Line:
@@ -79,10 +80,6 @@ class PeerProtocol(BareWebSocket):
         """
         self.line.received = received
         self._outlet = outlet
-
-    def heard(self) -> None:
-        """It is alive; for who reads its frames in Autobahn's place."""
-        self._keepalive.heard()
 
     def relay(self, payload: bytes, is_binary: bool) -> None:
         """Send a whole message, unless a Close has been sent or received."""
@@ -133,7 +130,7 @@ class PeerProtocol(BareWebSocket):
 
     def _take(self, data: bytes) -> None:
         """Feed Autobahn, without its debug line for each chunk."""
-        self._keepalive.heard()
+        self.keepalive.heard = True
         if not self._deaf:
             self._parse(self._dataReceived, data)
 
@@ -246,7 +243,7 @@ class PeerProtocol(BareWebSocket):
         """Tell Autobahn and the listener; nothing of this peer runs on."""
         if self._parse_on.is_set:
             self._parse(super().consumeData)  # what came before the end goes before it
-        self._keepalive.stop()
+        self.keepalive.stop()
         self._patience.stop()
         self._parse_on.clear()
         self._connectionLost(reason)  # type: ignore[arg-type]  # annotated wrongly there
@@ -280,14 +277,14 @@ class PeerProtocol(BareWebSocket):
         """The other side is behind. A peer that is closing is read to its end."""
         if self.state == self.STATE_OPEN:
             self._paused = True
-            self._keepalive.heard()  # its pongs are not seen now
+            self.keepalive.heard = True  # its pongs are not seen now
             self._read_or_pause()
 
     def resume_reading(self) -> None:
         """The other side has caught up, or is gone."""
         if self._paused:
             self._paused = False
-            self._keepalive.heard()
+            self.keepalive.heard = True
             self._read_or_pause()
 
     def _read_or_pause(self) -> None:
@@ -314,7 +311,7 @@ class PeerProtocol(BareWebSocket):
             self._stop_watching()
 
     def _stop_watching(self) -> None:
-        self._keepalive.stop()
+        self.keepalive.stop()
         # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
         self.resume_reading()
 

@@ -51,7 +51,9 @@ class Limits:
         "Time for a closing connection to end by itself; then it is cut.", 3.0, 60
     )
     ping_seconds: float = _seconds(
-        "Time that a side may be silent before it is pinged.", 20.0, 3600
+        "Time from one look for who is silent to the next; who was silent in between is pinged.",
+        20.0,
+        3600,
     )
     pong_seconds: float = _seconds(
         "Time that a pinged side has to send anything; then it counts as lost.", 20.0, 3600

@@ -44,16 +44,18 @@ def test_who_is_silent_is_pinged_and_given_up(watched: Watched) -> None:
     assert watched.clock.getDelayedCalls() == []
 
 
-def test_any_sign_of_life_will_do(watched: Watched) -> None:
+def test_any_sign_of_life_will_do_until_the_next_look(watched: Watched) -> None:
     watched.wait(15)
-    watched.keepalive.heard()
-    watched.wait(19)
+    watched.keepalive.heard = True
+    watched.wait(24)
     assert watched.told == []
     watched.wait(3)
-    assert watched.told == [("ping", 35)]
-    watched.keepalive.heard()
-    watched.wait(19)
-    assert watched.told == [("ping", 35)]
+    assert watched.told == [("ping", 40)]
+    watched.keepalive.heard = True
+    watched.wait(27)
+    assert watched.told == [("ping", 40)]
+    watched.wait(1)
+    assert watched.told == [("ping", 40), ("ping", 70)]
 
 
 def test_whose_answer_would_not_be_seen_is_pinged_on(watched: Watched) -> None:

@@ -435,7 +435,8 @@ def test_an_upstream_lost_while_downstream_is_behind_is_told_behind_the_data(
 def test_a_silent_peer_is_pinged_and_then_given_up(world: World, from_upstream: bool) -> None:
     downstream, upstream = world.open()
     silent, other = (upstream, downstream) if from_upstream else (downstream, upstream)
-    for _ in range(4):
+    silent.send("last words")
+    for _ in range(6):
         world.advance(9.99)
         other.read()
         other.send("alive")

@@ -141,7 +141,8 @@ def test_who_reads_nothing_of_an_unfinished_frame_is_cut(
 def test_a_ping_waits_for_the_end_of_the_frame(world: World, pair: tuple[Peer, Peer]) -> None:
     downstream, upstream = pair
     upstream.line.deliver(BIG[:2000])
-    world.advance(world.settings.limits.ping_seconds)
+    downstream.send("last words")
+    world.advance(2 * world.settings.limits.ping_seconds)
     assert downstream.line.sent == BIG[:2000]
     upstream.line.deliver(BIG[2000:] + BIG[:9])
     downstream.read()

@@ -39,6 +39,7 @@ class Lane:
             tap=tap,
         )
         self._sender = sender
+        self._keepalive = sender.keepalive
         self._receiver = receiver
         self._write = receiver.line.write
         self._kept = self._waiting = b""
@@ -46,7 +47,7 @@ class Lane:
 
     def received(self, data: bytes) -> None:
         """Pass on what came, unless the receiver is closing."""
-        self._sender.heard()
+        self._keepalive.heard = True
         try:
             self._pass_on(data)
         except Exception:
