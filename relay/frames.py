@@ -28,8 +28,7 @@ _SPECIAL, _MORE, _LAST, _FIRST, _FIRST_TEXT, _WHOLE, _WHOLE_TEXT = range(7)
 _TEXT = (_FIRST_TEXT, _WHOLE_TEXT)
 _FINAL = (_LAST, _WHOLE, _WHOLE_TEXT)
 
-# By the length in the second byte: bytes of the longer length, their reader, and the least that
-# needs it (RFC 6455, 5.2).
+# Bytes of a longer length, their reader, and the least that needs them (RFC 6455, 5.2).
 _EXTENDED = {
     126: (2, struct.Struct("!H").unpack_from, 126),
     127: (8, struct.Struct("!Q").unpack_from, 1 << 16),
@@ -236,8 +235,7 @@ class FrameWalk:
         after = at + (second & 0x7F)
         if after > end:
             return pos
-        self.told = True
-        opcode = first & 0x0F
+        self.told, opcode = True, first & 0x0F
         if opcode == _PONG:
             return after
         payload = bytes(data[at:after])
@@ -292,8 +290,7 @@ class FrameWalk:
         Show the tap what the chunk has of a frame, if that is text.
 
         @param kind: of the frame; a continuation for one that began in an earlier chunk.
-        @param at: where its payload begins here.
-        @param pos: where it ends, perhaps behind the chunk.
+        @param at: where its payload begins here; it ends at C{pos}, perhaps behind the chunk.
         """
         if kind >= _FIRST:
             self._tapping = kind in _TEXT

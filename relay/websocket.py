@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from typing import Any
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import ITCPTransport
 
 from relay.quiet import QuietLogger
+
+PART = 65536
+"""Bytes that are decoded at once."""
 
 
 class BareWebSocket(WebSocketProtocol):
@@ -21,7 +25,8 @@ class BareWebSocket(WebSocketProtocol):
     # of a handshake's CPU).
     CONFIG_ATTRS = ()
     logOctets = logFrames = trackTimings = False
-    utf8validateIncoming = applyMask = True
+    applyMask = True
+    utf8validateIncoming = False  # done in onMessageEnd
     maxFramePayloadSize = 0
     autoFragmentSize = 0
     failByDrop = False  # with True, 1002, 1007 and 1009 become a reset
@@ -41,6 +46,40 @@ class BareWebSocket(WebSocketProtocol):
     def _onOpen(self) -> None:
         self.onOpen()
 
+    def onMessageEnd(self) -> None:
+        """
+        Hand a whole message on.
+
+        Autobahn's own fires a signal by a Deferred for each, which nobody listens to, and it checks
+        UTF-8 before, at 18 µs for 8 kB where Python takes 1.
+        """
+        payload, self.message_data = b"".join(self.message_data), None
+        if self.failedByMe:
+            return
+        if not self.message_is_binary and not is_utf8(payload):
+            self._invalid_payload("text is not UTF-8")
+            return
+        self.onMessage(payload, self.message_is_binary)
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Write, without Autobahn's debug line for each message."""
         self.transport.write(data)
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether it is (RFC 3629), with no more memory than for a part of it."""
+    try:
+        if len(text) <= PART:
+            text.decode()
+        else:
+            _decode_in_parts(text)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_in_parts(text: bytes) -> None:
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(text), PART):
+        decoder.decode(text[start : start + PART])
+    decoder.decode(b"", final=True)
