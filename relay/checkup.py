@@ -18,6 +18,7 @@ from relay.diagnosis import Finding
 from relay.dialing import Dialer
 from relay.head import Head
 from relay.hold import Hold, HoldContext
+from relay.lines.choice import Lines
 from relay.providers import Upstream
 from relay.records import HoldRecord
 from relay.refusals import Refused
@@ -45,7 +46,7 @@ async def check(
 async def _check(
     upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
 ) -> Finding:
-    dialer = Dialer([upstream], settings.limits, reactor, Resolver(reactor))
+    dialer = Dialer([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
     context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
     request = Request(record.request_id, record.peer, _head(model))

@@ -21,6 +21,7 @@ from relay.attempt import Attempt, OpenUpstream
 from relay.callbacks import answer_of
 from relay.connecting import Race
 from relay.head import Head
+from relay.lines.choice import Lines
 from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.refusals import Refused, refuse
@@ -41,6 +42,7 @@ class Dialer:
 
     @param upstreams: in the order they are tried.
     @param reactor: for the connections and every deadline.
+    @param lines: for what the connections read and write once they are open.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Dialer:
         limits: Limits,
         reactor: IReactorTime,
         resolver: Resolver,
+        lines: Lines,
     ) -> None:
         self._upstreams = upstreams
         self._limits = limits
         self._reactor = reactor
         self._resolver = resolver
+        self._lines = lines
         self._tls = {u: client_options(u) for u in upstreams if u.secure}
 
     async def dial(self, head: Head, attempts: list[AttemptRecord]) -> OpenUpstream:
@@ -82,7 +86,7 @@ class Dialer:
         secrets = (credential,) if credential else ()
         attempt = Attempt(self._reactor, upstream, secrets, record)
         request = _request(upstream, head, credential)
-        factory = UpstreamFactory(request, attempt, self._reactor, self._limits)
+        factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
         try:
             await self._connect(upstream, attempt, factory, record)
             return await attempt.result

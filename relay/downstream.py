@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from relay.attempt import OpenUpstream
 from relay.closing import FAILED, Close, Side
 from relay.hold import Hold
+from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
 from relay.refusals import Refusal, Refused, error_event, refuse
 from relay.settings import Limits
@@ -181,5 +182,6 @@ class DownstreamFactory(WebSocketServerFactory):
 
     noisy = False
 
-    def __init__(self, reactor: IReactorTime) -> None:
+    def __init__(self, reactor: IReactorTime, lines: Lines) -> None:
         super().__init__(reactor=reactor, server="")
+        self.lines = lines

@@ -19,6 +19,7 @@ from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
 from relay.front import Front, FrontContext
 from relay.hold import HoldContext
+from relay.lines.choice import Lines
 from relay.providers import Upstream
 from relay.records import RelayListener
 from relay.register import Register
@@ -68,10 +69,11 @@ class RelayFactory(ServerFactory):
             reactor = IReactorTime(installed)
         settings = settings or Settings()
         self._register = Register(settings.limits.sessions, listeners)
-        dialer = Dialer(upstreams, settings.limits, reactor, Resolver(reactor))
+        lines = Lines(reactor)
+        dialer = Dialer(upstreams, settings.limits, reactor, Resolver(reactor), lines)
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
-            DownstreamFactory(reactor),
+            DownstreamFactory(reactor, lines),
             site or public_site(settings.base_path, lambda: not self._register.draining, reactor),
             guards_site=site is None,
         )

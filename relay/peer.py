@@ -19,7 +19,6 @@ from relay.closing import Close, Side, reply
 from relay.deadline import Deadline
 from relay.interfaces import Outlet, PeerListener
 from relay.keepalive import Keepalive
-from relay.lines.choice import line_for
 from relay.lines.interfaces import Line, Received
 from relay.patience import Patience
 from relay.settings import Limits
@@ -37,6 +36,8 @@ class PeerProtocol(BareWebSocket):
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
     @ivar listener: who is told; L{None} once the connection is gone.
+    Its factory must have C{lines} (L{relay.lines.choice.Lines}).
+
     @ivar keepalive: watches whether the peer is there.
     @ivar source: the other side, whose reading stops while this side does not read.
     """
@@ -96,7 +97,9 @@ class PeerProtocol(BareWebSocket):
     def abort(self) -> None:
         """Drop the connection now."""
         self.state = self.STATE_CLOSED
-        if self.transport is not None:
+        if self._line is not None:
+            self._line.abort()
+        elif self.transport is not None:
             self.transport.abortConnection()
 
     def cut(self) -> None:
@@ -111,7 +114,7 @@ class PeerProtocol(BareWebSocket):
     # -- what Autobahn tells ---------------------------------------------------------------
 
     def _onOpen(self) -> None:
-        self._line = line_for(self._clock, self.transport, self, self._take)
+        self._line = self.factory.lines.line(self.transport, self, self._take)
         super()._onOpen()
 
     def dataReceived(self, data: bytes) -> None:
@@ -249,6 +252,7 @@ class PeerProtocol(BareWebSocket):
         self._connectionLost(reason)  # type: ignore[arg-type]  # annotated wrongly there
         if self._line is not None:
             self._line.release()
+        self._line = self._outlet = None
         listener, self.listener, self.source = self.listener, None, None
         if listener is not None:
             listener.lost(self.side, reason)
@@ -289,9 +293,9 @@ class PeerProtocol(BareWebSocket):
 
     def _read_or_pause(self) -> None:
         if self._paused or self._parse_on.is_set:
-            self.transport.pauseProducing()
+            self.line.pause()
         else:
-            self.transport.resumeProducing()
+            self.line.resume()
 
     def _stalled(self) -> None:
         # One that holds up an end has no more time.

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from relay.answer import Answer, AnswerReader, MalformedAnswer
 from relay.closing import Side
 from relay.interfaces import PeerListener
+from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
 from relay.settings import Limits
 
@@ -188,8 +189,10 @@ class UpstreamFactory(WebSocketClientFactory):
         attempt: HandshakeListener,
         reactor: IReactorTime,
         limits: Limits,
+        lines: Lines,
     ) -> None:
         super().__init__(reactor=reactor, protocols=request.subprotocols)
+        self.lines = lines
         self._parts = (request, attempt, reactor, limits)
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamProtocol:

@@ -53,7 +53,8 @@ class BareWebSocket(WebSocketProtocol):
         Autobahn's own fires a signal by a Deferred for each, which nobody listens to, and it checks
         UTF-8 before, at 18 µs for 8 kB where Python takes 1.
         """
-        payload, self.message_data = b"".join(self.message_data), None
+        payload = b"".join(self.message_data)
+        self.message_data = []
         if self.failedByMe:
             return
         if not self.message_is_binary and not is_utf8(payload):

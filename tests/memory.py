@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, ClassVar
 
 from attrs import Factory, define, evolve, field
@@ -64,19 +65,34 @@ class Line:
     """
 
     disconnecting = False
+    _numbers = count(-2, -1)
 
     def __init__(self, reactor: Any, direct: bool) -> None:
         self.protocol: Any = None
-        self._reactor = reactor
-        self._socket = Socket(self)
-        if direct:
-            alsoProvides(self, IReadWriteDescriptor, ISystemHandle)
         self.sent = b""
         self.lost: Failure | None = None
-        self.paused = False
+        self.waiting: list[bytes] = []
+        self._reactor = reactor
+        self._number = next(self._numbers)
+        self._socket = Socket(self)
+        self._is_paused = False
         self._producer: Any = None
         self._pushed_back = False
-        self.waiting: list[bytes] = []
+        if direct:
+            alsoProvides(self, IReadWriteDescriptor, ISystemHandle)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the relay reads."""
+        return self._reader() is None
+
+    def _reader(self) -> Any:
+        """Who reads: the line that took this one's place, if one did."""
+        return self._among(self._reactor.getReaders()) or (None if self._is_paused else self)
+
+    def _among(self, descriptors: Iterable[Any]) -> Any:
+        numbers = (each for each in descriptors if each.fileno() == self._number)
+        return next(numbers, None)
 
     # what the relay calls
 
@@ -101,18 +117,26 @@ class Line:
     def loseConnection(self) -> None:
         self.disconnecting = True
         if not self.sent:
-            self._end(ConnectionDone())
+            self._end(Failure(ConnectionDone()))
 
     def abortConnection(self) -> None:
-        self._end(ConnectionAborted())
+        self._end(Failure(ConnectionAborted()))
 
     def pauseProducing(self) -> None:
-        self.paused = True
+        self._is_paused = True
 
     def resumeProducing(self) -> None:
-        self.paused = False
-        while self.waiting and not self.paused and self.lost is None:
-            self._disconnect(self.doRead())
+        self._is_paused = False
+        self.pump()
+
+    def fileno(self) -> int:
+        return self._number if self.lost is None else -1
+
+    def logPrefix(self) -> str:
+        return "line"
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._end(reason)
 
     def getHandle(self) -> Socket:
         return self._socket
@@ -120,13 +144,6 @@ class Line:
     def doRead(self) -> Exception | None:
         self.protocol.dataReceived(self._socket.recv(1 << 30))
         return None
-
-    def doWrite(self) -> Exception | None:
-        return None
-
-    def _disconnect(self, why: Exception | None) -> None:
-        if why is not None:
-            self._end(why)
 
     def getPeer(self) -> IPv4Address:
         return THERE
@@ -140,37 +157,63 @@ class Line:
         """Bytes arrive, to be read when reading is not paused."""
         if self.lost is None:
             self.waiting.append(data)
-            if not self.paused:
-                self.resumeProducing()
+            self.pump()
+
+    def pump(self) -> None:
+        """Let the relay read what waits, if it will."""
+        while self.waiting and self.lost is None and (reader := self._reader()):
+            _ended(reader, reader.doRead())
 
     def take(self) -> bytes:
         """The other end reads all there is."""
         data, self.sent = self.sent, b""
-        while self in self._reactor.getWriters():
-            self._disconnect(self.doWrite())
+        while writer := self._among(self._reactor.getWriters()):
+            _ended(writer, writer.doWrite())
             data, self.sent = data + self.sent, b""
         if self._pushed_back and self._producer:
             self._pushed_back = False
             self._producer.resumeProducing()
         elif self.disconnecting and self._producer is None:
-            self._end(ConnectionDone())
+            self._end(Failure(ConnectionDone()))
         return data
 
     def fin(self) -> None:
         """The other end closes; a paused transport does not notice."""
         if not self.paused:
-            self._end(ConnectionDone())
+            self.lose()
+
+    def lose(self) -> None:
+        """The connection ends, whether that is looked for or not."""
+        self._end(Failure(ConnectionDone()))
 
     def reset(self) -> None:
         """The other end resets."""
         if not self.paused:
-            self._end(ConnectionLost())
+            self._end(Failure(ConnectionLost()))
 
-    def _end(self, why: Exception) -> None:
+    def _end(self, reason: Failure) -> None:
         if self.lost is None:
-            self.lost = Failure(why)
-            self._reactor.removeWriter(self)
-            self.protocol.connectionLost(self.lost)
+            self.lost = reason
+            self.protocol.connectionLost(reason)
+
+
+def _ended(descriptor: Any, why: Exception | None) -> None:
+    """As a reactor does for who cannot read or write any more."""
+    if why is not None:
+        descriptor.connectionLost(Failure(why))
+
+
+class Reactor(MemoryReactorClock):
+    """Reads at once what waits for who is watched again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[Line] = []
+
+    def addReader(self, reader: Any) -> None:
+        super().addReader(reader)
+        for line in self.lines:
+            line.pump()
 
 
 @define
@@ -296,7 +339,7 @@ class World:
     upstream: Upstream = field(factory=lambda: Upstream("ws://127.0.0.1:9000/v1/realtime"))
     upstreams: list[Upstream] = Factory(list)
     options: dict[str, Any] = Factory(dict)
-    reactor: Any = field(factory=MemoryReactorClock)
+    reactor: Any = field(factory=Reactor)
     listener: Listener = Factory(Listener)
     factory: RelayFactory = field(init=False)
 
@@ -319,6 +362,7 @@ class World:
 
     def _wire(self, protocol: Any) -> Line:
         line = Line(self.reactor, self.direct)
+        self.reactor.lines.append(line)
         line.protocol = protocol
         protocol.makeConnection(line)
         return line

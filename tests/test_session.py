@@ -598,8 +598,7 @@ def test_a_chunk_of_tiny_frames_takes_several_turns_and_keeps_its_order(world: W
 def test_tiny_frames_before_the_end_are_delivered_before_it(world: World) -> None:
     downstream, upstream = world.open()
     upstream.line.deliver(tiny(5000))
-    upstream.line.paused = False  # as where TLS ends in the same chunk
-    upstream.line.fin()
+    upstream.line.lose()
     world.settle(downstream)
     assert len(downstream.received) == 5001
     assert downstream.close == (1011, LOST["upstream"].reason)
@@ -610,8 +609,7 @@ def test_so_they_are_from_downstream(world: World) -> None:
     downstream, upstream = world.open()
     frames = (Frame(Opcode.TEXT, b"x").serialize(mask=True) for _ in range(5000))
     downstream.line.deliver(b"".join(frames))
-    downstream.line.paused = False
-    downstream.line.fin()
+    downstream.line.lose()
     upstream.read()
     assert len(upstream.received) == 5000
     assert upstream.close == (1001, LOST["downstream"].reason)

@@ -127,8 +127,7 @@ def test_who_reads_nothing_of_an_unfinished_frame_is_cut(
 ) -> None:
     downstream, upstream = pair
     upstream.line.deliver(BIG * 3 + BIG[:-1])
-    upstream.line.paused = False
-    upstream.line.reset()
+    upstream.line.lose()
     assert downstream.line.lost is None
     world.advance(world.settings.limits.linger_seconds)
     assert downstream.line.lost is not None

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor, ISystemHandle
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from relay.lines.hub import Hub
 from relay.lines.interfaces import Line, LineEnd, Received
 from relay.lines.sockets import SocketLine
 from relay.lines.tls import TlsLine
 from relay.lines.transport import TransportLine
 
 
-def line_for(reactor: object, transport: Any, end: LineEnd, received: Received) -> Line:
+class Lines:
     """
-    The cheapest line for this transport: TCP and local sockets, and TLS on top of one of them, go
-    by the socket if the reactor watches descriptors (L{IReactorFDSet}).
+    Makes the lines of one factory.
 
-    Nothing may wait in the transport to be written.
+    @param reactor: by which its connections were made.
     """
-    if IReactorFDSet.providedBy(reactor):
-        if _has_socket(transport):
-            return SocketLine(reactor, transport, end, received)
-        if isinstance(transport, TLSMemoryBIOProtocol) and _has_socket(transport.transport):
-            return TlsLine(reactor, transport, end, received)
-    return TransportLine(transport, end, received)
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._hub = Hub(reactor) if hasattr(select, "epoll") else reactor
+
+    def line(self, transport: Any, end: LineEnd, received: Received) -> Line:
+        """
+        The cheapest line for this transport: TCP and local sockets, and TLS on top of one of them,
+        go by the socket if the reactor watches descriptors (L{IReactorFDSet}).
+
+        Nothing may wait in the transport to be written.
+        """
+        if IReactorFDSet.providedBy(self._reactor):
+            if _has_socket(transport):
+                hub = self._hub_for(transport)
+                return SocketLine(self._reactor, hub, transport, end, received)
+            if isinstance(transport, TLSMemoryBIOProtocol) and _has_socket(transport.transport):
+                hub = self._hub_for(transport.transport)
+                return TlsLine(self._reactor, hub, transport, end, received)
+        return TransportLine(transport, end, received)
+
+    def _hub_for(self, transport: Any) -> Hub | IReactorFDSet:
+        """Only what has a number can be in an epoll: not what is in memory only."""
+        return self._hub if transport.fileno() >= 0 else self._reactor
 
 
 def _has_socket(transport: Any) -> bool:

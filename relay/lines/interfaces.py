@@ -32,8 +32,17 @@ class Line(Protocol):
     def write(self, data: bytes | memoryview) -> None:
         """Write, or let it wait."""
 
+    def pause(self) -> None:
+        """Read no more for now."""
+
+    def resume(self) -> None:
+        """Read on."""
+
     def hang_up(self) -> None:
         """End the connection once all is written."""
 
+    def abort(self) -> None:
+        """Drop the connection."""
+
     def release(self) -> None:
-        """The connection is lost: let go of it."""
+        """The connection is lost, however that came about."""

@@ -10,40 +10,54 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
+from relay.lines.hub import Hub
 from relay.lines.interfaces import LineEnd, Received
 
 READ = 65536
 """Bytes of one read."""
 
 
+@implementer(IReadWriteDescriptor)
 class SocketLine:
     """
     A L{relay.lines.interfaces.Line} that writes at once when nothing waits.
 
-    It stands in for C{doRead} and C{doWrite} of the transport, which stays the reactor's descriptor
-    and keeps everything else: pausing, aborting, and the way a loss is told. Nothing may be
-    written through the transport while the line has it.
+    It takes the transport's place at the reactor. Nothing may be written through the transport
+    meanwhile; it still aborts the connection, and tells the protocol of its loss.
 
-    @param descriptor: the transport that has the socket; not TLS on top of it.
+    @param hub: where it is watched for reading; the reactor itself will do.
+    @param transport: the one that has the socket; not TLS on top of it.
     """
 
     direct = True
 
     def __init__(
-        self, reactor: IReactorFDSet, descriptor: Any, end: LineEnd, received: Received
+        self,
+        reactor: IReactorFDSet,
+        hub: Hub | IReactorFDSet,
+        transport: Any,
+        end: LineEnd,
+        received: Received,
     ) -> None:
         self.received = received
         self._reactor = reactor
-        self._descriptor = descriptor
+        self._hub = hub
+        self._transport = transport
         self._end = end
         self._queue: deque[bytes | memoryview] = deque()
-        self._recv = descriptor.getHandle().recv
-        self._send = descriptor.getHandle().send
-        descriptor.doRead = self.doRead
-        descriptor.doWrite = self.doWrite
+        self._recv = transport.getHandle().recv
+        self._send = transport.getHandle().send
+        self._over = False
+        self.number: int = transport.fileno()
+        self.fileno = transport.fileno
+        self.logPrefix = transport.logPrefix
+        transport.pauseProducing()
+        hub.addReader(self)
 
     def write(self, data: bytes | memoryview) -> None:
         """Write, or let it wait."""
@@ -53,32 +67,47 @@ class SocketLine:
         try:
             sent = self._send(data)
         except OSError:
-            sent = 0  # full, or lost: which, the reactor finds when it tries again
+            sent = 0  # full, or lost: which, is found when it is tried again
         if sent < len(data):
             self._queue.append(memoryview(data)[sent:])
-            self._reactor.addWriter(self._descriptor)
+            self._reactor.addWriter(self)
             self._end.blocked()
+
+    def pause(self) -> None:
+        """Read no more for now. What ends the connection is not seen either."""
+        if not self._over:
+            self._hub.removeReader(self)
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self._over:
+            self._hub.addReader(self)
 
     def hang_up(self) -> None:
         """End the connection once all is written."""
-        self._give_back()
-        self._descriptor.loseConnection()
+        self._leave()
+        self._transport.writeSequence([bytes(data) for data in self._queue])
+        self._transport.resumeProducing()
+        self._transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._leave()
+        self._transport.abortConnection()
 
     def release(self) -> None:
-        """The connection is lost: let go of it."""
-        for method in ("doRead", "doWrite"):
-            self._descriptor.__dict__.pop(method, None)
-        self._queue.clear()
-        del self.received, self._end
+        """The connection is lost, perhaps by the transport's own doing."""
+        self._leave()
 
-    def _give_back(self) -> None:
-        del self._descriptor.doRead, self._descriptor.doWrite
-        self._descriptor.writeSequence([bytes(data) for data in self._queue])
-        self._queue.clear()
+    def _leave(self) -> None:
+        if not self._over:
+            self._over = True
+            self._hub.removeReader(self)
+            self._reactor.removeWriter(self)
 
-    # -- called by the reactor -------------------------------------------------------------
+    # -- IReadWriteDescriptor --------------------------------------------------------------
 
-    def doRead(self) -> Exception | None:
+    def doRead(self) -> Any:
         """Read what there is, but only so much, for others wait too."""
         try:
             data = self._recv(READ)
@@ -91,7 +120,7 @@ class SocketLine:
         self.received(data)
         return None
 
-    def doWrite(self) -> Exception | None:
+    def doWrite(self) -> Any:
         """Write what waits."""
         while self._queue:
             data = self._queue[0]
@@ -105,6 +134,11 @@ class SocketLine:
                 self._queue[0] = memoryview(data)[sent:]
                 return None
             self._queue.popleft()
-        self._reactor.removeWriter(self._descriptor)
+        self._reactor.removeWriter(self)
         self._end.drained()
         return None
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell the transport, which closes the socket and tells the protocol."""
+        self._leave()
+        self._transport.connectionLost(reason)

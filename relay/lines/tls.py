@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from relay.lines.hub import Hub
 from relay.lines.interfaces import LineEnd, Received
 from relay.lines.sockets import READ, SocketLine
 
@@ -24,12 +25,17 @@ class TlsLine(SocketLine):
     """
 
     def __init__(
-        self, reactor: IReactorFDSet, tls: TLSMemoryBIOProtocol, end: LineEnd, received: Received
+        self,
+        reactor: IReactorFDSet,
+        hub: Hub | IReactorFDSet,
+        tls: TLSMemoryBIOProtocol,
+        end: LineEnd,
+        received: Received,
     ) -> None:
-        super().__init__(reactor, tls.transport, end, received)
+        super().__init__(reactor, hub, tls.transport, end, received)
         self._tls = tls
         self._connection: Any = tls.getHandle()
-        self._broken = self._over = False
+        self._broken = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Encrypt and write."""
@@ -43,7 +49,7 @@ class TlsLine(SocketLine):
         except SSL.Error:
             # What TLS has given up; also a wait for a renegotiation, which none allows any more.
             self._broken = True
-            self._reactor.addWriter(self._descriptor)  # it tells, in a turn of its own
+            self._reactor.addWriter(self)  # it tells, in a turn of its own
             return
         self._flush()
 
@@ -60,16 +66,17 @@ class TlsLine(SocketLine):
 
     def hang_up(self) -> None:
         """End the connection once all is written, by a C{close_notify} first."""
-        self._over = True
-        self._give_back()
+        self._leave()
+        self._transport.writeSequence([bytes(data) for data in self._queue])
+        self._transport.resumeProducing()
         self._tls.loseConnection()
 
-    def release(self) -> None:
-        """The connection is lost: let go of it."""
-        super().release()
-        del self._tls, self._connection
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._leave()
+        self._tls.abortConnection()
 
-    def doRead(self) -> Exception | None:
+    def doRead(self) -> Any:
         """Read, decrypt, and send what OpenSSL answers by itself, such as new keys."""
         try:
             data = self._recv(READ)
@@ -96,6 +103,6 @@ class TlsLine(SocketLine):
         except SSL.Error:
             return CONNECTION_LOST
 
-    def doWrite(self) -> Exception | None:
+    def doWrite(self) -> Any:
         """Write what waits."""
         return CONNECTION_LOST if self._broken else super().doWrite()

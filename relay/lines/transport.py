@@ -19,7 +19,7 @@ class TransportLine:
     def __init__(self, transport: Any, end: LineEnd, received: Received) -> None:
         self.received = received
         self._transport = transport
-        self._end: LineEnd | None = end
+        self._end = end
         # Autobahn has no backpressure by default: sendMessage never blocks.
         transport.registerProducer(self, True)
 
@@ -27,31 +27,39 @@ class TransportLine:
         """Write, or let it wait. What the transport cannot write, it must not be given."""
         self._transport.write(bytes(data))
 
+    def pause(self) -> None:
+        """Read no more for now."""
+        self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._transport.resumeProducing()
+
     def hang_up(self) -> None:
         """End the connection once all is written."""
         # With a producer registered, loseConnection waits for it.
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._transport.abortConnection()
+
     def release(self) -> None:
-        """The connection is lost: let go of it."""
-        self._end = None
-        del self.received
+        """The connection is lost; the transport knows."""
 
     # -- IPushProducer ---------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
         """More waits than the transport likes."""
-        if self._end is not None:
-            self._end.blocked()
+        self._end.blocked()
 
     def resumeProducing(self) -> None:
         """The transport has written all."""
         # TLS that its peer has ended meanwhile waits for its producer, for ever.
         self._transport.unregisterProducer()
         self._transport.registerProducer(self, True)
-        if self._end is not None:
-            self._end.drained()
+        self._end.drained()
 
     def stopProducing(self) -> None:
         """The connection is lost; C{connectionLost} says so too."""

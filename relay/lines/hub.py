@@ -1,0 +1,105 @@
+"""One descriptor of the reactor's for the sockets of many lines."""
+
+from __future__ import annotations
+
+import select
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+_log = Logger()
+
+BATCH = 256
+"""Lines that are read in one turn of the reactor."""
+
+
+class Watched(Protocol):
+    """
+    A line, as the hub sees it: an L{IReadDescriptor}.
+
+    @ivar number: of its socket, also after that is closed.
+    """
+
+    number: int
+
+    def fileno(self) -> int:
+        """The number of its socket; -1 if that is closed."""
+
+    def doRead(self) -> Exception | None:
+        """Read what there is, or say how the connection ended."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection ended so."""
+
+
+@implementer(IReadDescriptor)
+class Hub:
+    """
+    Watches many sockets by an epoll of its own, which the reactor watches.
+
+    The reactor takes 2.8 µs for each descriptor that is ready (a context for its log, two checks),
+    as much as all that the relay does with a message. This takes 0.3.
+
+    It has the C{addReader} and C{removeReader} of L{IReactorFDSet}, so that a reactor can stand in
+    for it where there is no epoll.
+    """
+
+    def __init__(self, reactor: IReactorFDSet) -> None:
+        self._reactor = reactor
+        self._lines: dict[int, Watched] = {}
+        self._epoll: Any = None  # only while there are lines, so that nothing is left open
+
+    def addReader(self, line: Watched) -> None:
+        """Watch this one too."""
+        if self._lines.get(line.number) is line:
+            return
+        if not self._lines:
+            self._epoll = select.epoll()
+            self._reactor.addReader(self)
+        self._lines[line.number] = line
+        self._epoll.register(line.number, select.EPOLLIN)
+
+    def removeReader(self, line: Watched) -> None:
+        """Watch it no longer."""
+        if self._lines.get(line.number) is not line:
+            return
+        del self._lines[line.number]
+        if line.fileno() == line.number:  # a closed socket has left the epoll by itself
+            self._epoll.unregister(line.number)
+        if not self._lines:
+            self._reactor.removeReader(self)
+            self._epoll.close()
+
+    # -- IReadDescriptor -------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """The epoll's."""
+        return int(self._epoll.fileno())
+
+    def logPrefix(self) -> str:
+        """For what is logged while it reads."""
+        return "relay"
+
+    def doRead(self) -> None:
+        """Let those read that can; who comes too late is ready in the next turn too."""
+        for number, _ in self._epoll.poll(0, BATCH):
+            line = self._lines.get(number)
+            if line is None:
+                continue  # the end of one before it was its end too
+            try:
+                why = line.doRead()
+            except Exception as error:
+                _log.failure("exception while reading")
+                why = error
+            if why is not None:
+                self.removeReader(line)
+                line.connectionLost(Failure(why))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor ends."""
+        for line in list(self._lines.values()):
+            self.removeReader(line)
+            line.connectionLost(reason)
