@@ -16,6 +16,9 @@ from relay.lines.sockets import READ, SocketLine
 RECORD = 16384
 """Bytes of one TLS record: pyOpenSSL's C{send} and C{recv} move no more in a call."""
 
+OVERHEAD = 256
+"""Bytes that encryption adds to a record, and more."""
+
 
 class TlsLine(SocketLine):
     """
@@ -39,30 +42,32 @@ class TlsLine(SocketLine):
 
     def write(self, data: bytes | memoryview) -> None:
         """Encrypt and write."""
+        send = self._connection.send
+        size = len(data)
         try:
-            if len(data) <= RECORD:
-                self._connection.send(data)
+            if size <= RECORD:
+                send(data)
             else:
                 view = memoryview(data)
-                for start in range(0, len(data), RECORD):
-                    self._connection.send(view[start : start + RECORD])
+                for start in range(0, size, RECORD):
+                    send(view[start : start + RECORD])
         except SSL.Error:
             # What TLS has given up; also a wait for a renegotiation, which none allows any more.
             self._broken = True
             self._reactor.addWriter(self)  # it tells, in a turn of its own
             return
-        self._flush()
+        self._flush(min(size + OVERHEAD, READ))
 
-    def _flush(self) -> None:
-        """Write what OpenSSL has to send."""
-        size = READ
-        while size == READ:
+    def _flush(self, most: int) -> None:
+        """Write what OpenSSL has to send, so many bytes at a time."""
+        while True:
             try:
-                encrypted = self._connection.bio_read(READ)
+                encrypted = self._connection.bio_read(most)
             except SSL.WantReadError:
                 return
             super().write(encrypted)
-            size = len(encrypted)
+            if len(encrypted) < most:
+                return
 
     def hang_up(self) -> None:
         """End the connection once all is written, by a C{close_notify} first."""
@@ -87,16 +92,24 @@ class TlsLine(SocketLine):
         if not data:
             return CONNECTION_DONE
         self._connection.bio_write(data)
-        return self._decrypt()
+        return self._decrypt(len(data) if _is_one_record(data) else 0)
 
-    def _decrypt(self) -> Exception | None:
+    def _decrypt(self, one: int) -> Exception | None:
+        """
+        Read what is decrypted.
+
+        @param one: bytes of the one record that came; 0 if it was less or more than one.
+        """
         connection = self._connection
         try:
+            if one:
+                self.received(connection.recv(one))
+                return None
             while True:
                 self.received(connection.recv(RECORD))
         except SSL.WantReadError:
             if not self._over:
-                self._flush()
+                self._flush(READ)
             return None
         except SSL.ZeroReturnError:
             return CONNECTION_DONE
@@ -106,3 +119,14 @@ class TlsLine(SocketLine):
     def doWrite(self) -> Any:
         """Write what waits."""
         return CONNECTION_LOST if self._broken else super().doWrite()
+
+
+def _is_one_record(data: bytes) -> bool:
+    """
+    Whether it is one whole record of data (RFC 8446, 5.1), as most messages come.
+
+    Then one call reads all of it, and OpenSSL has nothing to answer; to find that out by asking
+    costs two exceptions. Within a larger record it could look so by chance, one in 2**40: then
+    something would wait until the next read.
+    """
+    return data[:3] == b"\x17\x03\x03" and len(data) == 5 + int.from_bytes(data[3:5], "big")
