@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test lint docs clean
+.PHONY: run test lint docs bench bench-compare clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -28,6 +28,13 @@ docs: $(VENV)/.docs
 	$(BIN)/towncrier build --draft >/dev/null
 	$(BIN)/sphinx-build --quiet --fail-on-warning --fresh-env docs build/docs
 
+# The figures are of this machine, and of this moment.
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-compare: $(VENV)/.bench
+	$(BIN)/python -m bench.compare $(BENCH_ARGS) $(BASE) $(HEAD)
+
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage .coverage.*
 
@@ -49,4 +56,11 @@ $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 
 $(VENV)/.docs: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/.run
+
+# Without npm one peer is left out, and the benchmark says so.
+$(VENV)/.bench: setup.cfg pyproject.toml bench/peers/package.json | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	-npm install --prefix bench/peers --no-package-lock --no-audit --no-fund --ignore-scripts \
+	    --loglevel=error
 	touch $@ $(VENV)/.run

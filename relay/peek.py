@@ -16,10 +16,11 @@ from collections.abc import Callable
 WINDOW = 256
 """Bytes of a message that are searched."""
 
-# It begins with plain text, which the search skips to; with a class in front it takes seven times as
-# long. A quote inside a string has a backslash before it: JSON within a string does not match.
+# A quote inside a string has a backslash before it, so what matches in JSON is a whole key and a
+# whole value. Looked for behind the plain text, which the search skips to, that costs nothing: in
+# front of it a search takes ten times as long.
 _WANTED = re.compile(
-    rb'"type"[ \t\r\n]*:[ \t\r\n]*'
+    rb'"type"(?<!\\"type")[ \t\r\n]*:[ \t\r\n]*'
     rb'"(?:response\.done|error|conversation\.item\.input_audio_transcription\.completed)"'
 )
 

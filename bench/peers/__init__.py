@@ -1,0 +1,22 @@
+"""Who is measured: this relay, and what else can stand in its place."""
+
+from __future__ import annotations
+
+from bench.peers.proxies import HAPROXY_PEER, NGINX_PEER
+from bench.peers.pumps import AIOHTTP_PEER, NODE_PEER, PLAIN_PEER, WEBSOCKETS_PEER
+from bench.peers.relays import relay
+
+PEERS = (
+    relay("splice", "splice"),
+    relay("message", "message"),
+    PLAIN_PEER,
+    NGINX_PEER,
+    HAPROXY_PEER,
+    NODE_PEER,
+    AIOHTTP_PEER,
+    WEBSOCKETS_PEER,
+)
+"""In the order they run."""
+
+EXTRA = (relay("relay", None),)
+"""Not measured unless asked for: the relay with the plane it takes by itself."""

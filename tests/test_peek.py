@@ -1,0 +1,230 @@
+"""Spotting the wanted server events: what is one, what is near one, and that portions are alike."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from relay.peek import Peek
+
+WANTED = ["response.done", "error", "conversation.item.input_audio_transcription.completed"]
+
+
+def portions(peek: Peek, payload: bytes, points: Sequence[int] = ()) -> None:
+    """Show a message cut at these points, each portion amid other bytes."""
+    ends = [0, *points, len(payload)]
+    for index, (start, end) in enumerate(itertools.pairwise(ends)):
+        # Around a portion stand bytes that would make a match.
+        data = b'{"t' + payload[start:end] + b'"}'
+        opening, final = index == 0, index == len(ends) - 2
+        peek(memoryview(data) if index % 2 else data, 3, 3 + end - start, opening, final)
+
+
+def seen(payload: bytes, points: Sequence[int] = (), cap: int = 262_144) -> list[bytes]:
+    found: list[bytes] = []
+    portions(Peek(found.append, cap), payload, points)
+    return found
+
+
+class TestWanted:
+    @pytest.mark.parametrize("kind", WANTED)
+    def test_each_kind(self, kind: str) -> None:
+        payload = json.dumps({"event_id": "e", "type": kind, "more": "x" * 1000}).encode()
+        assert seen(payload) == [payload]
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b'{"type":"error"}',
+            b'{ "type" : "error" }',
+            b'{\r\n\t"type"\r\n\t:\r\n\t"error"\r\n}',
+            b'{"a":1,"type":"error"}',
+            b'{"error":{"type":"error"}}',
+            b'{"a":"\\"","type":"error"}',
+            b'{"a":"\\\\","type":"error"}',
+            b'{"type":"no","b":{"type":"error"}}',
+        ],
+    )
+    def test_wherever_the_type_stands(self, payload: bytes) -> None:
+        assert seen(payload) == [payload]
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b"",
+            b"{}",
+            b'{"type":"response.output_audio.delta"}',
+            b'{"type":"response.done.not"}',
+            b'{"type":"errors"}',
+            b'{"type":"an error"}',
+            b'{"type":"error',
+            b'{"type":"responseXdone"}',
+            b'{"type":"Error"}',
+            b'{"Type":"error"}',
+            b'{"types":"error"}',
+            b'{"a_type":"error"}',
+            b'{"type":error}',
+            b'{"type"::"error"}',
+            b'{"type","error"}',
+            b'{"type":["error"]}',
+            b'{"type":\x0b"error"}',
+            b'{"type":\\"error\\"}',
+            b'{"a":"\\"type\\":\\"error\\""}',
+            b'{"a":"{\\"type\\":\\"error\\"}"}',
+            b'{"\\"type":"error"}',
+            b'{"type\\"":"error"}',
+            b'{"type":"\\"error"}',
+            b'{"type":"error\\""}',
+            b'{"a":"type","b":"error"}',
+        ],
+    )
+    def test_near_misses(self, payload: bytes) -> None:
+        for points in ([], [1], [5], range(1, len(payload))):
+            assert seen(payload, [point for point in points if point < len(payload)]) == []
+
+    def test_a_binary_looking_one(self) -> None:
+        assert seen(b'\x00\xff{"type":"error"}\xff') == [b'\x00\xff{"type":"error"}\xff']
+
+    @pytest.mark.parametrize("kind", WANTED)
+    def test_the_first_256_bytes_count(self, kind: str) -> None:
+        end = b'"type":"' + kind.encode() + b'"'
+        for size, found in ((256, True), (257, False)):
+            payload = b'{"a":"' + b"x" * (size - len(end) - 8) + b'",' + end
+            assert len(payload) == size
+            payload += b',"more":1}'
+            for points in ([], [1], [255], [256], [257], [10, 256, 260]):
+                assert seen(payload, points) == ([payload] if found else [])
+
+    def test_what_stands_around_the_portion_does_not_count(self) -> None:
+        found: list[bytes] = []
+        data = b'{"type":"error"}'
+        Peek(found.append)(data, 2, len(data), True, True)
+        Peek(found.append)(data, 0, len(data) - 2, True, True)
+        assert found == []
+
+    def test_one_after_another(self) -> None:
+        found: list[bytes] = []
+        peek = Peek(found.append)
+        for payload in (b'{"type":"error"}', b'{"type":"x"}', b'{"type":"response.done"}'):
+            portions(peek, payload, [3])
+            peek.message(payload)
+            assert peek._kept is None
+        assert all(type(payload) is bytes for payload in found)
+        assert found == [b'{"type":"error"}'] * 2 + [b'{"type":"response.done"}'] * 2
+
+
+class TestCap:
+    def test_a_larger_one_is_dropped(self) -> None:
+        payload = b'{"type":"error"}'
+        size = len(payload)
+        for points in ([], [4], [0, 4, 8]):
+            assert seen(payload, points, cap=size) == [payload]
+            assert seen(payload, points, cap=size - 1) == []
+
+    def test_it_is_forgotten_at_once(self) -> None:
+        found: list[bytes] = []
+        peek = Peek(found.append, cap=300)
+        head = b'{"type":"error"}' + b" " * 280
+        peek(head, 0, len(head), True, False)
+        assert bytes(peek._kept or b"") == head
+        peek(head, 0, 5, False, False)
+        assert peek._kept is None
+        peek(head, 0, 1, False, False)
+        peek(head, 0, 1, False, True)
+        assert found == []
+        peek.message(b'{"type":"error"}')
+        assert found == [b'{"type":"error"}']
+
+    def test_little_is_kept_of_an_unwanted_one(self) -> None:
+        peek = Peek(lambda _: None)
+        data = b"x" * 255
+        peek(data, 0, 0, True, False)
+        peek(data, 0, 255, False, False)
+        assert peek._kept is not None
+        assert len(peek._kept) == 255
+        peek(data, 0, 255, False, False)
+        assert peek._kept is None
+
+    def test_a_message_that_never_ended_is_forgotten(self) -> None:
+        found: list[bytes] = []
+        peek = Peek(found.append)
+        head = b'{"type":"error"}'
+        peek(head, 0, 8, True, False)
+        peek(head, 8, 16, True, True)
+        assert found == []
+        large = head + b" " * 300
+        peek(large, 0, len(large), True, False)
+        peek(b"{}", 0, 2, True, True)
+        peek(b"}", 0, 1, False, True)
+        assert found == []
+
+    def test_what_the_owner_raises_comes_out(self) -> None:
+        found: list[bytes] = []
+
+        def wanted(payload: bytes) -> None:
+            found.append(payload)
+            raise LookupError
+
+        peek = Peek(wanted)
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                portions(peek, b'{"type":"error"}', [3])
+        assert len(found) == 2
+
+
+# Text around the places that matter, and whole events.
+parts = st.sampled_from(
+    [b'"type"', b"type", b'"', b":", b"{", b",", b" ", b"\n", b"\\", b"error", b'"error"']
+) | st.sampled_from([b'"response.done"', b'"type":"error"', b'{"type":"error"}', b"x" * 240])
+payloads = st.lists(parts | st.binary(max_size=4), max_size=14).map(b"".join)
+objects = st.dictionaries(
+    st.sampled_from(["type", "a", '"type', "error", "type\\"]),
+    st.sampled_from([*WANTED, "x", '"error"', '\\"type": "error"', "y" * 100]) | st.integers(),
+).map(lambda value: json.dumps(value).encode())
+
+
+class TestAny:
+    @given(payloads | objects, st.lists(st.integers(0, 400), max_size=8), st.integers(0, 400))
+    @example(b'{"type":"error"}', [1, 2, 8], 100)
+    @example(b'{"type":"error"}' + b" " * 300, [1, 2, 8, 16, 256, 270], 400)
+    def test_portions_are_seen_like_the_whole(
+        self, payload: bytes, points: list[int], cap: int
+    ) -> None:
+        inside = sorted(min(point, len(payload)) for point in points)
+        whole: list[bytes] = []
+        Peek(whole.append, cap).message(payload)
+        assert whole in ([], [payload])
+        assert len(payload) <= cap or not whole
+        assert seen(payload, inside, cap) == whole
+        assert seen(payload, range(1, len(payload)), cap) == whole
+
+    @given(objects)
+    def test_of_json_it_is_the_key_and_the_value(self, payload: bytes) -> None:
+        value = json.loads(payload)
+        near = payload[:256].find(b'"type": "') >= 0 and len(payload) <= 256
+        wanted = value.get("type") in WANTED
+        if near or not wanted:
+            assert bool(seen(payload)) is wanted
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.binary(max_size=300), st.integers(0, 300), st.integers(0, 300), st.booleans()
+            ),
+            max_size=6,
+        ),
+        st.lists(st.booleans(), min_size=6, max_size=6),
+    )
+    def test_nothing_raises(
+        self, calls: list[tuple[bytes, int, int, bool]], finals: list[bool]
+    ) -> None:
+        peek = Peek(lambda _: None, cap=100)
+        for (data, one, other, opening), final in zip(calls, finals, strict=False):
+            start, end = sorted((min(one, len(data)), min(other, len(data))))
+            peek(data, start, end, opening, final)
+            assert len(peek._kept or b"") <= 256
