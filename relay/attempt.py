@@ -106,22 +106,25 @@ class Attempt:
     def drop(self) -> None:
         """End it, and its connection, without a word."""
         if not self._over:
-            self._end()
-            if self._protocol is not None:
-                self._protocol.attempt = self._protocol.listener = None
-                self._protocol.abort()
+            protocol = self._end()
+            if protocol is not None:
+                protocol.attempt = protocol.listener = None
+                protocol.abort()
 
-    def _end(self) -> None:
+    def _end(self) -> UpstreamProtocol | None:
+        """The protocol's factory has the attempt, so the attempt lets go of the protocol."""
         self._over = True
         self._wait.clear()
+        protocol, self._protocol = self._protocol, None
+        return protocol
 
     def _succeed(self, session_id: str | None) -> None:
-        assert self._protocol is not None, "nothing opens unconnected"
-        self._end()
+        protocol = self._end()
+        assert protocol is not None, "nothing opens unconnected"
         self._record.outcome = "open"
         self._passed()
         self.result.callback(
-            OpenUpstream(self._protocol, self._upstream, self._first, session_id, self._secrets)
+            OpenUpstream(protocol, self._upstream, self._first, session_id, self._secrets)
         )
 
     # -- the handshake ---------------------------------------------------------------------

@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
+from typing import Any
+from weakref import ref
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+def weakly(act: Callable[[], Any]) -> Callable[[], Any]:
+    """
+    The same, but not keeping the object alive whose method it is, and doing nothing without it.
+
+    Who keeps what calls back is otherwise a reference cycle, and waits for the garbage collector
+    after its end.
+    """
+    if not isinstance(act, MethodType):
+        return act
+    owner, method = ref(act.__self__), act.__func__
+
+    def call() -> Any:
+        alive = owner()
+        return None if alive is None else method(alive)
+
+    return call
 
 
 class Deadline:
@@ -12,11 +33,14 @@ class Deadline:
     Calls C{act} once, when it was set and the time is up.
 
     @param clock: the reactor, or a L{twisted.internet.task.Clock}.
+    @param act: held L{weakly}: a deadline does not keep its owner.
     """
+
+    __slots__ = ("_act", "_call", "_clock")
 
     def __init__(self, clock: IReactorTime, act: Callable[[], object]) -> None:
         self._clock = clock
-        self._act = act
+        self._act = weakly(act)
         self._call: IDelayedCall | None = None
 
     @property

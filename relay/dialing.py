@@ -5,17 +5,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import (
-    IProtocol,
-    IProtocolFactory,
-    IReactorTime,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
+from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from relay.attempt import Attempt, OpenUpstream
 from relay.callbacks import answer_of
@@ -86,10 +83,12 @@ class Dialer:
         secrets = (credential,) if credential else ()
         attempt = Attempt(self._reactor, upstream, secrets, record)
         request = _request(upstream, head, credential)
-        factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
         try:
-            await self._connect(upstream, attempt, factory, record)
-            return await attempt.result
+            await self._connect(upstream, attempt, request, record)
+            opened = await attempt.result
+            if upstream.secure:
+                self._tls[upstream].keep(opened.protocol.transport.getHandle())
+            return opened
         finally:
             attempt.drop()
 
@@ -112,7 +111,7 @@ class Dialer:
         self,
         upstream: Upstream,
         attempt: Attempt,
-        factory: UpstreamFactory,
+        request: UpgradeRequest,
         record: AttemptRecord,
     ) -> None:
         """Until TCP is up; the attempt is told of the rest."""
@@ -120,8 +119,11 @@ class Dialer:
         try:
             addresses = await self._resolver.resolve(upstream.host)
             attempt.reached("tcp")
-            connect = partial(self._connect_to, upstream, factory)
-            await Race(self._reactor, addresses, connect).start()
+            connect = partial(self._connect_to, upstream, attempt, request)
+            if len(addresses) == 1:
+                await connect(addresses[0])
+            else:
+                await Race(self._reactor, addresses, connect).start()
         except ConnectError as error:
             record.error = type(error).__name__
             short = getattr(error, "osError", None) in _OUT_OF_DESCRIPTORS
@@ -131,17 +133,17 @@ class Dialer:
             attempt.refuse(refuse("upstream_dns_failed"))
 
     def _connect_to(
-        self,
-        upstream: Upstream,
-        factory: IProtocolFactory,
-        address: str,
+        self, upstream: Upstream, attempt: Attempt, request: UpgradeRequest, address: str
     ) -> Deferred[IProtocol]:
-        kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-        endpoint: IStreamClientEndpoint = kind(self._reactor, address, upstream.port)
+        factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
+        outer: ClientFactory[Any] = factory
         if upstream.secure:
-            endpoint = wrapClientTLS(self._tls[upstream], endpoint)
-        connecting: Deferred[IProtocol] = endpoint.connect(factory)
-        return connecting
+            outer = TLSMemoryBIOFactory(self._tls[upstream], True, factory, self._reactor)
+        try:
+            IReactorTCP(self._reactor).connectTCP(address, upstream.port, outer)
+        except Exception:
+            return fail()
+        return factory.connected
 
 
 def _request(upstream: Upstream, head: Head, credential: str | None) -> UpgradeRequest:

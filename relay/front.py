@@ -123,7 +123,7 @@ class Front(Protocol):
             self.transport.abortConnection()
 
     def _route(self, head: Head) -> None:
-        self._describe(head)
+        request = self._describe(head)
         settings = self._context.holds.settings
         is_websocket = head.path == settings.base_path + PATH
         if is_websocket or self._context.guards_site:
@@ -132,17 +132,18 @@ class Front(Protocol):
                 self._refuse(refusal)
                 return
         if is_websocket:
-            self._take_upgrade(head)
+            self._take_upgrade(request)
         elif head.wants_upgrade:
             self._refuse(refuse("not_found"))
         else:
             self._take_plain(head)
 
-    def _describe(self, head: Head) -> None:
+    def _describe(self, head: Head) -> Request:
         request = Request(self._record.request_id, self._record.peer, head)
         self._record.origin = request.origin
         self._record.model = request.model
         self._record.trace_id = head.trace_id
+        return request
 
     def _policy_refusal(self, head: Head) -> Refusal | None:
         settings = self._context.holds.settings
@@ -168,14 +169,14 @@ class Front(Protocol):
 
     # -- the WebSocket ---------------------------------------------------------------------
 
-    def _take_upgrade(self, head: Head) -> None:
+    def _take_upgrade(self, request: Request) -> None:
+        head = request.head
         refusal = upgrade_refusal(head)
         if refusal is None and self._reader.rest:
             refusal = refuse("bad_request", "Send nothing before the 101.")
         if refusal is not None:
             self._refuse(refusal)
             return
-        request = Request(self._record.request_id, self._record.peer, head)
         hold = Hold(self._context.holds, request, self._record)
         protocol = DownstreamProtocol(
             hold,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import cached_property
 from urllib.parse import parse_qsl
 
 from attrs import frozen
@@ -55,31 +56,38 @@ class Head:
         """The target without its query."""
         return self.target.partition("?")[0]
 
-    @property
+    @cached_property
     def query(self) -> list[tuple[str, str]]:
         """The query parameters, decoded, in their order."""
         return parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
 
+    @cached_property
+    def _values(self) -> dict[str, list[str]]:
+        values: dict[str, list[str]] = {}
+        for name, value in self.fields:
+            values.setdefault(name, []).append(value)
+        return values
+
     def all(self, name: str) -> list[str]:
         """The values of each field called C{name}, which is in lower case."""
-        return [value for field, value in self.fields if field == name]
+        return list(self._values.get(name, ()))
 
     def one(self, name: str) -> str | None:
         """The value of the one field C{name}; L{None} if there is none or more than one."""
-        values = self.all(name)
+        values = self._values.get(name, ())
         return values[0] if len(values) == 1 else None
 
     def elements(self, name: str) -> list[str]:
         """The elements of the comma-separated lists in the fields C{name}."""
-        values = ",".join(self.all(name)).split(",")
-        return [value.strip(" \t") for value in values if value.strip(" \t")]
+        values = ",".join(self._values.get(name, ())).split(",")
+        return [element for value in values if (element := value.strip(" \t"))]
 
     @property
     def wants_upgrade(self) -> bool:
         """Whether this asks for a WebSocket, well or badly."""
         return "websocket" in (element.lower() for element in self.elements("upgrade"))
 
-    @property
+    @cached_property
     def subprotocols(self) -> list[str]:
         """The WebSocket subprotocols offered."""
         return self.elements("sec-websocket-protocol")
@@ -139,7 +147,7 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
     @raise Refused: C{bad_request}, or C{head_too_large} for more than C{max_fields} lines.
     """
     lines = raw[: -len(_END)].split(b"\r\n")
-    if any(_CONTROL.search(line) for line in lines):
+    if _CONTROL.search(b"".join(lines)):
         raise _bad("The request head has control characters.")
     if len(lines) - 1 > max_fields:
         raise Refused(refuse("head_too_large", f"Send {max_fields} header lines at most."))

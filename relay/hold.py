@@ -113,6 +113,7 @@ class Hold:
 
     def _failed(self, failure: Failure) -> Failure:
         refusal = self._refusal(failure)
+        failure.cleanFailure()  # its frames have it, a reference cycle
         if refusal is None:
             self._end("left")
             self._context.register.refused(self._record, None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline
+from relay.deadline import Deadline, weakly
 
 
 class Keepalive:
@@ -33,8 +33,8 @@ class Keepalive:
         self.heard = False
         self._ping_seconds = ping_seconds
         self._pong_seconds = pong_seconds
-        self._ping = ping
-        self._give_up = give_up
+        self._ping = weakly(ping)
+        self._give_up = weakly(give_up)
         self._pinged = False
         self._check = Deadline(clock, self._look)
 

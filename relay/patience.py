@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline
+from relay.deadline import Deadline, weakly
 from relay.delivery import Delivery
 from relay.settings import Limits
 
@@ -29,7 +29,7 @@ class Patience:
     ) -> None:
         self._clock = clock
         self._limits = limits
-        self._lingered = lingered
+        self._lingered = weakly(lingered)
         self._stall = Deadline(clock, stalled)
         self._linger = Deadline(clock, self._check_end)
         self._linger_end = 0.0

@@ -249,7 +249,7 @@ class PeerProtocol(BareWebSocket):
         self.keepalive.stop()
         self._patience.stop()
         self._parse_on.clear()
-        self._connectionLost(reason)  # type: ignore[arg-type]  # annotated wrongly there
+        self._connectionLost(reason)
         if self._line is not None:
             self._line.release()
         self._line = self._outlet = None

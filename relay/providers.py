@@ -8,6 +8,7 @@ Source: OpenAI's Realtime guide (WebSocket), and its answers as observed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from urllib.parse import SplitResult, quote, urlsplit
 
 from attrs import field, frozen
@@ -107,6 +108,10 @@ class Upstream:
     @ivar provider: a key of L{PROVIDERS}.
     @ivar credential: see L{Credential}; sent as a Bearer token.
     @ivar ca_file: PEM file of the authorities to trust instead of the system's.
+    @ivar traits: how this kind of upstream differs.
+    @ivar secure: whether the connection is by TLS.
+    @ivar host: the host name or address, without brackets.
+    @ivar port: the TCP port.
     @raise ValueError: for a URL or provider that is neither of these.
     """
 
@@ -115,36 +120,27 @@ class Upstream:
     provider: str = field(default="openai")
     credential: Credential = field(default=None, repr=False)
     ca_file: str | None = None
-    _parts: SplitResult = field(init=False, repr=False, eq=False)
+    # Told once: each hold asks for all of them.
+    traits: Provider = field(init=False, repr=False, eq=False)
+    secure: bool = field(init=False, repr=False, eq=False)
+    host: str = field(init=False, repr=False, eq=False)
+    port: int = field(init=False, repr=False, eq=False)
+    _path: str = field(init=False, repr=False, eq=False)
 
-    @_parts.default
-    def _parse(self) -> SplitResult:
-        return _split(self.url)
+    def __attrs_post_init__(self) -> None:
+        parts = _split(self.url)
+        secure = parts.scheme == "wss"
+        put = partial(object.__setattr__, self)
+        put("traits", PROVIDERS[self.provider])
+        put("secure", secure)
+        put("host", parts.hostname)
+        put("port", parts.port or (443 if secure else 80))
+        put("_path", parts.path or "/")
 
     @provider.validator
     def _known(self, attribute: object, value: str) -> None:
         if value not in PROVIDERS:
             raise ValueError(f"{value!r} is no provider; known are {', '.join(PROVIDERS)}")
-
-    @property
-    def traits(self) -> Provider:
-        """How this kind of upstream differs."""
-        return PROVIDERS[self.provider]
-
-    @property
-    def secure(self) -> bool:
-        """Whether the connection is by TLS."""
-        return self._parts.scheme == "wss"
-
-    @property
-    def host(self) -> str:
-        """The host name or address, without brackets."""
-        return self._parts.hostname or ""
-
-    @property
-    def port(self) -> int:
-        """The TCP port."""
-        return self._parts.port or (443 if self.secure else 80)
 
     def target(self, query: Iterable[tuple[str, str]]) -> str:
         """The request target: the URL's path and those query parameters that go upstream."""
@@ -154,7 +150,7 @@ class Upstream:
             for name, value in query
             if (name in known if known is not None else not _is_secret(name))
         )
-        return (self._parts.path or "/") + ("?" + passed if passed else "")
+        return self._path + ("?" + passed if passed else "")
 
     def headers(
         self, credential: str | None, downstream: Iterable[tuple[str, str]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from attrs import asdict, define, field, frozen
+from attrs import define, field, fields, frozen
 from twisted.logger import Logger
 
 from relay.closing import Side
@@ -115,24 +115,40 @@ class RelayListener(Protocol):
         """A session ended."""
 
 
+_NAMES = {kind: tuple(a.name for a in fields(kind)) for kind in (HoldRecord, AttemptRecord)}
+
+
+def _fields(record: HoldRecord | AttemptRecord) -> dict[str, Any]:
+    """The record as a table. C{asdict} asks each value what it is, for more than the line costs."""
+    return {name: getattr(record, name) for name in _NAMES[type(record)]}
+
+
+def _hold_fields(record: HoldRecord) -> dict[str, Any]:
+    return {**_fields(record), "attempts": [_fields(attempt) for attempt in record.attempts]}
+
+
+def _literal(line: str) -> str:
+    """A format without fields: Twisted's formatter takes four times as long as Python's."""
+    return line.replace("{", "{{").replace("}", "}}")
+
+
 class LogRecords:
     """A L{RelayListener} that logs each record as one line with its fields."""
 
     def opened(self, record: HoldRecord) -> None:
         """Log at info."""
-        _log.info(
-            "opened {request_id} for {peer} by {upstream} in {seconds:.3f} s",
-            **asdict(record),
-        )
+        line = f"opened {record.request_id} for {record.peer} by {record.upstream}"
+        _log.info(_literal(f"{line} in {record.seconds:.3f} s"), **_hold_fields(record))
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Log at info what is the caller's matter, and at warn what is the relay's."""
         log = _log.warn if refusal and refusal.status >= 500 else _log.info
+        note = f" ({record.detail})" if record.detail else ""
+        line = f"refused {record.request_id} for {record.peer}: {record.outcome}"
         log(
-            "refused {request_id} for {peer}: {outcome} after {seconds:.3f} s{note}",
-            **asdict(record),
+            _literal(f"{line} after {record.seconds:.3f} s{note}"),
+            **_hold_fields(record),
             status=refusal and refusal.status,
-            note=f" ({record.detail})" if record.detail else "",
         )
 
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
@@ -142,9 +158,12 @@ class LogRecords:
         """Log at info."""
         hold = record.hold
         down, up = record.sent["upstream"], record.sent["downstream"]
+        line = (
+            f"closed {hold.request_id} for {hold.peer}: {record.close_code} by {record.closed_by}"
+            f" after {record.seconds:.3f} s, {up.messages} messages up, {down.messages} down"
+        )
         _log.info(
-            "closed {request_id} for {peer}: {close_code} by {closed_by} after {seconds:.3f} s, "
-            "{messages_up} messages up, {messages_down} down",
+            _literal(line),
             request_id=hold.request_id,
             trace_id=hold.trace_id,
             peer=hold.peer,

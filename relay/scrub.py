@@ -32,6 +32,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     @param secrets: what must not show: as it is, URL-encoded or in base64, whole or masked
         after its first L{PREFIX} characters.
     """
+    if not text:
+        return text
     starts = {form[:PREFIX] for s in secrets if len(s) >= PREFIX for form in _forms(s)}
 
     def shown(word: re.Match[str]) -> str:

@@ -154,3 +154,4 @@ class Session:
             self._tokens,
         )
         self._owner.closed(self, record)
+        del self._plane, self.message  # what peeks has the session, a reference cycle

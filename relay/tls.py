@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from weakref import proxy
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -16,6 +18,8 @@ from twisted.internet.ssl import (
     platformTrust,
     trustRootFromCertificates,
 )
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
 
 from relay.providers import Upstream
 
@@ -52,7 +56,36 @@ def _key(path: str) -> PrivateKeyTypes:
         raise CertificateFault(f"{path}: not a PEM private key without a password") from None
 
 
-def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
+@implementer(IOpenSSLClientConnectionCreator)
+class ResumingOptions:
+    """
+    Connects to one upstream by TLS, and resumes the latest session with it, which spares both the
+    certificate and its verification. Who declines to resume shows its certificate and is verified.
+    """
+
+    def __init__(self, options: IOpenSSLClientConnectionCreator) -> None:
+        self._options = options
+        self._session: SSL.Session | None = None
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """A connection that offers the session."""
+        # Twisted's callback drops the protocol when it has verified a certificate. In a resumed
+        # session there is none, and pyOpenSSL's callbacks wait for the garbage collector.
+        weak: Any = proxy(tlsProtocol)
+        connection = self._options.clientConnectionForTLS(weak)
+        if self._session is not None:
+            connection.set_session(self._session)
+        return connection
+
+    def keep(self, connection: SSL.Connection) -> None:
+        """
+        Offer this session from now on. To be called once the upstream has spoken inside TLS: it is
+        verified by then, and with TLS 1.3 its ticket comes after the handshake.
+        """
+        self._session = connection.get_session()
+
+
+def client_options(upstream: Upstream) -> ResumingOptions:
     """
     How to connect to this upstream by TLS: its name is checked, against the system's
     authorities or those in C{ca_file}.
@@ -60,9 +93,9 @@ def client_options(upstream: Upstream) -> IOpenSSLClientConnectionCreator:
     @raise CertificateFault: if the file cannot be used.
     """
     if upstream.ca_file is None:
-        return optionsForClientTLS(upstream.host, trustRoot=platformTrust())
+        return ResumingOptions(optionsForClientTLS(upstream.host, trustRoot=platformTrust()))
     trusted = trustRootFromCertificates(_certificates(upstream.ca_file))
-    return optionsForClientTLS(upstream.host, trustRoot=trusted)
+    return ResumingOptions(optionsForClientTLS(upstream.host, trustRoot=trusted))
 
 
 def name_of(error: BaseException | None) -> str:

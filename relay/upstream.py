@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from attrs import frozen
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.twisted.websocket import WebSocketClientProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectingRequest
-from twisted.internet.interfaces import IAddress, IHandshakeListener, IReactorTime
-from twisted.internet.protocol import connectionDone
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IHandshakeListener,
+    IProtocol,
+    IReactorTime,
+)
+from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -107,8 +115,12 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         if self.attempt is not None:
             self.attempt.secured()
 
-    def onConnecting(self, transport_details: object) -> ConnectingRequest:
-        """Autobahn asks what to send."""
+    def _connectionMade(self) -> None:
+        # Past Autobahn's client, which pretty-prints the transport for a debug line nobody reads.
+        WebSocketProtocol._connectionMade(self)
+        self._actuallyStartHandshake(self._asked())
+
+    def _asked(self) -> ConnectingRequest:
         asked = self._request
         return ConnectingRequest(
             host=asked.authority,
@@ -175,13 +187,20 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             attempt.unanswered(reason)
 
 
-class UpstreamFactory(WebSocketClientFactory):
+class UpstreamFactory(ClientFactory):
     """
-    Builds the one protocol of an attempt. One factory an attempt, for Autobahn checks the selected
-    subprotocol against its factory's.
+    Makes one connection with the one protocol of an attempt, and is what Autobahn asks of a
+    factory. Autobahn's own parses a URL and seeds the random numbers each time it is made, and
+    must be made for each attempt, for it holds the subprotocols that may be selected. Twisted's
+    endpoints wrap a protocol around the protocol.
+
+    @ivar connected: fires with the protocol when there is a connection, or fails. Cancelling it
+        stops connecting.
     """
 
     noisy = False
+    isServer = False
+    proxy = None
 
     def __init__(
         self,
@@ -191,12 +210,35 @@ class UpstreamFactory(WebSocketClientFactory):
         limits: Limits,
         lines: Lines,
     ) -> None:
-        super().__init__(reactor=reactor, protocols=request.subprotocols)
         self.lines = lines
+        self.protocols = request.subprotocols
+        self.connected: Deferred[IProtocol] = Deferred(self._stop)
+        self._connector: IConnector | None = None
         self._parts = (request, attempt, reactor, limits)
+
+    def startedConnecting(self, connector: IConnector) -> None:
+        """Remember what to stop."""
+        self._connector = connector
+
+    def _stop(self, connected: Deferred[IProtocol]) -> None:
+        connected.errback(CancelledError())
+        if self._connector is not None:
+            self._connector.stopConnecting()
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamProtocol:
         """The protocol of this attempt."""
+        self._connector = None
         protocol = UpstreamProtocol(*self._parts)
         protocol.factory = self
+        self.connected.callback(protocol)
         return protocol
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """Break Twisted's reference cycle: the transport has the connector too."""
+        connector.transport = None  # type: ignore[attr-defined]  # no part of the interface
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """There is no connection, maybe because it was stopped."""
+        self._connector = None
+        if not self.connected.called:
+            self.connected.errback(reason)

@@ -7,6 +7,7 @@ from typing import Any
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import ITCPTransport
+from twisted.python.failure import Failure
 
 from relay.quiet import QuietLogger
 
@@ -42,6 +43,16 @@ class BareWebSocket(WebSocketProtocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._connectionMade()
+
+    # Both past Autobahn's own client and server, which make texts for debug lines nobody reads.
+
+    def _connectionMade(self) -> None:
+        WebSocketProtocol._connectionMade(self)
+
+    def _connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # wrong there
+        # Else Autobahn fires is_closed with this protocol: a reference cycle.
+        self.state = self.STATE_CLOSED
+        WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]
 
     def _onOpen(self) -> None:
         self.onOpen()

@@ -326,7 +326,7 @@ def test_an_exception_inside_is_1011_to_both(world: World, monkeypatch: pytest.M
     def broken(payload: bytes, is_binary: bool) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(upstream.line.protocol._wrappedProtocol, "relay", broken)
+    monkeypatch.setattr(upstream.line.protocol, "relay", broken)
     monkeypatch.setattr("relay.planes.splice.FrameWalk.feed", broken)
     downstream.send("boom")
     downstream.read()
@@ -421,7 +421,7 @@ def test_an_upstream_lost_while_downstream_is_behind_is_told_behind_the_data(
 ) -> None:
     downstream, upstream = world.open()
     flood(upstream, downstream)
-    upstream.line.protocol._wrappedProtocol.abort()
+    upstream.line.protocol.abort()
     world.settle(downstream)
     assert isinstance(downstream.received[-1], bytes)
     assert downstream.close == (1011, LOST["upstream"].reason)

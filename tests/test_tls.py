@@ -25,7 +25,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from relay.providers import Upstream
-from relay.tls import CertificateFault, client_options, server_options
+from relay.tls import CertificateFault, ResumingOptions, client_options, server_options
 
 HOST = "upstream.test"
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -47,14 +47,28 @@ class Client(Protocol):
         self.reason = reason
 
 
-def trusts(upstream: Upstream, certificate: trustme.LeafCert) -> bool:
-    """Whether a client of this upstream finishes its handshake with such a server."""
-    client, transport = Client(), StringTransport()
-    wrapped = Factory.forProtocol(lambda: client)
-    tls = TLSMemoryBIOFactory(client_options(upstream), True, wrapped).buildProtocol(ADDRESS)
-    tls.makeConnection(transport)
+def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """A server that shows this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
+    return context
+
+
+def trusts(upstream: Upstream, certificate: trustme.LeafCert) -> bool:
+    """Whether a client of this upstream finishes its handshake with such a server."""
+    return shakes_hands(client_options(upstream), serving(certificate))[0]
+
+
+def shakes_hands(options: ResumingOptions, context: ssl.SSLContext) -> tuple[bool, bool | None]:
+    """
+    Let a client with these options and such a server shake hands, and keep the session.
+
+    @return: whether the client trusts the server, and whether the server resumed a session.
+    """
+    client, transport = Client(), StringTransport()
+    wrapped = Factory.forProtocol(lambda: client)
+    tls = TLSMemoryBIOFactory(options, True, wrapped).buildProtocol(ADDRESS)
+    tls.makeConnection(transport)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(5):
@@ -66,12 +80,14 @@ def trusts(upstream: Upstream, certificate: trustme.LeafCert) -> bool:
             server.write(b"hello")
         if to_client.pending:
             tls.dataReceived(to_client.read())
-    if not client.trusting:
+    if client.trusting:
+        options.keep(tls.getHandle())
+    else:
         assert transport.disconnecting or transport.disconnected
         tls.connectionLost(Failure(ConnectionDone()))
         assert client.reason is not None
         assert client.reason.check(SSL.Error, VerificationError)
-    return client.trusting
+    return client.trusting, server.session_reused
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +132,26 @@ def test_a_file_may_have_several_with_words_between(authority: trustme.CA, tmp_p
     pems = [trustme.CA().cert_pem.bytes(), authority.cert_pem.bytes()]
     path.write_bytes(b"# first\n" + pems[0] + b"\n# second\n" + pems[1])
     assert trusts(upstream(path), authority.issue_cert(HOST))
+
+
+def test_a_session_is_resumed_and_goes_on_being(authority: trustme.CA, ca_file: Path) -> None:
+    options, server = client_options(upstream(ca_file)), serving(authority.issue_cert(HOST))
+    results = [shakes_hands(options, server) for _ in range(3)]
+    assert results == [(True, False), (True, True), (True, True)]
+
+
+def test_who_declines_to_resume_is_verified(authority: trustme.CA, ca_file: Path) -> None:
+    options = client_options(upstream(ca_file))
+    assert shakes_hands(options, serving(authority.issue_cert(HOST))) == (True, False)
+    assert shakes_hands(options, serving(authority.issue_cert(HOST))) == (True, False)
+    assert not shakes_hands(options, serving(authority.issue_cert("other.test")))[0]
+    assert not shakes_hands(options, serving(trustme.CA().issue_cert(HOST)))[0]
+
+
+def test_no_other_upstream_is_offered_a_session(authority: trustme.CA, ca_file: Path) -> None:
+    server = serving(authority.issue_cert(HOST, "other.test"))
+    assert shakes_hands(client_options(upstream(ca_file)), server) == (True, False)
+    assert shakes_hands(client_options(upstream(ca_file, "other.test")), server) == (True, False)
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ Source: RFC 6455, 10.2; RFC 6454, 4.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@lru_cache(256)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address, without port and brackets, is this machine's loopback."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -26,6 +28,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+@lru_cache(256)
 def host_name(host: str) -> str:
     """The name in a Host header, in lower case, without port and brackets."""
     try:

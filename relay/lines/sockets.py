@@ -98,6 +98,7 @@ class SocketLine:
     def release(self) -> None:
         """The connection is lost, perhaps by the transport's own doing."""
         self._leave()
+        self.received = _drop  # who received has this line, a reference cycle
 
     def _leave(self) -> None:
         if not self._over:
@@ -142,3 +143,7 @@ class SocketLine:
         """Tell the transport, which closes the socket and tells the protocol."""
         self._leave()
         self._transport.connectionLost(reason)
+
+
+def _drop(data: bytes) -> None:
+    """Nobody is there any more."""
