@@ -80,7 +80,7 @@ class Attempt:
         self._first: list[tuple[bytes, bool]] = []
         self._error: ServerEvent | None = None
         self._over = False
-        self._wait = Deadline(clock, self._waited)
+        self._wait = Deadline(clock)
 
     def reached(self, stage: Stage) -> None:
         """The stage before C{stage} is done."""
@@ -141,7 +141,7 @@ class Attempt:
     def answering(self) -> None:
         """Its refusal has begun; do not wait long for the rest."""
         if not self._wait.is_set:
-            self._wait.set(ANSWER_SECONDS)
+            self._wait.set(ANSWER_SECONDS, self._waited)
 
     def answered(self, answer: Answer) -> None:
         """It refused by HTTP."""
@@ -186,7 +186,7 @@ class Attempt:
         event = parse_event(payload)
         if event.type == "error":
             self._error = event
-            self._wait.set(CLOSE_SECONDS)
+            self._wait.set(CLOSE_SECONDS, self._waited)
         else:
             self._succeed(event.session_id)
 

@@ -37,7 +37,7 @@ class Race:
         self._connect = connect
         self._left = list(addresses)
         self._running: list[Deferred[IProtocol]] = []
-        self._next = Deadline(clock, self._start_one)
+        self._next = Deadline(clock)
 
     def start(self) -> Deferred[IProtocol]:
         """Begin with the first address; return L{result}."""
@@ -51,7 +51,7 @@ class Race:
         attempt = self._connect(self._left.pop(0))
         self._running.append(attempt)
         if self._left:
-            self._next.set(HEAD_START)
+            self._next.set(HEAD_START, self._start_one)
         attempt.addCallbacks(self._won, self._failed, errbackArgs=(attempt,))
 
     def _won(self, protocol: IProtocol) -> None:

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MethodType
-from typing import Any
-from weakref import ref
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
-def weakly(act: Callable[[], Any]) -> Callable[[], Any]:
-    """
-    The same, but not keeping the object alive whose method it is, and doing nothing without it.
-
-    Who keeps what calls back is otherwise a reference cycle, and waits for the garbage collector
-    after its end.
-    """
-    if not isinstance(act, MethodType):
-        return act
-    owner, method = ref(act.__self__), act.__func__
-
-    def call() -> Any:
-        alive = owner()
-        return None if alive is None else method(alive)
-
-    return call
-
-
 class Deadline:
     """
-    Calls C{act} once, when it was set and the time is up.
+    Calls something once, when it was set and the time is up.
+
+    It holds what it calls only while it runs: who keeps what calls it back is otherwise a reference
+    cycle, and waits for the garbage collector after its end.
 
     @param clock: the reactor, or a L{twisted.internet.task.Clock}.
-    @param act: held L{weakly}: a deadline does not keep its owner.
     """
 
     __slots__ = ("_act", "_call", "_clock")
 
-    def __init__(self, clock: IReactorTime, act: Callable[[], object]) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._act = weakly(act)
+        self._act: Callable[[], object] | None = None
         self._call: IDelayedCall | None = None
 
     @property
@@ -48,8 +29,9 @@ class Deadline:
         """Whether it is running."""
         return self._call is not None
 
-    def set(self, seconds: float) -> None:
-        """Start it anew; C{seconds} from now."""
+    def set(self, seconds: float, act: Callable[[], object]) -> None:
+        """Start it anew: C{act} is called C{seconds} from now."""
+        self._act = act
         if self._call is None:
             self._call = self._clock.callLater(seconds, self._fire)
         else:
@@ -57,10 +39,11 @@ class Deadline:
 
     def clear(self) -> None:
         """Stop it, if it is running."""
-        call, self._call = self._call, None
+        call, self._call, self._act = self._call, None, None
         if call is not None:
             call.cancel()
 
     def _fire(self) -> None:
-        self._call = None
-        self._act()
+        act, self._call, self._act = self._act, None, None
+        if act is not None:
+            act()

@@ -74,8 +74,8 @@ class Front(Protocol):
         self._addr = addr
         self._limits = limits
         self._reader = HeadReader(limits.head_bytes, limits.head_fields)
-        self._deadline = Deadline(context.holds.clock, self._too_slow)
-        self._end = Deadline(context.holds.clock, self._check_end)
+        self._deadline = Deadline(context.holds.clock)
+        self._end = Deadline(context.holds.clock)
         self._closing = False
         self._inner: IProtocol | None = None
         self._body_left = 0
@@ -84,7 +84,7 @@ class Front(Protocol):
 
     def connectionMade(self) -> None:
         """The head has a deadline; it is Autobahn's and HTTPChannel's weak spot."""
-        self._deadline.set(self._limits.head_seconds)
+        self._deadline.set(self._limits.head_seconds, self._too_slow)
 
     def dataReceived(self, data: bytes) -> None:
         """Give the bytes to who has the connection now."""
@@ -210,7 +210,7 @@ class Front(Protocol):
             self._refuse(refuse("body_too_large"))
         else:
             self._body_left = length
-            self._deadline.set(self._limits.head_seconds)
+            self._deadline.set(self._limits.head_seconds, self._too_slow)
             self._give_to_site(head)
 
     def _give_to_site(self, head: Head) -> None:
@@ -229,7 +229,7 @@ class Front(Protocol):
         if not self._body_left:
             self._take = _drop
             self._deadline.clear()
-            self._end.set(self._limits.linger_seconds)
+            self._end.set(self._limits.linger_seconds, self._check_end)
 
     # -- refusals --------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Front(Protocol):
         """Write the whole answer and end the connection."""
         self._take = _drop
         self._closing = True
-        self._end.set(self._limits.linger_seconds)
+        self._end.set(self._limits.linger_seconds, self._check_end)
         self.transport.write(http_response(refusal, self._record.request_id))
         # Closing a socket with unread bytes resets it, and the answer may be lost: so close the
         # sending half and let the client close the other. TLS has no such half.
@@ -260,7 +260,7 @@ class Front(Protocol):
             self.transport.abortConnection()
         else:
             self._closing = self.transport.disconnecting
-            self._end.set(self._limits.linger_seconds)
+            self._end.set(self._limits.linger_seconds, self._check_end)
 
 
 def _drop(data: bytes) -> None:

@@ -48,7 +48,7 @@ class Hold:
         self._began = context.clock.seconds()
         self._verdict: Refusal | None = None
         self._work: Deferred[OpenUpstream] | None = None
-        self._deadline = Deadline(context.clock, self._too_late)
+        self._deadline = Deadline(context.clock)
 
     def start(self) -> Deferred[OpenUpstream]:
         """
@@ -59,7 +59,7 @@ class Hold:
         """
         self._verdict = self._context.register.admission_refusal()
         self._context.register.holds.add(self)
-        self._deadline.set(self._context.settings.hold_seconds)
+        self._deadline.set(self._context.settings.hold_seconds, self._too_late)
         self._work = Deferred.fromCoroutine(self._open())
         return self._work.addCallbacks(self._succeeded, self._failed)
 

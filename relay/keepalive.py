@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline, weakly
+from relay.deadline import Deadline
 
 
 class Keepalive:
@@ -18,40 +18,52 @@ class Keepalive:
     @ivar heard: to be set at any sign of life, and where nobody was listening for one.
     @param ping_seconds: between two looks: who was silent from one to the other is pinged.
     @param pong_seconds: how long it has then to send anything at all.
-    @param ping: pings, and returns whether an answer would be seen.
-    @param give_up: called once, if none came.
     """
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        ping_seconds: float,
-        pong_seconds: float,
-        ping: Callable[[], bool],
-        give_up: Callable[[], None],
-    ) -> None:
+    __slots__ = (
+        "_check",
+        "_give_up",
+        "_ping",
+        "_ping_seconds",
+        "_pinged",
+        "_pong_seconds",
+        "heard",
+    )
+
+    def __init__(self, clock: IReactorTime, ping_seconds: float, pong_seconds: float) -> None:
         self.heard = False
         self._ping_seconds = ping_seconds
         self._pong_seconds = pong_seconds
-        self._ping = weakly(ping)
-        self._give_up = weakly(give_up)
+        self._ping: Callable[[], bool] = _sees_nothing
+        self._give_up: Callable[[], object] = _sees_nothing
         self._pinged = False
-        self._check = Deadline(clock, self._look)
+        self._check = Deadline(clock)
 
-    def start(self) -> None:
-        """Begin to watch."""
-        self._check.set(self._ping_seconds)
+    def start(self, ping: Callable[[], bool], give_up: Callable[[], object]) -> None:
+        """
+        Begin to watch.
+
+        @param ping: pings, and returns whether an answer would be seen.
+        @param give_up: called once, if none came.
+        """
+        self._ping, self._give_up = ping, give_up
+        self._check.set(self._ping_seconds, self._look)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer, and let go of what would be called."""
         self._check.clear()
+        self._ping = self._give_up = _sees_nothing
 
     def _look(self) -> None:
         if self.heard:
             self.heard = self._pinged = False
-            self._check.set(self._ping_seconds)
+            self._check.set(self._ping_seconds, self._look)
         elif self._pinged:
             self._give_up()
         else:
             self._pinged = self._ping()
-            self._check.set(self._pong_seconds)
+            self._check.set(self._pong_seconds, self._look)
+
+
+def _sees_nothing() -> bool:
+    return False

@@ -55,18 +55,17 @@ class PeerProtocol(BareWebSocket):
         self._limits = limits
         self._fragments = 0
         self._choked = self._paused = self._finishing = False
-        self._patience = Patience(clock, limits, self._stalled, self.abort)
-        self.keepalive = Keepalive(
-            clock, limits.ping_seconds, limits.pong_seconds, self._ping, self._gone
-        )
-        self._parse_on = Deadline(clock, self._parse_more)
+        self._patience = Patience(clock, limits)
+        self.keepalive = Keepalive(clock, limits.ping_seconds, limits.pong_seconds)
+        self._parse_on = Deadline(clock)
 
     # -- what the session asks for ---------------------------------------------------------
 
     def begin(self, listener: PeerListener) -> None:
         """Watch the peer, and tell C{listener} what it does."""
         self.listener = listener
-        self.keepalive.start()
+        self.forget_handshake()
+        self.keepalive.start(self._ping, self._gone)
 
     @property
     def line(self) -> Line:
@@ -108,7 +107,7 @@ class PeerProtocol(BareWebSocket):
         self.state = self.STATE_CLOSED
         self._stop_watching()
         self._patience.caught_up()
-        self._patience.wait_for_end(self.transport)
+        self._patience.wait_for_end(self.transport, self.abort)
         self.line.hang_up()
 
     # -- what Autobahn tells ---------------------------------------------------------------
@@ -165,7 +164,7 @@ class PeerProtocol(BareWebSocket):
                 return
             if self._deaf or self.state == self.STATE_CLOSED or not self.processData():
                 return
-        self._parse_on.set(0)
+        self._parse_on.set(0, self._parse_more)
         self._read_or_pause()
 
     def _hand_on(self) -> None:
@@ -262,7 +261,7 @@ class PeerProtocol(BareWebSocket):
     def blocked(self) -> None:
         """The peer does not read: stop the source, and give it until the stall deadline."""
         self._choked = True
-        self._patience.wait_for_reader(self.transport)
+        self._patience.wait_for_reader(self.transport, self._stalled)
         if self.source is not None:
             self.source.pause_reading()
 
@@ -298,8 +297,8 @@ class PeerProtocol(BareWebSocket):
             self.line.resume()
 
     def _stalled(self) -> None:
-        # One that holds up an end has no more time.
-        if self.state == self.STATE_OPEN and self._patience.still_reads():
+        is_open = self.state == self.STATE_OPEN  # else it holds up an end
+        if is_open and self._patience.still_reads(self.transport, self._stalled):
             return
         if self.listener is not None:
             self.listener.stalled(self.side)
@@ -322,14 +321,14 @@ class PeerProtocol(BareWebSocket):
     def _wait_for_end(self) -> None:
         """Start the linger deadline, but not before the buffer is empty."""
         if not self._choked:
-            self._patience.wait_for_end(self.transport)
+            self._patience.wait_for_end(self.transport, self.abort)
 
     def _hang_up(self) -> None:
         """Both Closes are exchanged: end the connection once all is written."""
         self._finishing = True
         if self._choked:
             return
-        self._patience.wait_for_end(self.transport)
+        self._patience.wait_for_end(self.transport, self.abort)
         # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
         if self.factory.isServer and not self._is_within_frame:
             self.line.hang_up()

@@ -80,6 +80,7 @@ class Session:
         upstream.listener = self
         downstream.begin(self)
         self._plane.start(self._opened.first)
+        self._opened.first.clear()  # not to be kept as long as the session
 
     def close(self, close: Close) -> None:
         """End it from here, both sides alike."""

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from attrs import frozen
 from autobahn.twisted.websocket import WebSocketClientProtocol
-from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.types import ConnectingRequest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
@@ -116,8 +115,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             self.attempt.secured()
 
     def _connectionMade(self) -> None:
-        # Past Autobahn's client, which pretty-prints the transport for a debug line nobody reads.
-        WebSocketProtocol._connectionMade(self)
+        super()._connectionMade()
         self._actuallyStartHandshake(self._asked())
 
     def _asked(self) -> ConnectingRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from weakref import ref
 
 from twisted.internet.task import Clock
 
@@ -17,12 +18,18 @@ class Timed:
     fired: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.deadline = Deadline(self.clock, lambda: self.fired.append(self.clock.seconds()))
+        self.deadline = Deadline(self.clock)
+
+    def set(self, seconds: float) -> None:
+        self.deadline.set(seconds, self.fire)
+
+    def fire(self) -> None:
+        self.fired.append(self.clock.seconds())
 
 
 def test_it_fires_once_in_time() -> None:
     timed = Timed()
-    timed.deadline.set(2.0)
+    timed.set(2.0)
     assert timed.deadline.is_set
     timed.clock.pump([1.5, 0.5, 5.0])
     assert timed.fired == [2.0]
@@ -38,7 +45,7 @@ def test_unset_it_does_nothing() -> None:
 
 def test_cleared_it_does_not_fire() -> None:
     timed = Timed()
-    timed.deadline.set(2.0)
+    timed.set(2.0)
     timed.deadline.clear()
     timed.deadline.clear()
     assert not timed.deadline.is_set
@@ -47,9 +54,9 @@ def test_cleared_it_does_not_fire() -> None:
 
 def test_set_again_it_is_moved() -> None:
     timed = Timed()
-    timed.deadline.set(2.0)
+    timed.set(2.0)
     timed.clock.advance(1.0)
-    timed.deadline.set(2.0)
+    timed.set(2.0)
     assert len(timed.clock.getDelayedCalls()) == 1
     timed.clock.pump([1.5, 0.5])
     assert timed.fired == [3.0]
@@ -57,8 +64,8 @@ def test_set_again_it_is_moved() -> None:
 
 def test_moved_to_sooner_it_fires_sooner() -> None:
     timed = Timed()
-    timed.deadline.set(9.0)
-    timed.deadline.set(1.0)
+    timed.set(9.0)
+    timed.set(1.0)
     timed.clock.advance(1.0)
     assert timed.fired == [1.0]
 
@@ -66,7 +73,7 @@ def test_moved_to_sooner_it_fires_sooner() -> None:
 def test_it_can_be_used_again() -> None:
     timed = Timed()
     for _ in range(2):
-        timed.deadline.set(1.0)
+        timed.set(1.0)
         timed.clock.advance(1.0)
     assert timed.fired == [1.0, 2.0]
 
@@ -79,10 +86,32 @@ def test_it_can_be_set_and_cleared_while_it_fires() -> None:
         fired.append(clock.seconds())
         deadline.clear()
         if len(fired) < 3:
-            deadline.set(1.0)
+            deadline.set(1.0, act)
 
-    deadline = Deadline(clock, act)
-    deadline.set(1.0)
+    deadline = Deadline(clock)
+    deadline.set(1.0, act)
     clock.pump([1.0] * 5)
     assert fired == [1.0, 2.0, 3.0]
     assert clock.getDelayedCalls() == []
+
+
+def test_what_was_set_last_is_called() -> None:
+    timed = Timed()
+    timed.set(1.0)
+    other: list[str] = []
+    timed.deadline.set(2.0, lambda: other.append("other"))
+    timed.clock.advance(2.0)
+    assert (timed.fired, other) == ([], ["other"])
+
+
+def test_it_keeps_nobody_alive_but_while_it_runs() -> None:
+    timed = Timed()
+    timed.set(1.0)
+    timed.deadline.clear()
+    timed.set(1.0)
+    timed.clock.advance(1.0)
+    kept = ref(timed)
+    clock, deadline = timed.clock, timed.deadline
+    del timed
+    assert kept() is None
+    assert (clock.getDelayedCalls(), deadline.is_set) == ([], False)

@@ -19,8 +19,8 @@ class Watched:
     told: list[tuple[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.keepalive = Keepalive(self.clock, 20, 10, self.ping, self.give_up)
-        self.keepalive.start()
+        self.keepalive = Keepalive(self.clock, 20, 10)
+        self.keepalive.start(self.ping, self.give_up)
 
     def ping(self) -> bool:
         self.told.append(("ping", self.clock.seconds()))

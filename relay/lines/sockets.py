@@ -7,7 +7,6 @@ reactor; and each protocol between transport and WebSocket costs a call a chunk.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
@@ -49,13 +48,11 @@ class SocketLine:
         self._hub = hub
         self._transport = transport
         self._end = end
-        self._queue: deque[bytes | memoryview] = deque()
+        self._queue: list[bytes | memoryview] = []
         self._recv = transport.getHandle().recv
         self._send = transport.getHandle().send
         self._over = False
         self.number: int = transport.fileno()
-        self.fileno = transport.fileno
-        self.logPrefix = transport.logPrefix
         transport.pauseProducing()
         hub.addReader(self)
 
@@ -108,6 +105,14 @@ class SocketLine:
 
     # -- IReadWriteDescriptor --------------------------------------------------------------
 
+    def fileno(self) -> int:
+        """The number of the socket; -1 when it is closed."""
+        return int(self._transport.fileno())
+
+    def logPrefix(self) -> str:
+        """For what is logged while it writes."""
+        return str(self._transport.logPrefix())
+
     def doRead(self) -> Any:
         """Read what there is, but only so much, for others wait too."""
         try:
@@ -123,18 +128,18 @@ class SocketLine:
 
     def doWrite(self) -> Any:
         """Write what waits."""
-        while self._queue:
-            data = self._queue[0]
-            try:
-                sent = self._send(data)
-            except BlockingIOError:
-                return None
-            except OSError:
-                return CONNECTION_LOST
-            if sent < len(data):
-                self._queue[0] = memoryview(data)[sent:]
-                return None
-            self._queue.popleft()
+        queue = self._queue
+        data = queue[0] if len(queue) == 1 else b"".join(queue)
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return CONNECTION_LOST
+        if sent < len(data):
+            self._queue = [memoryview(data)[sent:]]
+            return None
+        self._queue = []
         self._reactor.removeWriter(self)
         self._end.drained()
         return None

@@ -41,11 +41,11 @@ class Connection(WebSocketServerProtocol):
     def __init__(self, clock: IReactorTime) -> None:
         super().__init__()
         self._reading = True
-        self._patience = Deadline(clock, self._abort)
+        self._patience = Deadline(clock)
 
     def connectionMade(self) -> None:
         """Wait for a head, but not for ever."""
-        self._patience.set(HEAD_SECONDS)
+        self._patience.set(HEAD_SECONDS, self._abort)
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
@@ -73,7 +73,7 @@ class Connection(WebSocketServerProtocol):
         self._linger()
 
     def _linger(self) -> None:
-        self._patience.set(LINGER_SECONDS)
+        self._patience.set(LINGER_SECONDS, self._abort)
         # A paused transport sees neither the answer nor the end.
         self._read(True)
 

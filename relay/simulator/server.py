@@ -66,8 +66,8 @@ class SimulatorProtocol(Connection):
         self._received = 0
         self._begun = False
         self._choked = False
-        self._pace = Deadline(simulator.reactor, self._speak)
-        self._delay = Deadline(simulator.reactor, self._begin)
+        self._pace = Deadline(simulator.reactor)
+        self._delay = Deadline(simulator.reactor)
 
     # The handshake
 
@@ -134,7 +134,7 @@ class SimulatorProtocol(Connection):
                 self._tell([{"type": "error", **event_id, **error_event(code, message)}])
                 self.sendCloseFrame(close_code, reason.encode("ascii"))
             case Slow():
-                self._delay.set(self._simulator.slow_seconds)
+                self._delay.set(self._simulator.slow_seconds, self._begin)
             case _:
                 self._begin()
 
@@ -185,7 +185,7 @@ class SimulatorProtocol(Connection):
     def _speak_later(self) -> None:
         assert self._conversation is not None
         if self._conversation.speaking and not self._choked and not self._pace.is_set:
-            self._pace.set(self._simulator.delta_seconds)
+            self._pace.set(self._simulator.delta_seconds, self._speak)
 
     def _speak(self) -> None:
         assert self._conversation is not None
@@ -203,7 +203,7 @@ class SimulatorProtocol(Connection):
             # Read nothing either: the answers to pings would fill the buffer further. A paused
             # transport does not see the client go: hence the deadline.
             self._read(False)
-            self._patience.set(STALL_SECONDS)
+            self._patience.set(STALL_SECONDS, self._abort)
 
     def resumeProducing(self) -> None:
         """The transport's buffer is empty again."""
