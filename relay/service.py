@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from relay.admission.credentials import require_tokens
 from relay.admission.origins import is_loopback
 from relay.factory import RelayFactory
+from relay.garbage import Garbage
 from relay.providers import Upstream
 from relay.records import LogRecords
 from relay.settings import ListenerTable, Settings
@@ -107,6 +108,7 @@ class RelayService(Service):
         self._ports: list[IListeningPort] = []
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
+        self._garbage = Garbage(reactor, self._is_quiet)
         self._faults: list[str] = []
 
     def setServiceParent(self, parent: Any) -> None:
@@ -146,6 +148,10 @@ class RelayService(Service):
         if self._factory is None:
             self.privilegedStartService()
         super().startService()
+        self._garbage.start()
+
+    def _is_quiet(self) -> bool:
+        return self._factory is None or not self._factory.active_sessions
 
     def stopService(self) -> Deferred[None]:
         """
@@ -153,6 +159,8 @@ class RelayService(Service):
 
         @return: fires when they have ended.
         """
+        if self.running:
+            self._garbage.stop()
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 

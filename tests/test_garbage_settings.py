@@ -1,0 +1,42 @@
+"""The collector's settings are the daemon's while it runs, and nobody's afterwards."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from twisted.internet.task import Clock
+
+from relay.garbage import NEVER, QUIET_SECONDS, Garbage
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    before = gc.get_threshold()
+    yield Clock()
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_old_are_not_collected_while_it_runs(clock: Clock) -> None:
+    garbage = Garbage(clock, lambda: True)
+    garbage.start()
+    assert gc.get_threshold()[2] == NEVER
+    assert gc.get_freeze_count() > 0
+    garbage.stop()
+    assert clock.getDelayedCalls() == []
+
+
+def test_but_when_nobody_is_there(clock: Clock) -> None:
+    quiet = [True, False, True]
+    garbage = Garbage(clock, lambda: quiet.pop(0))
+    garbage.start()
+    counts = []
+    with patch("gc.collect") as collect:
+        for _ in range(3):
+            clock.advance(QUIET_SECONDS)
+            counts.append(collect.call_count)
+    garbage.stop()
+    assert counts == [1, 1, 2]
