@@ -12,8 +12,22 @@ from twisted.python.failure import Failure
 
 from relay.quiet import QuietLogger
 
-HANDSHAKE = ("http_", "websocket_key", "websocket_origin", "websocket_protocols", "_wskey")
-"""How the names of attributes begin that only the handshake needs."""
+HANDSHAKE = (
+    "http_headers",
+    "http_request_data",
+    "http_request_host",
+    "http_request_params",
+    "http_request_path",
+    "http_request_uri",
+    "http_response_data",
+    "http_status_line",
+    "websocket_extensions",
+    "websocket_key",
+    "websocket_origin",
+    "websocket_protocols",
+    "_wskey",
+)
+"""Attributes that Autobahn sets for the handshake and keeps."""
 
 PART = 65536
 """Bytes that are decoded at once."""
@@ -61,8 +75,9 @@ class BareWebSocket(WebSocketProtocol):
 
     def forget_handshake(self) -> None:
         """Let go of the headers that Autobahn keeps, in several forms, for good."""
-        for name in [name for name in vars(self) if name.startswith(HANDSHAKE)]:
-            delattr(self, name)
+        attributes = vars(self)
+        for name in HANDSHAKE:
+            attributes.pop(name, None)
 
     def _onOpen(self) -> None:
         self.onOpen()

@@ -83,8 +83,9 @@ class SocketLine:
     def hang_up(self) -> None:
         """End the connection once all is written."""
         self._leave()
-        self._transport.writeSequence([bytes(data) for data in self._queue])
-        self._transport.resumeProducing()
+        if self._queue:
+            self._transport.writeSequence([bytes(data) for data in self._queue])
+            self._transport.resumeProducing()
         self._transport.loseConnection()
 
     def abort(self) -> None:
