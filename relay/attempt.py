@@ -11,10 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from relay.answer import Answer
+from relay.classify import refusal_of_answer, refusal_of_opening
 from relay.closing import Close, Side
 from relay.deadline import Deadline
 from relay.events import ServerEvent, parse_event
-from relay.providers import Upstream, refusal_of_answer, refusal_of_opening
+from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.scrub import scrub

@@ -1,6 +1,6 @@
 """
 What an upstream is, and how the kinds of upstream differ: URL, query, headers, first event, and
-the meaning of a refusal. The differences are data of the L{Provider}.
+which errors are the caller's. The differences are data of the L{Provider}.
 
 Source: OpenAI's Realtime guide (WebSocket), and its answers as observed.
 """
@@ -13,20 +13,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from attrs import field, frozen
 
-from relay.closing import Close
-from relay.events import ServerEvent, error_in, parse_json
-from relay.refusals import Refusal, refuse
-from relay.scrub import scrub
-
 Credential = str | Callable[[], str | Awaitable[str]] | None
 """An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
-
-MAX_RETRY_AFTER = 60
-"""Seconds that an upstream can make the relay's clients wait."""
-
-KEY_CODES = frozenset({"invalid_api_key", "account_deactivated", "invalid_organization"})
-QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-RATE_CODES = frozenset({"rate_limit_exceeded"})
 
 
 @frozen
@@ -161,89 +149,3 @@ class Upstream:
         if credential:
             headers["Authorization"] = f"Bearer {credential}"
         return headers
-
-
-def _retry_after(headers: Mapping[str, str]) -> int | None:
-    text = headers.get("retry-after", "")
-    if not (text.isascii() and text.isdigit()):
-        return None
-    return max(1, min(int(text[:6]), MAX_RETRY_AFTER))
-
-
-def _by_code(provider: Provider, code: str, text: str) -> Refusal | None:
-    """The refusal that an error code alone decides, or L{None}."""
-    if code in KEY_CODES:
-        # Nothing of upstream's text: it quotes the key.
-        return refuse("upstream_unauthorized")
-    if code in QUOTA_CODES:
-        return refuse("upstream_quota_exhausted")
-    if code in RATE_CODES:
-        return refuse("upstream_rate_limited")
-    if code in provider.caller_codes:
-        status = 404 if code == "model_not_found" else 400
-        message = f"The upstream rejected the request ({code}): {text}" if text else None
-        return refuse("upstream_rejected_request", message, status=status)
-    return None
-
-
-def _said(what: str, code: str, text: str) -> str:
-    detail = ": ".join(part for part in (code, text) if part)
-    return f"The upstream {what}" + (f" ({detail})." if detail else ".")
-
-
-def refusal_of_answer(
-    provider: Provider,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    secrets: Iterable[str],
-) -> Refusal:
-    """
-    What an HTTP answer other than 101 means.
-
-    @param headers: names in lower case.
-    @param body: as much of the body as was read.
-    @param secrets: what must not show in the message.
-    """
-    code, text = (scrub(part, secrets) for part in error_in(parse_json(body)))
-    if status in (401, 403):
-        text = ""  # it may quote the key, masked in ways unknown
-    known = _by_code(provider, code, text)
-    if known is None and status in (401, 403):
-        known = refuse("upstream_unauthorized")
-    if known is None and status == 429:
-        known = refuse("upstream_rate_limited")
-    if known is None:
-        retryable = status >= 500 or status == 408
-        said = _said(f"answered HTTP {status}", code, text)
-        return refuse("upstream_refused", said, retryable=retryable)
-    if known.code == "upstream_rate_limited":
-        return refuse(known.code, retry_after=_retry_after(headers))
-    return known
-
-
-def refusal_of_opening(
-    provider: Provider,
-    error: ServerEvent | None,
-    close: Close | None,
-    secrets: Iterable[str],
-) -> Refusal:
-    """
-    What an C{error} event, a Close, or both mean as the first thing an upstream says.
-
-    @param close: the Close as received; L{None} if none came.
-    """
-    # OpenAI's reasons read "invalid_request_error.invalid_model".
-    reason = scrub(close.reason, secrets) if close else ""
-    number = close.code if close else None
-    code = scrub(error.code, secrets) if error else reason.rpartition(".")[2]
-    text = scrub(error.message, secrets) if error and number != 3000 else ""
-    known = _by_code(provider, code, text)
-    if known is not None:
-        return known
-    if number == 3000:
-        return refuse("upstream_unauthorized")
-    with_code = "without a code" if number is None else f"with code {number}"
-    what = "sent an error first" if error else f"closed at once {with_code}"
-    said = _said(what, code if error else reason, text)
-    return refuse("upstream_refused", said, retryable=number in (1011, 1012, 1013))

@@ -1,0 +1,338 @@
+"""What an upstream's refusals mean for who asked."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.classify import MAX_RETRY_AFTER, refusal_of_answer, refusal_of_opening
+from relay.closing import Close
+from relay.events import ServerEvent
+from relay.providers import PROVIDERS
+from relay.refusals import (
+    Refusal,
+    UpstreamFacts,
+    attributed,
+    error_event,
+    http_response,
+    refuse,
+)
+from relay.scrub import PREFIX, scrub
+
+OPENAI, GENERIC = PROVIDERS["openai"], PROVIDERS["generic"]
+KEY = "Zq7/canary+K3Y-0f=an?upstream"
+
+Row = tuple[str, int, bool]
+UNAUTHORIZED: Row = ("upstream_unauthorized", 502, False)
+QUOTA: Row = ("upstream_quota_exhausted", 502, False)
+LIMITED: Row = ("upstream_rate_limited", 503, True)
+REJECTED: Row = ("upstream_rejected_request", 400, False)
+NO_MODEL: Row = ("upstream_rejected_request", 404, False)
+REFUSED: Row = ("upstream_refused", 502, False)
+FAILING: Row = ("upstream_refused", 502, True)
+
+CALLER_CODES = [
+    "invalid_model",
+    "missing_model",
+    "invalid_intent",
+    "missing_intent",
+    "invalid_call_id",
+    "beta_api_shape_disabled",
+]
+KEY_CODES = ["invalid_api_key", "account_deactivated", "invalid_organization"]
+QUOTA_CODES = ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"]
+
+
+def row(refusal: Refusal) -> Row:
+    return refusal.code, refusal.status, refusal.retryable
+
+
+def body(code: str | None, message: str = "Their text.") -> bytes:
+    return json.dumps({"error": {"type": "t", "code": code, "message": message}}).encode()
+
+
+def answer(status: int, payload: bytes = b"", provider: str = "openai", **more: str) -> Refusal:
+    headers = {name.replace("_", "-"): value for name, value in more.items()}
+    return refusal_of_answer(PROVIDERS[provider], status, headers, payload, [KEY])
+
+
+def opening(
+    code: str | None, close: Close | None = None, provider: str = "openai", text: str = "Text."
+) -> Refusal:
+    error = None if code is None else ServerEvent("error", code, text)
+    return refusal_of_opening(PROVIDERS[provider], error, close, [KEY])
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("status", [401, 403])
+    @pytest.mark.parametrize("code", [None, "anything", *KEY_CODES])
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_a_refused_key(self, status: int, code: str | None, provider: str) -> None:
+        refusal = answer(status, body(code), provider)
+        assert row(refusal) == UNAUTHORIZED
+        assert "Their text." not in refusal.message
+
+    @pytest.mark.parametrize("status", [400, 404, 429, 500])
+    @pytest.mark.parametrize("code", KEY_CODES)
+    def test_a_refused_key_by_its_code(self, status: int, code: str) -> None:
+        refusal = answer(status, body(code))
+        assert row(refusal) == UNAUTHORIZED
+        assert "Their text." not in refusal.message
+
+    @pytest.mark.parametrize("status", [400, 402, 429, 503])
+    @pytest.mark.parametrize("code", QUOTA_CODES)
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_a_quota_that_is_used_up(self, status: int, code: str, provider: str) -> None:
+        assert row(answer(status, body(code), provider)) == QUOTA
+
+    @pytest.mark.parametrize("code", CALLER_CODES)
+    @pytest.mark.parametrize("status", [400, 403, 404])
+    def test_the_callers_own_mistake(self, status: int, code: str) -> None:
+        assert row(answer(status, body(code))) == REJECTED
+
+    @pytest.mark.parametrize("status", [400, 404])
+    def test_the_caller_is_told_what_upstream_said(self, status: int) -> None:
+        refusal = answer(status, body("model_not_found", "No model x."))
+        assert row(refusal) == NO_MODEL
+        assert refusal.message == "The upstream rejected the request (model_not_found): No model x."
+
+    def test_a_caller_is_told_what_to_do_where_upstream_says_nothing(self) -> None:
+        refusal = answer(400, body("invalid_model", ""))
+        assert refusal.message == refuse("upstream_rejected_request").message
+
+    @pytest.mark.parametrize("code", [*CALLER_CODES, "model_not_found"])
+    def test_others_have_no_caller_codes(self, code: str) -> None:
+        assert row(answer(400, body(code), "generic")) == REFUSED
+        assert row(answer(403, body(code), "generic")) == UNAUTHORIZED
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            (200, REFUSED),
+            (204, REFUSED),
+            (302, REFUSED),
+            (400, REFUSED),
+            (404, REFUSED),
+            (405, REFUSED),
+            (408, FAILING),
+            (409, REFUSED),
+            (426, REFUSED),
+            (499, REFUSED),
+            (500, FAILING),
+            (502, FAILING),
+            (503, FAILING),
+            (504, FAILING),
+            (599, FAILING),
+            (429, LIMITED),
+        ],
+    )
+    @pytest.mark.parametrize("payload", [b"", b"<html>", b"[]", body(None), body("unknown")])
+    def test_a_bare_status(self, status: int, expected: Row, payload: bytes) -> None:
+        for provider in PROVIDERS:
+            assert row(answer(status, payload, provider)) == expected
+
+    def test_a_rate_limit_by_its_code(self) -> None:
+        assert row(answer(400, body("rate_limit_exceeded"))) == LIMITED
+
+    @pytest.mark.parametrize(
+        ("payload", "message"),
+        [
+            (b"", "The upstream answered HTTP 500."),
+            (body("oops", ""), "The upstream answered HTTP 500 (oops)."),
+            (body("oops", "Bad"), "The upstream answered HTTP 500 (oops: Bad)."),
+            (b'{"error":{"message":"Bad"}}', "The upstream answered HTTP 500 (Bad)."),
+        ],
+    )
+    def test_what_it_said_is_passed_on(self, payload: bytes, message: str) -> None:
+        assert answer(500, payload).message == message
+
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            ("0", 1),
+            ("1", 1),
+            ("17", 17),
+            (str(MAX_RETRY_AFTER), MAX_RETRY_AFTER),
+            (str(MAX_RETRY_AFTER + 1), MAX_RETRY_AFTER),
+            ("9" * 5000, MAX_RETRY_AFTER),
+            ("", 5),
+            ("-1", 5),
+            ("1.5", 5),
+            ("²", 5),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 5),
+        ],
+    )
+    def test_its_retry_after_is_clamped(self, value: str, seconds: int) -> None:
+        assert answer(429, retry_after=value).retry_after == seconds
+
+    def test_without_one_ours_is_sent(self) -> None:
+        assert answer(429).retry_after == 5
+
+    def test_other_refusals_have_none(self) -> None:
+        assert answer(500, retry_after="7").retry_after is None
+        assert answer(429, body("insufficient_quota"), retry_after="7").retry_after is None
+
+
+class TestOpenings:
+    """The error event, the Close, or both."""
+
+    @pytest.mark.parametrize("code", KEY_CODES)
+    @pytest.mark.parametrize("close", [None, Close(3000, "x.y"), Close(4000), Close(1008)])
+    def test_a_refused_key(self, code: str, close: Close | None) -> None:
+        refusal = opening(code, close)
+        assert row(refusal) == UNAUTHORIZED
+        assert "Text." not in refusal.message
+
+    @pytest.mark.parametrize("code", [None, "unknown", ""])
+    @pytest.mark.parametrize("provider", PROVIDERS)
+    def test_3000_is_a_refused_key(self, code: str | None, provider: str) -> None:
+        refusal = opening(code, Close(3000, "whatever"), provider)
+        assert row(refusal) == UNAUTHORIZED
+        assert "Text." not in refusal.message
+        assert "whatever" not in refusal.message
+
+    @pytest.mark.parametrize("code", QUOTA_CODES)
+    def test_a_quota_that_is_used_up(self, code: str) -> None:
+        assert row(opening(code, Close(4000, f"invalid_request_error.{code}"))) == QUOTA
+
+    def test_a_rate_limit(self) -> None:
+        refusal = opening("rate_limit_exceeded")
+        assert row(refusal) == LIMITED
+        assert refusal.retry_after == 5
+
+    @pytest.mark.parametrize("code", CALLER_CODES)
+    @pytest.mark.parametrize("close", [None, Close(4000, "x")])
+    def test_the_callers_own_mistake(self, code: str, close: Close | None) -> None:
+        refusal = opening(code, close)
+        assert row(refusal) == REJECTED
+        assert refusal.message == f"The upstream rejected the request ({code}): Text."
+        assert row(opening(code, close, "generic")) == REFUSED
+
+    def test_a_model_that_does_not_exist(self) -> None:
+        assert row(opening("model_not_found")) == NO_MODEL
+
+    @pytest.mark.parametrize(
+        ("close", "expected"),
+        [
+            (Close(3000, "invalid_request_error.invalid_api_key"), UNAUTHORIZED),
+            (Close(4000, "invalid_request_error.invalid_model"), REJECTED),
+            (Close(4000, "invalid_request_error.missing_model"), REJECTED),
+            (Close(4000, "invalid_request_error.invalid_intent"), REJECTED),
+            (Close(4000, "invalid_request_error.beta_api_shape_disabled"), REJECTED),
+            (Close(4004, "invalid_request_error.model_not_found"), NO_MODEL),
+            (Close(4004, "model_not_found"), NO_MODEL),
+            (Close(4000, "insufficient_quota"), QUOTA),
+            (Close(4000, "invalid_api_key"), UNAUTHORIZED),
+            (Close(4000, "other"), REFUSED),
+            (Close(1000), REFUSED),
+            (Close(1001), REFUSED),
+            (Close(1008, "policy"), REFUSED),
+            (Close(1010), REFUSED),
+            (Close(1011), FAILING),
+            (Close(1012), FAILING),
+            (Close(1013), FAILING),
+            (Close(1014), REFUSED),
+            (Close(None), REFUSED),
+        ],
+    )
+    def test_a_close_alone(self, close: Close, expected: Row) -> None:
+        assert row(opening(None, close)) == expected
+
+    @pytest.mark.parametrize(
+        ("close", "expected"),
+        [(None, REFUSED), (Close(4000), REFUSED), (Close(1011), FAILING), (Close(1013), FAILING)],
+    )
+    def test_an_error_that_is_not_known(self, close: Close | None, expected: Row) -> None:
+        for provider in PROVIDERS:
+            assert row(opening("server_error", close, provider)) == expected
+
+    def test_the_error_counts_before_the_close(self) -> None:
+        close = Close(4000, "invalid_request_error.invalid_model")
+        assert row(opening("insufficient_quota", close)) == QUOTA
+
+    @pytest.mark.parametrize(
+        ("code", "close", "message"),
+        [
+            ("oops", None, "The upstream sent an error first (oops: Text.)."),
+            ("", None, "The upstream sent an error first (Text.)."),
+            (None, Close(1008), "The upstream closed at once with code 1008."),
+            (None, Close(1008, "why"), "The upstream closed at once with code 1008 (why)."),
+        ],
+    )
+    def test_what_it_said_is_passed_on(
+        self, code: str | None, close: Close | None, message: str
+    ) -> None:
+        assert opening(code, close).message == message
+
+
+RAW = KEY.encode()
+SHOWN = {
+    "raw": KEY,
+    "base64": base64.b64encode(RAW).decode(),
+    "urlsafe": base64.urlsafe_b64encode(RAW).decode(),
+    "url-encoded": quote(KEY, safe=""),
+    "masked": KEY[:PREFIX] + "********",
+}
+CANARIES = [shown[:PREFIX].encode() for shown in SHOWN.values()]
+AROUND = st.text(max_size=20)
+CODES = st.sampled_from(["", "invalid_model", "model_not_found", "other", "rate_limit_exceeded"])
+STATUSES = st.sampled_from([200, 302, 400, 401, 403, 404, 408, 429, 500, 503])
+
+
+@st.composite
+def echoes(draw: st.DrawFn) -> str:
+    """A text from upstream that quotes the key."""
+    return draw(AROUND) + draw(st.sampled_from(list(SHOWN.values()))) + draw(AROUND)
+
+
+def assert_silent(refusal: Refusal, request_id: str = "") -> None:
+    facts = UpstreamFacts("openai", "upgrade", 400, scrub(request_id, [KEY]))
+    told = attributed(refusal, facts)
+    for sent in (http_response(told, "req_1"), error_event(told, "req_1")):
+        assert not [canary for canary in CANARIES if canary in sent]
+
+
+class TestSecrets:
+    @given(STATUSES, CODES | echoes(), echoes(), echoes())
+    def test_no_answer_tells_the_key(
+        self, status: int, code: str, message: str, request_id: str
+    ) -> None:
+        payload = json.dumps({"error": {"code": code, "message": message}}).encode()
+        assert_silent(answer(status, payload, retry_after=request_id), request_id)
+
+    @given(
+        st.none() | CODES | echoes(),
+        echoes(),
+        st.none() | st.builds(Close, st.sampled_from([1000, 1008, 1011, 3000, 4000]), echoes()),
+    )
+    def test_no_event_or_close_tells_the_key(
+        self, code: str | None, message: str, close: Close | None
+    ) -> None:
+        assert_silent(opening(code, close, text=message))
+
+    @given(STATUSES | st.integers(200, 599), st.binary(max_size=60))
+    def test_any_body_gives_a_refusal(self, status: int, payload: bytes) -> None:
+        assert answer(status, payload).status >= 400
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_no_text_comes_with_a_refused_key(status: int) -> None:
+    body = b'{"error":{"code":"model_not_found","message":"key sk-***"}}'
+    refusal = refusal_of_answer(PROVIDERS["openai"], status, {}, body, [])
+    assert "sk-" not in refusal.message
+
+
+def test_no_text_comes_with_a_close_3000() -> None:
+    error = ServerEvent("error", "invalid_model", "key sk-***")
+    refusal = refusal_of_opening(PROVIDERS["openai"], error, Close(3000), [])
+    assert "sk-" not in refusal.message
+
+
+def test_a_close_without_a_code_is_told_so() -> None:
+    refusal = refusal_of_opening(PROVIDERS["openai"], None, Close(None), [])
+    assert refusal.message == "The upstream closed at once without a code."
