@@ -19,6 +19,7 @@ from relay.dialing import Dialer
 from relay.head import Head
 from relay.hold import Hold, HoldContext
 from relay.lines.choice import Lines
+from relay.opening import Opener
 from relay.providers import Upstream
 from relay.records import HoldRecord
 from relay.refusals import Refused
@@ -46,8 +47,8 @@ async def check(
 async def _check(
     upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
 ) -> Finding:
-    dialer = Dialer([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
-    context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
+    opener = Opener([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
+    context = HoldContext(settings, None, Dialer([upstream], opener), Register(1, ()), reactor)
     record = HoldRecord("check", "local")
     request = Request(record.request_id, record.peer, _head(model))
     refusal = None

@@ -20,6 +20,7 @@ from relay.downstream import DownstreamFactory
 from relay.front import Front, FrontContext
 from relay.hold import HoldContext
 from relay.lines.choice import Lines
+from relay.opening import Opener
 from relay.providers import Upstream
 from relay.records import RelayListener
 from relay.register import Register
@@ -70,9 +71,9 @@ class RelayFactory(ServerFactory):
         settings = settings or Settings()
         self._register = Register(settings.limits.sessions, listeners)
         lines = Lines(reactor)
-        dialer = Dialer(upstreams, settings.limits, reactor, Resolver(reactor), lines)
+        opener = Opener(upstreams, settings.limits, reactor, Resolver(reactor), lines)
         self._context = FrontContext(
-            HoldContext(settings, admit, dialer, self._register, reactor),
+            HoldContext(settings, admit, Dialer(upstreams, opener), self._register, reactor),
             DownstreamFactory(reactor, lines),
             site or public_site(settings.base_path, lambda: not self._register.draining, reactor),
             guards_site=site is None,
