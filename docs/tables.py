@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 from relay import closing
+from relay.providers import PROVIDERS, Provider
 from relay.refusals import KINDS
 from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
@@ -63,18 +64,47 @@ def closes() -> str:
 
 def _default(attribute: attrs.Attribute[Any]) -> str:
     """As TOML writes it, which for these values is as JSON does."""
+    if "default" in attribute.metadata:
+        return str(attribute.metadata["default"])
     value = attribute.default
     return "" if value in (None, attrs.NOTHING) else f"`{json.dumps(value)}`"
 
 
+def _is_table(attribute: attrs.Attribute[Any]) -> bool:
+    """Whether it has a heading of its own."""
+    return attribute.name in ("auth", "limits")
+
+
 def _settings_rows(cls: type) -> Iterator[tuple[str, str, str]]:
     for attribute in attrs.fields(cls):
-        if not isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type]
+        if not _is_table(attribute):
             yield f"`{attribute.name}`", _default(attribute), attribute.metadata["doc"]
 
 
 def _settings(cls: type) -> Callable[[], str]:
     return lambda: _table("key,default,meaning", _settings_rows(cls))
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names)) or "nothing"
+
+
+def _provider_row(name: str, provider: Provider) -> tuple[str, ...]:
+    header, before = provider.credential
+    query = "all but credentials" if provider.query is None else _named(provider.query)
+    if provider.model != "model":
+        query += f", `model` as `{provider.model}`"
+    if provider.headers:
+        query += f"; header {_named(provider.headers)}"
+    place = f"`{provider.url}`" if provider.url else "must be named"
+    waits = "yes" if provider.first_event else "no"
+    return f"`{name}`", place, f"`{header}: {before}KEY`", waits, query
+
+
+def providers() -> str:
+    """How the kinds of upstream differ."""
+    columns = "provider,url,the key's header,waits for the first event,goes upstream"
+    return _table(columns, (_provider_row(*row) for row in PROVIDERS.items()))
 
 
 def faults() -> str:
@@ -90,6 +120,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
     "limits": _settings(Limits),
+    "providers": providers,
     "faults": faults,
 }
 

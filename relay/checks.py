@@ -12,9 +12,11 @@ import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import attrs
+
+from relay.providers import is_secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -118,6 +120,17 @@ def one_of(*words: str) -> Validator:
     return named(check)
 
 
+def optional_number(low: int, high: int) -> Validator:
+    """L{None}, or whole numbers from C{low} to C{high}."""
+    number = whole_number(low, high)
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            number(instance, attribute, value)
+
+    return validate
+
+
 def text(check: Callable[[str], str | None]) -> Validator:
     """Strings that pass the check."""
     return named(lambda v: check(v) if isinstance(v, str) else _not_a_string(v))
@@ -169,12 +182,16 @@ def base_path(value: str) -> str | None:
 
 
 def websocket_url(value: str) -> str | None:
-    """C{ws://} and C{wss://} URLs that can carry no credential."""
-    if "@" in value or "?" in value or "#" in value:
-        return "a URL here has no user, query or fragment"
+    """C{ws://} and C{wss://} URLs that carry no credential."""
+    if not value:
+        return "must be set, for this provider has no URL of its own"
+    if "@" in value or "#" in value:
+        return "a URL here has no user or fragment"
+    if any(is_secret(name) for name, _ in parse_qsl(value.partition("?")[2])):
+        return "keep keys and tokens out of the URL; name a file or variable by key_file or key_env"
     parts = _split(value)
     if parts is None or parts.scheme not in ("ws", "wss"):
-        return f"{shown(value)} is not a ws:// or wss:// URL"
+        return f"{shown(value.partition('?')[0])} is not a ws:// or wss:// URL"
     return None
 
 
@@ -207,6 +224,17 @@ def normal_host(value: str) -> str:
     if lower.startswith("[") and lower.endswith("]"):
         return lower[1:-1]
     return lower.removesuffix(".")
+
+
+@named
+def models(value: Any) -> str | None:
+    """Tables of names, none of them empty."""
+    if not isinstance(value, dict):
+        return f"must be a table, not {kind_of(value)}"
+    for name, upstream in value.items():
+        if not isinstance(upstream, str) or not upstream.isprintable() or not (name and upstream):
+            return f"{shown(name)} must be given a name"
+    return None
 
 
 def every(normal: Callable[[str], str]) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from random import random
 from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Request
 from relay.attempt import OpenUpstream
+from relay.balancing import Balancer
 from relay.closing import Close, Side
 from relay.diagnosis import Finding
 from relay.dialing import Dialer
@@ -25,6 +27,7 @@ from relay.records import HoldRecord
 from relay.refusals import Refused
 from relay.register import Register
 from relay.resolver import Resolver
+from relay.retry import RetryBudget
 from relay.settings import Settings
 
 
@@ -39,7 +42,7 @@ async def check(
     """
     A finding for each upstream, one after the other; each has C{hold_seconds}.
 
-    @param model: what is asked for.
+    @param model: what is asked for, or of an upstream that does not take it its first model.
     """
     return [await _check(upstream, settings, model, reactor) for upstream in upstreams]
 
@@ -48,8 +51,11 @@ async def _check(
     upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
 ) -> Finding:
     opener = Opener([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
-    context = HoldContext(settings, None, Dialer([upstream], opener), Register(1, ()), reactor)
+    dialer = Dialer(Balancer([upstream], random), RetryBudget(least=0), opener, reactor)
+    context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
+    if not upstream.takes(model):
+        model = next(iter(upstream.models))
     request = Request(record.request_id, record.peer, _head(model))
     refusal = None
     try:

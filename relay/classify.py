@@ -17,9 +17,8 @@ from relay.scrub import scrub
 MAX_RETRY_AFTER = 60
 """Seconds that an upstream can make the relay's clients wait."""
 
-KEY_CODES = frozenset({"invalid_api_key", "account_deactivated", "invalid_organization"})
-QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-RATE_CODES = frozenset({"rate_limit_exceeded"})
+NOT_FOUND = frozenset({"model_not_found", "DeploymentNotFound"})
+"""Error codes for a model that is not there."""
 
 
 def _retry_after(headers: Mapping[str, str]) -> int | None:
@@ -31,18 +30,15 @@ def _retry_after(headers: Mapping[str, str]) -> int | None:
 
 def _by_code(provider: Provider, code: str, text: str) -> Refusal | None:
     """The refusal that an error code alone decides, or L{None}."""
-    if code in KEY_CODES:
-        # Nothing of upstream's text: it quotes the key.
-        return refuse("upstream_unauthorized")
-    if code in QUOTA_CODES:
-        return refuse("upstream_quota_exhausted")
-    if code in RATE_CODES:
-        return refuse("upstream_rate_limited")
-    if code in provider.caller_codes:
-        status = 404 if code == "model_not_found" else 400
-        message = f"The upstream rejected the request ({code}): {text}" if text else None
-        return refuse("upstream_rejected_request", message, status=status)
-    return None
+    meaning = provider.errors.get(code)
+    if meaning is None:
+        return None
+    if meaning != "upstream_rejected_request":
+        # Nothing of upstream's text: it may quote the key.
+        return refuse(meaning)
+    status = 404 if code in NOT_FOUND else 400
+    message = f"The upstream rejected the request ({code}): {text}" if text else None
+    return refuse(meaning, message, status=status)
 
 
 def _said(what: str, code: str, text: str) -> str:
@@ -75,7 +71,8 @@ def refusal_of_answer(
     if known is None:
         retryable = status >= 500 or status == 408
         said = _said(f"answered HTTP {status}", code, text)
-        return refuse("upstream_refused", said, retryable=retryable)
+        wait = _retry_after(headers) if retryable else None
+        return refuse("upstream_refused", said, retryable=retryable, retry_after=wait)
     if known.code == "upstream_rate_limited":
         return refuse(known.code, retry_after=_retry_after(headers))
     return known

@@ -92,6 +92,15 @@ class Finding:
         return "It is not a Realtime API; look at the URL."
 
 
+def cause_of_code(code: str) -> str:
+    """
+    The likely cause of a refusal by its code alone.
+
+    @raise KeyError: if that alone tells nothing.
+    """
+    return _BY_CODE[code]
+
+
 def as_json(finding: Finding) -> dict[str, object]:
     """The finding for machines; times in milliseconds."""
     refusal = finding.refusal

@@ -2,44 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import NoReturn
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from relay.attempt import OpenUpstream
+from relay.balancing import Balancer, Standing
+from relay.breaker import INTERVAL, judged
+from relay.diagnosis import cause_of_code
 from relay.head import Head
 from relay.opening import Opener
-from relay.providers import Upstream
 from relay.records import AttemptRecord
-from relay.refusals import Refused
+from relay.refusals import Refusal, Refused, UpstreamFacts, refuse
+from relay.retry import RetryBudget, delay_of
+
+_log = Logger()
 
 
 class Dialer:
     """
     Opens upstreams for holds.
 
-    @param upstreams: in the order they are tried.
+    @param clock: of every deadline.
     """
 
-    def __init__(self, upstreams: Sequence[Upstream], opener: Opener) -> None:
-        self._upstreams = upstreams
+    def __init__(
+        self, balancer: Balancer, budget: RetryBudget, opener: Opener, clock: IReactorTime
+    ) -> None:
+        self._balancer = balancer
+        self._budget = budget
         self._opener = opener
+        self._clock = clock
 
-    async def dial(self, head: Head, attempts: list[AttemptRecord]) -> OpenUpstream:
+    async def dial(
+        self, head: Head, model: str | None, attempts: list[AttemptRecord], until: float
+    ) -> OpenUpstream:
         """
-        Open the first upstream that will have this request.
+        Open the best upstream that will have this request: each is tried once, then perhaps one of
+        them again. Cancelling it leaves no connection behind.
 
-        Cancelling it leaves no connection behind. It has no deadline of its own.
-
-        @param attempts: each try is recorded here.
-        @raise Refused: as the last upstream did. A caller's own mistake is tried nowhere else.
+        @param attempts: each attempt is recorded here, and each upstream that is passed over.
+        @param until: when to give up, by the clock.
+        @raise Refused: as the last attempt was. A caller's own mistake is tried nowhere else.
         """
-        for upstream in self._upstreams:
-            record = AttemptRecord(upstream.name)
-            attempts.append(record)
+        self._budget.hold(self._clock.seconds())
+        order = self._balancer.order(model)
+        passed_over: list[Refusal] = []
+        tried: dict[Standing, Refusal] = {}
+        for place, standing in enumerate(order, 1):
+            now = self._clock.seconds()
+            refusal = standing.refusal(now)
+            if refusal is not None:
+                passed_over.append(refusal)
+                attempts.append(AttemptRecord(standing.upstream.name, outcome=refusal.code))
+                continue
+            has_successor = any(other.refusal(now) is None for other in order[place:])
+            end = (now + until) / 2 if has_successor else until
             try:
-                return await self._opener.open(upstream, head, record)
+                return await self._attempt(standing, head, attempts, end)
             except Refused as refused:
-                last = refused
-                record.outcome = refused.refusal.code
-                if record.outcome == "upstream_rejected_request":
-                    break
-        raise last
+                tried[standing] = refused.refusal
+            if tried[standing].code == "upstream_rejected_request":
+                break
+        retry = self._retry(tried, until)
+        if retry is None:
+            raise Refused(_last(passed_over, list(tried.values())))
+        standing, delay = retry
+        if delay:
+            await deferLater(self._clock, delay)
+        return await self._attempt(standing, head, attempts, until, is_retry=True)
+
+    def _retry(self, tried: dict[Standing, Refusal], until: float) -> tuple[Standing, float] | None:
+        """Who is tried again, and after how many seconds, if that is safe and within the budget."""
+        now = self._clock.seconds()
+        for standing, refusal in tried.items():
+            delay = delay_of(refusal)
+            if delay is not None and now + delay < until and standing.refusal(now) is None:
+                return (standing, delay) if self._budget.take(now) else None
+        return None
+
+    async def _attempt(
+        self,
+        standing: Standing,
+        head: Head,
+        attempts: list[AttemptRecord],
+        end: float,
+        is_retry: bool = False,
+    ) -> OpenUpstream:
+        began = self._clock.seconds()
+        record = AttemptRecord(standing.upstream.name, is_retry=is_retry)
+        attempts.append(record)
+        with _telling(standing):
+            standing.begin(began)
+        opening = Deferred.fromCoroutine(self._opener.open(standing.upstream, head, record))
+        opening.addTimeout(max(0.0, end - began), self._clock, partial(_too_late, record))
+        try:
+            opened = await opening
+        except BaseException as error:  # CancelledError is one that must go on
+            standing.end()
+            if isinstance(error, Refused):
+                self._failed(standing, error.refusal, record)
+            raise
+        finally:
+            record.seconds = self._clock.seconds() - began
+        opened.protocol.when_lost = standing.end
+        with _telling(standing):
+            standing.succeeded()
+        return opened
+
+    def _failed(self, standing: Standing, refusal: Refusal, record: AttemptRecord) -> None:
+        record.outcome = refusal.code
+        with _telling(standing, refusal):
+            standing.failed(refusal, self._clock.seconds())
+
+
+def _too_late(record: AttemptRecord, result: object, seconds: float) -> NoReturn:
+    """Who is to blame is who was being waited for."""
+    if record.stage is None:
+        raise Refused(refuse("authorizer_unavailable"))
+    raise Refused(refuse("upstream_timeout", upstream=UpstreamFacts(record.upstream, record.stage)))
+
+
+def _last(passed_over: list[Refusal], tried: list[Refusal]) -> Refusal:
+    """What the client is told: the last attempt's refusal, or who may be tried soonest."""
+    if tried:
+        return tried[-1]
+    soonest = sorted(passed_over, key=lambda refusal: refusal.retry_after or 0)
+    return soonest[0] if soonest else refuse("model_not_allowed")
+
+
+@contextmanager
+def _telling(standing: Standing, refusal: Refusal | None = None) -> Iterator[None]:
+    """Log a change of the breaker, one line each."""
+    before = standing.breaker_state
+    yield
+    state = standing.breaker_state
+    if state == before:
+        return
+    name = standing.upstream.name
+    if refusal is None or state != "open":
+        _log.info("breaker of {upstream} is {state}", upstream=name, state=state)
+    elif judged(refusal) == "trips":
+        cause = cause_of_code(refusal.code)
+        _log.error("breaker of {upstream} is open: {cause}", upstream=name, cause=cause)
+    else:
+        _log.warn(
+            "breaker of {upstream} is open after {code}; the next try is in {seconds:g} s",
+            upstream=name,
+            code=refusal.code,
+            seconds=INTERVAL,
+        )

@@ -38,9 +38,14 @@ def _table(value: object) -> dict[str, object]:
 
 
 def error_in(value: object) -> tuple[str, str]:
-    """Code and message of OpenAI's error shape C{{"error": {…}}}, empty where absent."""
+    """
+    Code and message of OpenAI's error shape C{{"error": {…}}}, empty where absent.
+
+    Without a code that is text, its type stands in for it, or Google's C{status}.
+    """
     error = _table(_table(value).get("error"))
-    return _text(error.get("code")) or _text(error.get("type")), _text(error.get("message"))
+    codes = (_text(error.get(key)) for key in ("code", "type", "status"))
+    return next(filter(None, codes), ""), _text(error.get("message"))
 
 
 def parse_json(payload: bytes) -> object:

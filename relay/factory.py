@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import random
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -15,6 +16,7 @@ from twisted.internet.protocol import ServerFactory
 from zope.interface import implementer
 
 from relay.admission.request import Admit
+from relay.balancing import Balancer, Standing
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
 from relay.front import Front, FrontContext
@@ -25,6 +27,7 @@ from relay.providers import Upstream
 from relay.records import RelayListener
 from relay.register import Register
 from relay.resolver import Resolver
+from relay.retry import RetryBudget
 from relay.settings import Settings
 from relay.web.public import public_site
 
@@ -37,7 +40,8 @@ class RelayFactory(ServerFactory):
     It opens nothing, starts nothing and changes no global state by itself; any number of them
     live in one process.
 
-    @param upstreams: tried in this order. At least one.
+    @param upstreams: at least one, by names of their own; see L{relay.Upstream} for which is tried
+        when.
     @param admit: decides on each request (see L{relay.Request}); without it everybody on an
         allowed Host and Origin is let in.
     @param listeners: told of each hold and session (see L{relay.RelayListener}).
@@ -46,7 +50,8 @@ class RelayFactory(ServerFactory):
     @param reactor: the global one by default.
     @param settings: limits and rules; C{listen}, C{listener}, C{upstream}, C{auth} and
         C{log_format} in it are the daemon's and mean nothing here.
-    @raise ValueError: for no upstream.
+    @raise ValueError: for no upstream, or two of the same name.
+    @ivar standings: how each upstream is doing.
     """
 
     noisy = False
@@ -61,19 +66,20 @@ class RelayFactory(ServerFactory):
         reactor: IReactorTime | None = None,
         settings: Settings | None = None,
     ) -> None:
-        if not upstreams:
-            raise ValueError("a relay needs an upstream")
+        balancer = Balancer(upstreams, random)
         if reactor is None:
             # Only here: importing it installs it.
             from twisted.internet import reactor as installed
 
             reactor = IReactorTime(installed)
         settings = settings or Settings()
+        self.standings: Sequence[Standing] = balancer.standings
         self._register = Register(settings.limits.sessions, listeners)
         lines = Lines(reactor)
         opener = Opener(upstreams, settings.limits, reactor, Resolver(reactor), lines)
+        dialer = Dialer(balancer, RetryBudget(), opener, reactor)
         self._context = FrontContext(
-            HoldContext(settings, admit, Dialer(upstreams, opener), self._register, reactor),
+            HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
             site or public_site(settings.base_path, lambda: not self._register.draining, reactor),
             guards_site=site is None,

@@ -15,7 +15,7 @@ from relay.deadline import Deadline
 from relay.dialing import Dialer
 from relay.peer import PeerProtocol
 from relay.records import HoldRecord
-from relay.refusals import Refusal, Refused, UpstreamFacts, refuse
+from relay.refusals import Refusal, Refused, refuse
 from relay.register import Register
 from relay.session import Session
 from relay.settings import Settings
@@ -59,7 +59,6 @@ class Hold:
         """
         self._verdict = self._context.register.admission_refusal()
         self._context.register.holds.add(self)
-        self._deadline.set(self._context.settings.hold_seconds, self._too_late)
         self._work = Deferred.fromCoroutine(self._open())
         return self._work.addCallbacks(self._succeeded, self._failed)
 
@@ -76,13 +75,16 @@ class Hold:
     async def _open(self) -> OpenUpstream:
         if self._verdict is not None:
             raise Refused(self._verdict)
-        grant = await self._admitted()
-        self._record.subject = grant.subject
-        return await self._context.dialer.dial(self.request.head, self._record.attempts)
+        until = self._began + self._context.settings.hold_seconds
+        self._record.subject = (await self._admitted()).subject
+        return await self._context.dialer.dial(
+            self.request.head, self.request.model, self._record.attempts, until
+        )
 
     async def _admitted(self) -> Grant:
         if self._context.admit is None:
             return Grant()
+        self._deadline.set(self._context.settings.hold_seconds, self._too_late)
         try:
             verdict: Verdict = await answer_of(self._context.admit(self.request))
         except CancelledError:
@@ -90,18 +92,15 @@ class Hold:
         except Exception:
             _log.failure("the authorizer failed for {id}", id=self.request.id)
             raise Refused(refuse("authorizer_unavailable")) from None
+        finally:
+            self._deadline.clear()
         if isinstance(verdict, Refusal):
             raise Refused(verdict)
         return verdict
 
     def _too_late(self) -> None:
-        """Who is to blame is who was being waited for."""
-        attempt = self._record.attempts[-1] if self._record.attempts else None
-        if attempt is None or attempt.stage is None:
-            self.end(refuse("authorizer_unavailable"))
-        else:
-            facts = UpstreamFacts(attempt.upstream, attempt.stage)
-            self.end(refuse("upstream_timeout", upstream=facts))
+        """The authorizer has used up all the time there is."""
+        self.end(refuse("authorizer_unavailable"))
 
     # -- its end ---------------------------------------------------------------------------
 
@@ -118,7 +117,7 @@ class Hold:
             self._end("left")
             self._context.register.refused(self._record, None)
             return failure
-        refusal = evolve(refusal, attempts=len(self._record.attempts))
+        refusal = evolve(refusal, attempts=self._record.attempted)
         self._end(refusal.code)
         self._context.register.refused(self._record, refusal)
         return Failure(Refused(refusal))
@@ -134,7 +133,6 @@ class Hold:
         return refuse("internal_error")
 
     def _end(self, outcome: str) -> None:
-        self._deadline.clear()
         self._record.outcome = outcome
         self._record.seconds = self._context.clock.seconds() - self._began
         self._context.register.holds.discard(self)

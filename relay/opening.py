@@ -53,7 +53,7 @@ class Opener:
         self._reactor = reactor
         self._resolver = resolver
         self._lines = lines
-        self._tls = {u: client_options(u) for u in upstreams if u.secure}
+        self._tls = {u.name: client_options(u) for u in upstreams if u.secure}
 
     async def open(self, upstream: Upstream, head: Head, record: AttemptRecord) -> OpenUpstream:
         """
@@ -70,7 +70,7 @@ class Opener:
             await self._connect(upstream, attempt, request, record)
             opened = await attempt.result
             if upstream.secure:
-                self._tls[upstream].keep(opened.protocol.transport.getHandle())
+                self._tls[upstream.name].keep(opened.protocol.transport.getHandle())
             return opened
         finally:
             attempt.drop()
@@ -121,7 +121,7 @@ class Opener:
         factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
         outer: ClientFactory[Any] = factory
         if upstream.secure:
-            outer = TLSMemoryBIOFactory(self._tls[upstream], True, factory, self._reactor)
+            outer = TLSMemoryBIOFactory(self._tls[upstream.name], True, factory, self._reactor)
         try:
             IReactorTCP(self._reactor).connectTCP(address, upstream.port, outer)
         except Exception:

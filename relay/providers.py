@@ -1,60 +1,113 @@
 """
-What an upstream is, and how the kinds of upstream differ: URL, query, headers, first event, and
-which errors are the caller's. The differences are data of the L{Provider}.
+What an upstream is, and how the kinds of upstream differ: URL, query, credential, first event, and
+the meaning of their errors. The differences are data of the L{Provider}, in one table.
 
-Source: OpenAI's Realtime guide (WebSocket), and its answers as observed.
+Source: OpenAI's Realtime guide (WebSocket), and its answers as observed; the guides to the same of
+Azure OpenAI, xAI and Gemini.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
 """An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
 
+_COMMON_ERRORS = {
+    **dict.fromkeys(
+        ("invalid_api_key", "account_deactivated", "invalid_organization"), "upstream_unauthorized"
+    ),
+    **dict.fromkeys(
+        ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),
+        "upstream_quota_exhausted",
+    ),
+    "rate_limit_exceeded": "upstream_rate_limited",
+}
 
-@frozen
+_CALLER_ERRORS = dict.fromkeys(
+    (
+        "invalid_model",
+        "missing_model",
+        "model_not_found",
+        "invalid_intent",
+        "missing_intent",
+        "invalid_call_id",
+        "beta_api_shape_disabled",
+    ),
+    "upstream_rejected_request",
+)
+
+
+@frozen(kw_only=True)
 class Provider:
     """
     How one kind of upstream differs.
 
+    @ivar url: where it is, if that is one place for all.
+    @ivar credential: the header that carries the key, and what stands before the key there.
     @ivar first_event: whether the upstream speaks first, so that the hold waits for it.
-    @ivar query: names of the query parameters that go upstream; L{None} for all.
+    @ivar query: names of downstream's query parameters that go upstream; L{None} for all.
+    @ivar model: the name that the parameter C{model} has upstream.
     @ivar headers: names of the downstream headers that go upstream, in lower case.
-    @ivar caller_codes: error codes that are the caller's own mistake.
+    @ivar errors: the refusals (see L{relay.refusals.KINDS}) that its error codes mean.
     """
 
+    url: str | None = None
+    credential: tuple[str, str] = ("Authorization", "Bearer ")
     first_event: bool
     query: frozenset[str] | None
-    headers: frozenset[str]
-    caller_codes: frozenset[str]
+    model: str = "model"
+    headers: frozenset[str] = frozenset()
+    errors: Mapping[str, str] = _COMMON_ERRORS
 
+
+_OPENAI = Provider(
+    url="wss://api.openai.com/v1/realtime",
+    first_event=True,
+    query=frozenset({"model", "intent", "call_id"}),
+    headers=frozenset({"openai-safety-identifier"}),
+    errors={**_COMMON_ERRORS, **_CALLER_ERRORS},
+)
+
+_AZURE = evolve(
+    _OPENAI,
+    url=None,
+    credential=("api-key", ""),
+    headers=frozenset(),
+    errors={
+        **_OPENAI.errors,
+        **dict.fromkeys(
+            ("DeploymentNotFound", "OperationNotSupported"), "upstream_rejected_request"
+        ),
+    },
+)
 
 PROVIDERS: Mapping[str, Provider] = {
-    "openai": Provider(
-        first_event=True,
-        query=frozenset({"model", "intent", "call_id"}),
-        headers=frozenset({"openai-safety-identifier"}),
-        caller_codes=frozenset(
-            {
-                "invalid_model",
-                "missing_model",
-                "model_not_found",
-                "invalid_intent",
-                "missing_intent",
-                "invalid_call_id",
-                "beta_api_shape_disabled",
-            }
-        ),
+    "openai": _OPENAI,
+    "azure": _AZURE,
+    "azure-preview": evolve(_AZURE, model="deployment"),
+    # May send conversation.created first: whatever is no error opens the session.
+    "xai": evolve(
+        _OPENAI,
+        url="wss://api.x.ai/v1/realtime",
+        query=frozenset({"model"}),
+        headers=frozenset(),
     ),
-    "generic": Provider(
-        first_event=False, query=None, headers=frozenset(), caller_codes=frozenset()
+    # Not of OpenAI's shape: silent until the client's setup, which names the model.
+    "gemini": Provider(
+        url="wss://generativelanguage.googleapis.com/ws/"
+        "google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+        credential=("x-goog-api-key", ""),
+        first_event=False,
+        query=frozenset(),
     ),
+    "generic": Provider(first_event=False, query=None),
 }
+"""The table: what C{provider} says in the settings."""
 
 SECRET_PARAMETERS = frozenset(
     {
@@ -70,7 +123,8 @@ SECRET_PARAMETERS = frozenset(
 """Query parameters that carry credentials, with C{-} for C{_}; they never go upstream."""
 
 
-def _is_secret(parameter: str) -> bool:
+def is_secret(parameter: str) -> bool:
+    """Whether a query parameter of this name carries a credential."""
     return parameter.lower().replace("_", "-") in SECRET_PARAMETERS
 
 
@@ -79,8 +133,10 @@ def _split(url: str) -> SplitResult:
     # None of these messages repeats the URL: there may be a password in it.
     if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
         raise ValueError("an upstream's URL is ws://HOST[:PORT]/PATH, or wss:// so")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("an upstream's URL has no query, fragment or user")
+    if parts.fragment or "@" in parts.netloc:
+        raise ValueError("an upstream's URL has no fragment or user")
+    if any(is_secret(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("an upstream's URL has no credential in its query")
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise ValueError("an upstream's URL is of printable ASCII characters without spaces")
     return parts
@@ -91,11 +147,17 @@ class Upstream:
     """
     One Realtime service to connect to.
 
-    @ivar url: a C{ws://} or C{wss://} URL without a query.
-    @ivar name: what records and refusals call it.
+    @ivar url: a C{ws://} or C{wss://} URL. What its query says, downstream cannot say otherwise.
+    @ivar name: what records, metrics and refusals call it; unique in a relay.
     @ivar provider: a key of L{PROVIDERS}.
-    @ivar credential: see L{Credential}; sent as a Bearer token.
+    @ivar credential: see L{Credential}; sent as the provider wants it.
     @ivar ca_file: PEM file of the authorities to trust instead of the system's.
+    @ivar priority: those with the lowest are tried first.
+    @ivar weight: among equals, one with twice the weight comes first twice as often; from 1.
+    @ivar models: what the models that a caller may name are called upstream; those that are not
+        in it are not for this upstream. Empty if all are, as they are.
+    @ivar max_sessions: connections to it at once, those of holds included; L{None} for any number.
+    @ivar breaker: whether it is left alone for a while when it fails (see L{relay.breaker}).
     @ivar traits: how this kind of upstream differs.
     @ivar secure: whether the connection is by TLS.
     @ivar host: the host name or address, without brackets.
@@ -108,12 +170,18 @@ class Upstream:
     provider: str = field(default="openai")
     credential: Credential = field(default=None, repr=False)
     ca_file: str | None = None
+    priority: int = field(default=0, kw_only=True)
+    weight: int = field(default=1, kw_only=True)
+    models: Mapping[str, str] = field(factory=dict, kw_only=True, hash=False)
+    max_sessions: int | None = field(default=None, kw_only=True)
+    breaker: bool = field(default=True, kw_only=True)
     # Told once: each hold asks for all of them.
     traits: Provider = field(init=False, repr=False, eq=False)
     secure: bool = field(init=False, repr=False, eq=False)
     host: str = field(init=False, repr=False, eq=False)
     port: int = field(init=False, repr=False, eq=False)
     _path: str = field(init=False, repr=False, eq=False)
+    _fixed: Mapping[str, str] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         parts = _split(self.url)
@@ -124,21 +192,32 @@ class Upstream:
         put("host", parts.hostname)
         put("port", parts.port or (443 if secure else 80))
         put("_path", parts.path or "/")
+        put("_fixed", dict(parse_qsl(parts.query, keep_blank_values=True)))
 
     @provider.validator
     def _known(self, attribute: object, value: str) -> None:
         if value not in PROVIDERS:
             raise ValueError(f"{value!r} is no provider; known are {', '.join(PROVIDERS)}")
 
+    def takes(self, model: str | None) -> bool:
+        """Whether a request for this model, or for none, is for this upstream."""
+        return not self.models or model is None or model in self.models
+
     def target(self, query: Iterable[tuple[str, str]]) -> str:
-        """The request target: the URL's path and those query parameters that go upstream."""
+        """
+        The request target: the URL's path and query, and those of downstream's query parameters
+        that go upstream, under the names they have there.
+        """
         known = self.traits.query
-        passed = "&".join(
-            f"{quote(name, safe='')}={quote(value, safe='')}"
-            for name, value in query
-            if (name in known if known is not None else not _is_secret(name))
-        )
-        return self._path + ("?" + passed if passed else "")
+        passed = [*self._fixed.items()]
+        for name, value in query:
+            if name in known if known is not None else not is_secret(name):
+                if name == "model":
+                    name, value = self.traits.model, self.models.get(value, value)
+                if name not in self._fixed:
+                    passed.append((name, value))
+        said = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in passed)
+        return self._path + ("?" + said if said else "")
 
     def headers(
         self, credential: str | None, downstream: Iterable[tuple[str, str]]
@@ -147,5 +226,6 @@ class Upstream:
         allowed = self.traits.headers
         headers = {name.title(): value for name, value in downstream if name in allowed}
         if credential:
-            headers["Authorization"] = f"Bearer {credential}"
+            name, before = self.traits.credential
+            headers[name] = before + credential
         return headers

@@ -29,12 +29,15 @@ class Traffic:
 @define
 class AttemptRecord:
     """
-    One try to open one upstream.
+    One try to open one upstream, or why there was none.
 
-    @ivar stage: how far it has come; L{None} while the credential is awaited.
+    @ivar stage: how far it has come; L{None} while the credential is awaited, and where the
+        upstream was passed over.
     @ivar stages: seconds that each stage took, of those that were completed.
     @ivar outcome: C{open}, the code of the refusal, or C{cancelled}.
     @ivar error: the name of what went wrong below, for the log only.
+    @ivar seconds: that it took in all.
+    @ivar is_retry: whether this upstream was tried before for the same hold.
     """
 
     upstream: str
@@ -42,6 +45,8 @@ class AttemptRecord:
     stages: dict[Stage, float] = field(factory=dict)
     outcome: str = "cancelled"
     error: str | None = None
+    seconds: float = 0.0
+    is_retry: bool = False
 
 
 @define
@@ -69,6 +74,11 @@ class HoldRecord:
     outcome: str = ""
     seconds: float = 0.0
     detail: str | None = None
+
+    @property
+    def attempted(self) -> int:
+        """How many attempts reached out for an upstream."""
+        return sum(attempt.stage is not None for attempt in self.attempts)
 
 
 @frozen

@@ -70,7 +70,7 @@ def start_simulator(reactor: Any) -> tuple[IListeningPort, Upstream]:
     """The built-in upstream, listening on loopback."""
     port = reactor.listenTCP(0, SimulatorFactory(reactor), interface="127.0.0.1")
     url = f"ws://127.0.0.1:{port.getHost().port}/v1/realtime"
-    return port, Upstream(url, name="simulator")
+    return port, Upstream(url, name="simulator", breaker=False)
 
 
 def _reason(failure: Failure) -> str:

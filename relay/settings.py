@@ -7,14 +7,15 @@ documentation is made of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from relay import checks
+from relay.providers import PROVIDERS
 
 LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
-OPENAI_URL = "wss://api.openai.com/v1/realtime"
 
 
 def _documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
@@ -76,24 +77,34 @@ class Auth:
     )
 
 
+def _by_provider(doc: str, default: str, of: Callable[[UpstreamTable], str], check: Any) -> str:
+    """A string whose default depends on the provider; C{default} says so in the documentation."""
+    told = {"doc": doc, "default": default}
+    made = Factory(of, takes_self=True)
+    return field(default=made, validator=checks.text(check), metadata=told)
+
+
 @frozen(kw_only=True)
 class UpstreamTable:
     """One Realtime service, and where its key is found."""
 
-    name: str = _documented(
-        "What logs and refusals call it: small letters, digits, - and _. Unique.",
+    provider: str = _documented(
+        "How it speaks, whatever its host: see the table of providers.",
         "openai",
-        checks.text(checks.name),
+        checks.one_of(*PROVIDERS),
     )
-    url: str = _documented(
-        "Its ws:// or wss:// URL, without user, query or fragment.",
-        OPENAI_URL,
-        checks.text(checks.websocket_url),
+    name: str = _by_provider(
+        "What logs, metrics and refusals call it: small letters, digits, - and _. Unique.",
+        "the provider",
+        lambda table: table.provider,
+        checks.name,
     )
-    provider: Literal["openai", "generic"] = _documented(
-        'How it speaks: "openai" sends its first event unasked, "generic" is any other.',
-        "openai",
-        checks.one_of("openai", "generic"),
+    url: str = _by_provider(
+        "Its ws:// or wss:// URL, without user, fragment or keys. What its query says, a caller"
+        " cannot say otherwise.",
+        "the provider's",
+        lambda table: PROVIDERS[table.provider].url or "",
+        checks.websocket_url,
     )
     key_env: str | None = _documented(
         "Environment variable that holds its key.", None, checks.optional(checks.variable)
@@ -107,6 +118,31 @@ class UpstreamTable:
         "PEM file of the authorities that may vouch for it, instead of the system's.",
         None,
         checks.optional(checks.printable),
+    )
+    priority: int = _count("Those with the lowest are tried first.", 0, 0, 1000)
+    weight: int = _count(
+        "Among those of one priority: with twice the weight it comes first twice as often.",
+        1,
+        1,
+        1000,
+    )
+    models: dict[str, str] = field(
+        factory=dict,
+        validator=checks.models,
+        metadata={
+            "doc": "The models it is for, each with its name there. Without any it is for all.",
+            "default": "`{}`",
+        },
+    )
+    max_sessions: int | None = _documented(
+        "Connections to it at once, those of holds included; without it, any number. At least 1.",
+        None,
+        checks.optional_number(1, 1_000_000),
+    )
+    breaker: bool = _documented(
+        "Whether it is left alone for a while when it fails, or refuses its key.",
+        True,
+        checks.true_or_false,
     )
 
 

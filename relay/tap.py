@@ -74,7 +74,7 @@ class Options(usage.Options):
         self._listen.append(endpoint)
 
     def opt_upstream(self, url: str) -> None:
-        """ws:// or wss:// URL to relay to, instead of the file's. May be repeated."""
+        """ws:// or wss:// URL to relay to, instead of the file's. If repeated: in that order."""
         self._urls.append(url)
 
     def opt_version(self) -> NoReturn:
@@ -142,7 +142,7 @@ class Options(usage.Options):
         for number, url in enumerate(self._urls, 1):
             name = "openai" if number == 1 else f"openai-{number}"
             try:
-                yield UpstreamTable(name=name, url=url)
+                yield UpstreamTable(name=name, url=url, priority=number)
             except ValueError as error:
                 self._faults.append(f"--upstream: {str(error).removeprefix('url: ')}")
 
@@ -153,7 +153,18 @@ class Options(usage.Options):
             except KeyFault as fault:
                 self._faults.append(fault.line)
                 continue
-            upstream = Upstream(table.url, table.name, table.provider, key, table.ca_file)
+            upstream = Upstream(
+                table.url,
+                table.name,
+                table.provider,
+                key,
+                table.ca_file,
+                priority=table.priority,
+                weight=table.weight,
+                models=table.models,
+                max_sessions=table.max_sessions,
+                breaker=table.breaker,
+            )
             self._check_key(upstream, key)
             self._check_authorities(upstream)
             yield upstream

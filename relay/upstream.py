@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import frozen
@@ -79,6 +80,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
     The WebSocket to an upstream.
 
     @ivar attempt: told how the handshake goes; L{None} once it is over.
+    @ivar when_lost: called when an open connection is gone.
     """
 
     side: Side = "upstream"
@@ -96,6 +98,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
     ) -> None:
         super().__init__(clock, limits)
         self.attempt: HandshakeListener | None = attempt
+        self.when_lost: Callable[[], None] | None = None
         self._request = request
         self._reader: AnswerReader | None = AnswerReader()
 
@@ -183,6 +186,8 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         super().connectionLost(reason)
         if attempt is not None:
             attempt.unanswered(reason)
+        if self.when_lost is not None:
+            self.when_lost()
 
 
 class UpstreamFactory(ClientFactory):

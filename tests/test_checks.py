@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from relay import checks
+
+
+def fault_of(validator: checks.Validator, value: object) -> str | None:
+    """What it says of a field's value."""
+    attribute: Any = SimpleNamespace(name="field")
+    try:
+        validator(None, attribute, value)
+    except ValueError as error:
+        return str(error)
+    return None
+
 
 GOOD_URLS = [
     "wss://api.openai.com/v1/realtime",
@@ -57,7 +71,41 @@ def test_no_websocket_url(url: str) -> None:
 
 @pytest.mark.parametrize("url", SECRET_URLS)
 def test_a_url_with_what_may_be_a_secret_is_not_repeated(url: str) -> None:
-    assert checks.websocket_url(url) == "a URL here has no user, query or fragment"
+    fault = checks.websocket_url(url)
+    assert fault is not None
+    assert "hunter2" not in fault
+
+
+def test_a_url_may_have_a_query_without_secrets() -> None:
+    assert checks.websocket_url("wss://a.example/p?api-version=2025-04-01-preview") is None
+
+
+def test_no_url_is_named_as_such() -> None:
+    fault = "must be set, for this provider has no URL of its own"
+    assert checks.websocket_url("") == fault
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({}, None),
+        ({"gpt-realtime": "my deployment"}, None),
+        ("x", "must be a table, not a string"),
+        ({"a": 1}, '"a" must be given a name'),
+        ({"a": ""}, '"a" must be given a name'),
+        ({"": "a"}, '"" must be given a name'),
+        ({"a": "b\n"}, '"a" must be given a name'),
+    ],
+)
+def test_models(value: object, fault: str | None) -> None:
+    assert fault_of(checks.models, value) == (fault and f"field: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"), [(None, None), (1, None), (0, "field: must be at least 1, not 0")]
+)
+def test_a_number_or_none(value: object, fault: str | None) -> None:
+    assert fault_of(checks.optional_number(1, 9), value) == fault
 
 
 @pytest.mark.parametrize(

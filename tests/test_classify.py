@@ -101,6 +101,16 @@ class TestAnswers:
         assert row(refusal) == NO_MODEL
         assert refusal.message == "The upstream rejected the request (model_not_found): No model x."
 
+    def test_a_missing_deployment_of_azures_is_a_missing_model(self) -> None:
+        payload = body("DeploymentNotFound", "The API deployment does not exist.")
+        assert row(answer(404, payload, "azure")) == NO_MODEL
+        assert row(answer(404, payload)) == REFUSED
+
+    def test_what_google_calls_status_is_told(self) -> None:
+        payload = b'{"error":{"code":404,"message":"No such thing.","status":"NOT_FOUND"}}'
+        said = "The upstream answered HTTP 404 (NOT_FOUND: No such thing.)."
+        assert answer(404, payload, "gemini").message == said
+
     def test_a_caller_is_told_what_to_do_where_upstream_says_nothing(self) -> None:
         refusal = answer(400, body("invalid_model", ""))
         assert refusal.message == refuse("upstream_rejected_request").message
@@ -173,8 +183,12 @@ class TestAnswers:
     def test_without_one_ours_is_sent(self) -> None:
         assert answer(429).retry_after == 5
 
+    def test_so_does_another_failure_that_may_pass(self) -> None:
+        assert answer(500, retry_after="7").retry_after == 7
+        assert answer(503).retry_after is None
+
     def test_other_refusals_have_none(self) -> None:
-        assert answer(500, retry_after="7").retry_after is None
+        assert answer(400, retry_after="7").retry_after is None
         assert answer(429, body("insufficient_quota"), retry_after="7").retry_after is None
 
 

@@ -18,6 +18,7 @@ from twisted.python import usage
 import relay
 from relay import cli, closing, tap
 from relay.configuration import load
+from relay.providers import PROVIDERS
 from relay.refusals import KINDS
 from relay.settings import Settings
 from relay.simulator.faults import FAULTS
@@ -72,7 +73,7 @@ def tables_in(cls: type) -> Iterator[type]:
 def settings() -> Iterator[str]:
     for cls in tables_in(Settings):
         for attribute in attrs.fields(cls):
-            is_table = isinstance(attribute.default, attrs.Factory)  # type: ignore[arg-type]
+            is_table = attribute.name in ("auth", "limits")
             yield f"## `[{attribute.name}]`" if is_table else f"| `{attribute.name}` |"
 
 
@@ -110,6 +111,7 @@ def modules() -> Iterator[str]:
 NAMES = {
     "refusals.md": [f"| `{code}` |" for code in KINDS],
     "closes.md": [*close_codes()],
+    "upstreams.md": [f"| `{name}` |" for name in PROVIDERS],
     "settings.md": [*settings()],
     "simulator.md": [f"| `{fault.name}` |" for fault in FAULTS],
     "cli.md": [*commands(), *flags()],

@@ -14,6 +14,7 @@ from relay import Grant, Refusal, Request, Settings, Upstream, refuse
 from relay.attempt import ANSWER_SECONDS, CLOSE_SECONDS
 
 CREATED = '{"type":"session.created"}'
+FAILING = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
 ERROR = '{"type":"error","error":{"code":"%s","message":"no"}}'
 
 
@@ -203,14 +204,14 @@ def test_an_upstream_that_no_longer_answers_before_its_first_event_is_a_timeout(
 def two_upstreams() -> World:
     world = World()
     first = Upstream("ws://127.0.0.1:9001/v1/realtime", name="first")
-    second = Upstream("ws://127.0.0.2:9002/v1/realtime", name="second")
+    second = Upstream("ws://127.0.0.2:9002/v1/realtime", name="second", priority=1)
     return evolve(world, options={}, upstreams=[first, second])
 
 
 def test_the_next_upstream_is_tried_when_one_refuses() -> None:
     world = two_upstreams()
     downstream = world.downstream()
-    world.connected().deliver(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+    world.connected().deliver(FAILING)
     assert downstream.line.sent == b""
     world.answering().send(CREATED)
     downstream.read()
@@ -223,7 +224,7 @@ def test_the_next_upstream_is_tried_when_one_refuses() -> None:
 def test_the_last_upstreams_refusal_is_the_answer() -> None:
     world = two_upstreams()
     downstream = world.downstream()
-    world.connected().deliver(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+    world.connected().deliver(FAILING)
     world.connected().deliver(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
     error = answer_of(downstream)[1]
     assert error["code"] == "upstream_unauthorized"
@@ -361,7 +362,7 @@ def test_a_callback_that_answers_when_it_is_cancelled_opens_nothing(whose: str) 
 
 def refused_in_band(world: World, **options: Any) -> Peer:
     downstream = world.downstream(**options)
-    world.connected().reset()
+    world.connected().deliver(FAILING)
     downstream.read()
     return downstream
 
@@ -381,8 +382,8 @@ def test_who_offers_the_relays_subprotocol_is_told_in_band(
     assert downstream.sans.subprotocol == selected
     (event,) = downstream.received
     error = json.loads(event)["error"]
-    assert error["code"] == "upstream_connect_failed"
-    assert downstream.close == (1013, "relay: upstream_connect_failed")
+    assert error["code"] == "upstream_refused"
+    assert downstream.close == (1013, "relay: upstream_refused")
     world.settle(downstream)
     assert world.is_clean()
     assert len(world.listener.holds) == 1
@@ -409,7 +410,7 @@ def test_a_browser_is_told_in_band_and_others_by_status(
     world: World, origin: str | None, agent: str | None, in_band: bool
 ) -> None:
     downstream = world.downstream(agent=agent, origin=origin)
-    world.connected().reset()
+    world.connected().deliver(FAILING)
     assert downstream.line.sent.startswith(b"HTTP/1.1 101 " if in_band else b"HTTP/1.1 502 ")
 
 
@@ -423,7 +424,7 @@ def test_a_forbidden_origin_always_gets_the_status() -> None:
 def test_a_session_right_after_a_refused_one_is_not_disturbed(setting: str) -> None:
     world = World(settings=Settings(refusals=setting))  # type: ignore[arg-type]
     refused = world.downstream(subprotocols=["relay.refusals.event"])
-    world.connected().reset()
+    world.connected().deliver(FAILING)
     downstream, upstream = world.open(subprotocols=["realtime"])
     refused.read() if setting != "http" else refused.line.take()
     refused.line.fin()
@@ -435,7 +436,7 @@ def test_a_session_right_after_a_refused_one_is_not_disturbed(setting: str) -> N
 def test_http_is_forced_by_the_setting() -> None:
     world = World(settings=Settings(refusals="http"))
     downstream = world.downstream(subprotocols=["relay.refusals.event"])
-    world.connected().reset()
+    world.connected().deliver(FAILING)
     assert answer_of(downstream)[0] == 502
 
 

@@ -54,7 +54,7 @@ def test_then_the_systemd_credential(credentials: Path) -> None:
 
 def test_then_the_usual_variable_for_openai_only() -> None:
     assert upstream_key(UpstreamTable(), ENV) == ENV["OPENAI_API_KEY"]
-    assert upstream_key(UpstreamTable(provider="generic"), ENV) is None
+    assert upstream_key(UpstreamTable(provider="generic", url="wss://h/"), ENV) is None
 
 
 def test_no_key_at_all() -> None:

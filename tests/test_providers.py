@@ -37,7 +37,7 @@ class TestUpstream:
             "ws://",
             "ws:///path",
             "ws://[::1",
-            "ws://h/?a=b",
+            "ws://h/?api_key=b",
             "ws://h/#a",
             "ws://user@h/",
             "ws://user:password@h/",
@@ -45,11 +45,11 @@ class TestUpstream:
         ],
     )
     def test_other_urls_are_refused(self, url: str) -> None:
-        with pytest.raises(ValueError, match=r"URL|query, fragment or user"):
+        with pytest.raises(ValueError, match=r"URL"):
             Upstream(url)
 
     def test_other_providers_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="'acme' is no provider; known are openai, generic"):
+        with pytest.raises(ValueError, match="'acme' is no provider; known are openai, azure,"):
             Upstream("ws://h/", provider="acme")
 
     def test_its_credential_does_not_show(self) -> None:
@@ -78,8 +78,55 @@ class TestQuery:
         target = Upstream("ws://h/p", provider="generic").target([("a&b", "c d/é=\r\n#?")])
         assert target == "/p?a%26b=c%20d%2F%C3%A9%3D%0D%0A%23%3F"
 
+    def test_what_the_url_says_a_caller_cannot_say_otherwise(self) -> None:
+        upstream = Upstream("ws://h/p?model=mine&api-version=1")
+        query = [("model", "theirs"), ("intent", "i")]
+        assert upstream.target(query) == "/p?model=mine&api-version=1&intent=i"
+
+    def test_a_model_goes_by_its_name_upstream(self) -> None:
+        models = {"gpt-realtime": "my deployment"}
+        query = [("model", "gpt-realtime")]
+        azure = Upstream("wss://r.test/openai/v1/realtime", "a", "azure", models=models)
+        assert azure.target(query) == "/openai/v1/realtime?model=my%20deployment"
+        url = "wss://r.test/openai/realtime?api-version=2025-04-01-preview"
+        preview = Upstream(url, "p", "azure-preview", models=models)
+        assert preview.target(query) == (
+            "/openai/realtime?api-version=2025-04-01-preview&deployment=my%20deployment"
+        )
+
+    def test_of_gemini_nothing_goes_in_the_query(self) -> None:
+        assert Upstream("wss://g.test/ws", "g", "gemini").target([("model", "m")]) == "/ws"
+
+
+class TestModels:
+    def test_without_a_table_all_models_are_taken(self) -> None:
+        assert Upstream("ws://h/").takes("any")
+
+    def test_with_one_those_in_it_and_requests_without_a_model(self) -> None:
+        upstream = Upstream("ws://h/", models={"a": "b"})
+        assert upstream.takes("a")
+        assert upstream.takes(None)
+        assert not upstream.takes("b")
+
 
 class TestHeaders:
+    @pytest.mark.parametrize(
+        ("provider", "header"),
+        [
+            ("openai", ("Authorization", f"Bearer {KEY}")),
+            ("xai", ("Authorization", f"Bearer {KEY}")),
+            ("azure", ("api-key", KEY)),
+            ("azure-preview", ("api-key", KEY)),
+            ("gemini", ("x-goog-api-key", KEY)),
+            ("generic", ("Authorization", f"Bearer {KEY}")),
+        ],
+    )
+    def test_the_key_goes_where_the_provider_wants_it(
+        self, provider: str, header: tuple[str, str]
+    ) -> None:
+        upstream = Upstream("wss://h/", provider=provider)
+        assert upstream.headers(KEY, ()) == dict([header])
+
     DOWNSTREAM = (
         ("host", "h"),
         ("authorization", "Bearer theirs"),

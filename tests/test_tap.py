@@ -124,7 +124,7 @@ def test_a_generic_upstream_may_do_without_a_key(config: Path) -> None:
         (["--upstream", "http://a"], '--upstream: "http://a" is not a ws:// or wss:// URL'),
         (
             ["--upstream", "wss://hunter2@a"],
-            "--upstream: a URL here has no user, query or fragment",
+            "--upstream: a URL here has no user or fragment",
         ),
         (
             ["--upstream", "ws://models.example"],

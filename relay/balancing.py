@@ -1,0 +1,98 @@
+"""Which upstreams a hold may try, in which order, and how each of them stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from relay.breaker import Breaker, State
+from relay.providers import Upstream
+from relay.refusals import Refusal, UpstreamFacts, attributed, refuse
+
+
+class Standing:
+    """
+    One upstream, as it is doing.
+
+    @ivar sessions: connections to it, those of holds included.
+    @ivar breaker: L{None} if it has none.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.sessions = 0
+        self.breaker = Breaker() if upstream.breaker else None
+
+    @property
+    def breaker_state(self) -> State | Literal["off"]:
+        """What its breaker does."""
+        return self.breaker.state if self.breaker is not None else "off"
+
+    def refusal(self, now: float) -> Refusal | None:
+        """Why a hold may not try it now, if it may not."""
+        most = self.upstream.max_sessions
+        wait = self.breaker.wait(now) if self.breaker is not None else 0.0
+        if wait:
+            refusal = refuse("upstream_unavailable", retry_after=math.ceil(wait))
+        elif most is not None and self.sessions >= most:
+            refusal = refuse("relay_full", "The relay may open no more sessions upstream; wait.")
+        else:
+            return None
+        return attributed(refusal, UpstreamFacts(self.upstream.name, None))
+
+    def begin(self, now: float) -> None:
+        """A hold tries it: one connection more."""
+        self.sessions += 1
+        if self.breaker is not None:
+            self.breaker.begin(now)
+
+    def end(self) -> None:
+        """A connection to it is gone, or never came about."""
+        self.sessions -= 1
+
+    def succeeded(self) -> None:
+        """It opened."""
+        if self.breaker is not None:
+            self.breaker.succeeded()
+
+    def failed(self, refusal: Refusal, now: float) -> None:
+        """It did not open, for this reason."""
+        if self.breaker is not None:
+            self.breaker.failed(refusal, now)
+
+
+class Balancer:
+    """
+    The upstreams of one relay.
+
+    @param random: at least 0, below 1.
+    @ivar standings: one for each, in the order of the settings.
+    @raise ValueError: if there is none, or two have the same name.
+    """
+
+    def __init__(self, upstreams: Sequence[Upstream], random: Callable[[], float]) -> None:
+        names = [upstream.name for upstream in upstreams]
+        if not names:
+            raise ValueError("a relay needs an upstream")
+        if len(set(names)) < len(names):
+            raise ValueError(f"upstreams need names of their own, not {', '.join(names)}")
+        self.standings = tuple(map(Standing, upstreams))
+        self._random = random
+
+    def order(self, model: str | None) -> list[Standing]:
+        """
+        Those for this model, best first: by priority, and among equals by chance, one with twice
+        the weight twice as often before another.
+        """
+        found = [s for s in self.standings if s.upstream.takes(model)]
+        if len(found) > 1:
+            found.sort(key=lambda s: (s.upstream.priority, self._lot(s.upstream.weight)))
+        return found
+
+    def _lot(self, weight: int) -> float:
+        """
+        What the smallest of goes first (Efraimidis and Spirakis, "Weighted random sampling with a
+        reservoir", 2006).
+        """
+        return -math.log(1.0 - self._random()) / weight

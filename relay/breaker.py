@@ -1,0 +1,87 @@
+"""
+Leave an upstream alone while it fails.
+
+A state machine of one upstream: closed, open, half-open. It is told the time, and what became of
+each attempt.
+
+Source: M. Nygard, "Release It!", the circuit breaker.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from relay.refusals import Refusal
+
+State = Literal["closed", "open", "half-open"]
+
+FAILURES = 5
+"""So many failures, one after the other, open it."""
+
+INTERVAL = 10.0
+"""Seconds from its opening to the next hold that may try, and from that to the one after."""
+
+_AT_ONCE = frozenset({"upstream_unauthorized", "upstream_quota_exhausted"})
+_NOT_ITS_FAULT = frozenset(
+    {
+        "authorizer_unavailable",
+        "internal_error",
+        "relay_full",
+        "upstream_rate_limited",
+        "upstream_rejected_request",
+    }
+)
+_NEVER = frozenset({400, 403, 404, 429})
+
+
+def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
+    """
+    What a refusal says about its upstream.
+
+    @return: C{trips} if nobody can be served until somebody mends it: its key or its quota;
+        C{counts} if it is a failure as may pass; C{passes} if it is the caller's matter or ours.
+    """
+    status = refusal.upstream.status if refusal.upstream else None
+    if refusal.code == "upstream_quota_exhausted":
+        return "trips"  # which comes as 429
+    if status in _NEVER or refusal.code in _NOT_ITS_FAULT:
+        return "passes"
+    return "trips" if refusal.code in _AT_ONCE else "counts"
+
+
+class Breaker:
+    """
+    One upstream's.
+
+    @ivar state: C{closed} lets everybody through, C{open} nobody, C{half-open} one an interval.
+    """
+
+    def __init__(self) -> None:
+        self.state: State = "closed"
+        self._failures = 0
+        self._next = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds until a hold may try; 0 if it may now."""
+        return 0.0 if self.state == "closed" else max(0.0, self._next - now)
+
+    def begin(self, now: float) -> None:
+        """A hold tries, since it need not wait."""
+        if self.state != "closed":
+            self.state = "half-open"
+            self._next = now + INTERVAL
+
+    def succeeded(self) -> None:
+        """The upstream opened."""
+        self.state = "closed"
+        self._failures = 0
+
+    def failed(self, refusal: Refusal, now: float) -> None:
+        """An attempt was refused. What began before it opened does not open it for longer."""
+        verdict = judged(refusal)
+        if verdict == "passes" or self.state == "open":
+            return
+        self._failures += 1
+        if verdict == "trips" or self.state == "half-open" or self._failures >= FAILURES:
+            self.state = "open"
+            self._next = now + INTERVAL

@@ -1,0 +1,506 @@
+"""The dial, in memory: who is tried when, for how long, and what the client is told."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from attrs import define
+from memory import Line, Peer, World
+from twisted.internet.error import ConnectError, ConnectionRefusedError
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+
+from relay import Refusal, Settings, Upstream, refuse
+from relay.breaker import FAILURES, INTERVAL
+from relay.retry import LEAST
+
+CREATED = '{"type":"session.created"}'
+HOLD = Settings().hold_seconds
+TIMEOUT = refuse("upstream_timeout")
+
+
+def answer(status: int, *headers: str) -> bytes:
+    """An HTTP answer without a body."""
+    lines = [f"HTTP/1.1 {status} X", *headers, "Content-Length: 0", "", ""]
+    return "\r\n".join(lines).encode()
+
+
+@define
+class Dials(World):
+    """A relay with upstreams a, b, c, to be tried in that order, on ports 1, 2, 3."""
+
+    def begun(self) -> str:
+        """The upstreams that were connected to, in order."""
+        return "".join("?abc"[port] for _, port, *_ in self.reactor.tcpClients)
+
+    def refuse_port(self, error: Exception | None = None) -> None:
+        """The connection that was last begun fails."""
+        _, _, factory, _, _ = self.reactor.tcpClients[-1]
+        reason = Failure(error or ConnectionRefusedError())
+        factory.clientConnectionFailed(self.reactor.connectors[-1], reason)
+
+    def answers(self, status: int, *headers: str) -> Line:
+        """The upstream that was last connected to refuses so."""
+        line = self.connected()
+        line.deliver(answer(status, *headers))
+        return line
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """What the one record says of each attempt."""
+        (record,) = self.listener.holds
+        return [(attempt.upstream, attempt.outcome) for attempt in record.attempts]
+
+    def refusal(self) -> Refusal:
+        """The last one."""
+        refusal = self.listener.refusals[-1]
+        assert refusal is not None
+        return refusal
+
+
+def dials(names: str = "a", settings: Settings | None = None, **options: Any) -> Dials:
+    upstreams = [
+        Upstream(f"ws://127.0.0.1:{port}/v1/realtime", name, priority=port, **options)
+        for port, name in enumerate(names, 1)
+    ]
+    return Dials(settings=settings or Settings(), upstreams=upstreams)
+
+
+def told(downstream: Peer) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, error and headers of the HTTP answer."""
+    head, _, body = downstream.line.take().decode().partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(first.split()[1]), json.loads(body)["error"], headers
+
+
+def close_all(world: World, *lines: Line) -> None:
+    for line in lines:
+        line.lose()
+    assert world.is_clean()
+    assert [standing.sessions for standing in world.factory.standings] == [0] * len(
+        world.factory.standings
+    )
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[LogLevel, str]]:
+    """What the dial logs."""
+    events: list[tuple[LogLevel, str]] = []
+
+    def emit(self: Logger, level: LogLevel, format: str, **fields: Any) -> None:
+        events.append((level, format.format(**fields)))
+
+    monkeypatch.setattr("relay.dialing._log", type("Quiet", (Logger,), {"emit": emit})())
+    return events
+
+
+# -- failover ------------------------------------------------------------------------------
+
+
+def test_each_upstream_is_tried_once_in_order() -> None:
+    world = dials("abc")
+    downstream = world.downstream()
+    world.answers(500)
+    world.refuse_port()
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+    assert world.begun() == "abc"
+    expected = [("a", "upstream_refused"), ("b", "upstream_connect_failed"), ("c", "open")]
+    assert world.outcomes() == expected
+
+
+def test_the_last_attempts_refusal_is_told() -> None:
+    world = dials("ab")
+    downstream = world.downstream()
+    world.refuse_port()
+    world.answers(429)
+    status, error, headers = told(downstream)
+    assert (status, error["code"], error["attempts"]) == (503, "upstream_rate_limited", 2)
+    assert error["upstream"]["name"] == "b"
+    assert headers["retry-after"] == "5"
+    close_all(world, downstream.line)
+
+
+def test_who_has_a_successor_gets_half_of_the_time_left() -> None:
+    world = dials("abc")
+    downstream = world.downstream()
+    for spent, begun in ((HOLD / 2, "ab"), (HOLD / 4, "abc")):
+        world.advance(spent - 0.1)
+        assert world.begun() == begun[:-1]
+        world.advance(0.1)
+        assert world.begun() == begun
+    world.advance(HOLD / 4 - 0.1)
+    assert downstream.line.sent == b""
+    world.advance(0.1)
+    status, error, _ = told(downstream)
+    assert (status, error["code"], error["attempts"]) == (504, "upstream_timeout", 3)
+    assert world.outcomes() == [(name, "upstream_timeout") for name in "abc"]
+    (record,) = world.listener.holds
+    assert [attempt.seconds for attempt in record.attempts] == [4.0, 2.0, 2.0]
+    close_all(world, downstream.line)
+
+
+def test_who_is_cut_to_let_another_try_leaves_nothing_open() -> None:
+    world = dials("ab")
+    downstream = world.downstream()
+    upstream = world.answering()
+    world.advance(HOLD / 2)
+    assert upstream.line.lost is not None
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+
+
+def test_a_timeout_is_not_told_when_another_refused_after_it() -> None:
+    world = dials("ab")
+    downstream = world.downstream()
+    world.advance(HOLD / 2)
+    world.answers(401)
+    assert told(downstream)[1]["code"] == "upstream_unauthorized"
+
+
+def test_a_callers_own_mistake_ends_it() -> None:
+    world = dials("ab")
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send('{"type":"error","error":{"code":"invalid_model","message":"no"}}')
+    upstream.send_close(4000)
+    assert told(downstream)[1]["code"] == "upstream_rejected_request"
+    assert world.begun() == "a"
+
+
+def test_a_model_that_no_upstream_takes_is_refused_at_once() -> None:
+    world = dials("ab", models={"known": "k"})
+    status, error, _ = told(world.downstream("/v1/realtime?model=unknown"))
+    assert (status, error["code"], error["attempts"]) == (403, "model_not_allowed", 0)
+    assert world.begun() == ""
+
+
+def test_the_model_goes_up_by_its_name_there() -> None:
+    world = dials(models={"known": "k 1"})
+    world.downstream("/v1/realtime?model=known")
+    assert world.connected().take().startswith(b"GET /v1/realtime?model=k%201 ")
+
+
+# -- the one retry -------------------------------------------------------------------------
+
+
+def drop(world: Dials) -> None:
+    world.connected().reset()
+
+
+def drop_after_101(world: Dials) -> None:
+    world.answering().line.fin()
+
+
+def gateway(world: Dials) -> None:
+    world.answers(502)
+
+
+RETRIED = [drop, drop_after_101, gateway]
+
+
+@pytest.mark.parametrize("fail", RETRIED)
+def test_what_may_be_over_at_once_is_tried_again_once(fail: Any) -> None:
+    world = dials()
+    downstream = world.downstream()
+    fail(world)
+    assert world.begun() == "aa"
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+    (record,) = world.listener.holds
+    assert [attempt.is_retry for attempt in record.attempts] == [False, True]
+
+
+@pytest.mark.parametrize("fail", RETRIED)
+def test_but_not_twice(fail: Any) -> None:
+    world = dials()
+    downstream = world.downstream()
+    fail(world)
+    fail(world)
+    assert told(downstream)[1]["attempts"] == 2
+    assert world.begun() == "aa"
+    close_all(world, downstream.line)
+
+
+def silence(world: Dials) -> None:
+    world.advance(HOLD)
+
+
+def refused_port(world: Dials) -> None:
+    world.refuse_port()
+
+
+def no_descriptor(world: Dials) -> None:
+    world.refuse_port(ConnectError(errno.EMFILE))
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [silence, refused_port, no_descriptor, *(lambda w, s=s: w.answers(s) for s in (500, 401, 429))],
+)
+def test_what_would_only_fail_again_is_not(fail: Any) -> None:
+    world = dials()
+    downstream = world.downstream()
+    fail(world)
+    told(downstream)
+    assert world.begun() == "a"
+
+
+def test_who_asks_for_a_second_gets_it() -> None:
+    world = dials()
+    downstream = world.downstream()
+    world.answers(429, "Retry-After: 1")
+    world.advance(0.9)
+    assert world.begun() == "a"
+    world.advance(0.1)
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_who_asks_for_more_is_left_alone(status: int) -> None:
+    world = dials()
+    downstream = world.downstream()
+    world.answers(status, "Retry-After: 2")
+    _, error, headers = told(downstream)
+    assert (error["attempts"], headers["retry-after"]) == (1, "2")
+
+
+def test_a_retry_that_would_come_too_late_is_not_made() -> None:
+    world = dials()
+    downstream = world.downstream()
+    line = world.connected()
+    world.advance(HOLD - 1)
+    line.deliver(answer(429, "Retry-After: 1"))
+    assert told(downstream)[1]["code"] == "upstream_rate_limited"
+
+
+def test_who_leaves_before_the_retry_stops_it() -> None:
+    world = dials()
+    downstream = world.downstream()
+    world.answers(429, "Retry-After: 1")
+    downstream.line.reset()
+    world.advance(1)
+    assert world.begun() == "a"
+    close_all(world)
+
+
+def test_another_upstream_comes_before_the_retry() -> None:
+    world = dials("ab")
+    downstream = world.downstream()
+    drop(world)
+    assert world.begun() == "ab"
+    world.answers(401)
+    assert world.begun() == "aba"
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+
+
+def test_a_flapping_upstream_is_not_flooded() -> None:
+    world = dials(breaker=False)
+    holds = 100
+    for _ in range(holds):
+        downstream = world.downstream()
+        drop(world)
+        if not downstream.line.sent:
+            drop(world)
+        told(downstream)
+        downstream.line.lose()
+    assert holds * 1.1 <= len(world.begun()) + 1
+    assert len(world.begun()) <= holds * 1.1 + LEAST
+
+
+# -- breakers ------------------------------------------------------------------------------
+
+
+def break_it(world: Dials, failures: int = FAILURES) -> None:
+    for _ in range(failures):
+        downstream = world.downstream()
+        world.refuse_port()
+        told(downstream)
+        downstream.line.lose()
+
+
+def test_an_open_breaker_answers_at_once(logged: list[tuple[LogLevel, str]]) -> None:
+    world = dials()
+    break_it(world)
+    assert world.begun() == "a" * FAILURES
+    world.advance(2.5)
+    downstream = world.downstream()
+    status, error, headers = told(downstream)
+    assert (status, error["code"], error["attempts"]) == (503, "upstream_unavailable", 0)
+    assert error["upstream"] == {"name": "a", "stage": None, "status": None, "request_id": None}
+    assert headers["retry-after"] == "8"
+    assert world.begun() == "a" * FAILURES
+    opened = "breaker of a is open after upstream_connect_failed; the next try is in 10 s"
+    assert logged == [(LogLevel.warn, opened)]
+    downstream.line.lose()
+    close_all(world)
+
+
+def test_then_one_hold_tries_and_its_success_lets_all_in(
+    logged: list[tuple[LogLevel, str]],
+) -> None:
+    world = dials()
+    break_it(world)
+    world.advance(INTERVAL)
+    trying = world.downstream()
+    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+    world.answering().send(CREATED)
+    trying.read()
+    assert trying.received == [CREATED]
+    world.open()
+    changes = ["breaker of a is half-open", "breaker of a is closed"]
+    assert logged[1:] == [(LogLevel.info, change) for change in changes]
+
+
+@pytest.mark.parametrize("left_by", ["leaving", "failing"])
+def test_or_its_end_keeps_all_out(left_by: str) -> None:
+    world = dials()
+    break_it(world)
+    world.advance(INTERVAL)
+    trying = world.downstream()
+    world.refuse_port() if left_by == "failing" else trying.line.reset()
+    assert told(world.downstream())[2]["retry-after"] == "10"
+    world.advance(INTERVAL)
+    world.downstream()
+    assert world.begun() == "a" * (FAILURES + 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, "", "The key is wrong, revoked, or may not use this API or model."),
+        (429, "insufficient_quota", "The account has no quota left; look at its billing."),
+    ],
+)
+def test_a_wrong_key_or_a_used_up_quota_opens_it_at_once_with_an_error_line(
+    logged: list[tuple[LogLevel, str]], status: int, body: str, said: str
+) -> None:
+    world = dials()
+    downstream = world.downstream()
+    text = json.dumps({"error": {"code": body}})
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n"
+    world.connected().deliver((head + text).encode())
+    told(downstream)
+    assert logged == [(LogLevel.error, f"breaker of a is open: {said}")]
+    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+
+
+def test_so_does_a_wrong_key_that_is_told_in_band() -> None:
+    world = dials()
+    world.downstream()
+    upstream = world.answering()
+    upstream.send('{"type":"error","error":{"code":"invalid_api_key","message":"no"}}')
+    upstream.send_close(3000)
+    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 429])
+def test_what_is_not_its_fault_never_does(status: int) -> None:
+    world = dials()
+    for _ in range(2 * FAILURES):
+        told_of = world.downstream()
+        world.answers(status)
+        assert told(told_of)[1]["code"] != "upstream_unavailable"
+
+
+def test_nor_do_holds_that_are_left_or_our_own_want_of_descriptors() -> None:
+    world = dials()
+    for _ in range(2 * FAILURES):
+        world.downstream().line.reset()
+        downstream = world.downstream()
+        no_descriptor(world)
+        assert told(downstream)[1]["code"] == "relay_full"
+
+
+def test_timeouts_do() -> None:
+    world = dials()
+    for _ in range(FAILURES):
+        downstream = world.downstream()
+        world.advance(HOLD)
+        assert told(downstream)[1]["code"] == "upstream_timeout"
+    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+
+
+def test_it_is_passed_over_and_the_next_has_all_the_time() -> None:
+    world = dials("ab")
+    for _ in range(FAILURES):
+        world.downstream()
+        world.refuse_port()
+        world.answering().send(CREATED)
+    downstream = world.downstream()
+    assert world.begun() == "ab" * FAILURES + "b"
+    world.advance(HOLD - 0.1)
+    assert downstream.line.sent == b""
+    world.answering().send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+    attempts = world.listener.holds[-1].attempts
+    assert [a.outcome for a in attempts] == ["upstream_unavailable", "open"]
+
+
+def test_who_is_before_one_that_is_passed_over_has_all_the_time_too() -> None:
+    world = dials("ab")
+    for _ in range(FAILURES):
+        world.factory.standings[1].failed(TIMEOUT, world.reactor.seconds())
+    downstream = world.downstream()
+    world.advance(HOLD - 0.1)
+    assert (world.begun(), downstream.line.sent) == ("a", b"")
+
+
+def test_of_several_that_are_passed_over_the_soonest_is_told() -> None:
+    world = dials("ab")
+    for place, failed in enumerate(world.factory.standings):
+        for _ in range(FAILURES):
+            failed.failed(TIMEOUT, world.reactor.seconds())
+        world.advance(3 - place)
+    assert told(world.downstream())[2]["retry-after"] == "5"
+    assert world.refusal().upstream is not None
+
+
+# -- how many at once ----------------------------------------------------------------------
+
+
+def in_use(world: World) -> Sequence[int]:
+    return [standing.sessions for standing in world.factory.standings]
+
+
+def test_one_that_is_full_is_passed_over() -> None:
+    world = dials("ab", max_sessions=1)
+    first, upstream = world.open()
+    assert in_use(world) == [1, 0]
+    second, _ = world.open()
+    assert in_use(world) == [1, 1]
+    status, error, _ = told(world.downstream())
+    assert (status, error["code"], error["attempts"]) == (503, "relay_full", 0)
+    upstream.line.lose()
+    assert in_use(world) == [0, 1]
+    third, _ = world.open()
+    assert [peer.received for peer in (first, second, third)] == [[CREATED]] * 3
+
+
+@pytest.mark.parametrize("fail", [refused_port, silence, drop_after_101])
+def test_what_fails_is_not_counted_any_more(fail: Any) -> None:
+    world = dials(max_sessions=1, breaker=False)
+    downstream = world.downstream()
+    assert in_use(world) == [1]
+    fail(world)
+    world.advance(HOLD)
+    assert in_use(world) == [0]
+    downstream.line.lose()
+
+
+def test_nor_what_is_left() -> None:
+    world = dials(max_sessions=1)
+    world.downstream().line.reset()
+    assert in_use(world) == [0]
