@@ -32,9 +32,10 @@ def _plain(status: int, *fields: str) -> Broken:
     return Broken(f"{status}", (answers(status, *fields),), *_refused, seen=status)
 
 
-def _retried(status: int, *fields: str) -> Broken:
+def _retried(status: int, *fields: str, retry_after: str | None = None) -> Broken:
     """A bare answer after which it may be tried again."""
-    return Broken(f"{status}", (answers(status, *fields),), *_failing, seen=status)
+    does = (answers(status, *fields),)
+    return Broken(f"{status}", does, *_failing, seen=status, retry_after=retry_after)
 
 
 def _coded(status: int, code: str, meaning: Meaning, **expected: str) -> Broken:
@@ -46,7 +47,9 @@ def _coded(status: int, code: str, meaning: Meaning, **expected: str) -> Broken:
 
 def _limiting(name: str, *fields: str, retry_after: str) -> Broken:
     does = (answers(429, *fields),)
-    return Broken(f"429 {name}", does, *_limited, seen=429, retry_after=retry_after)
+    seconds = 1.0 if retry_after == "1" else 0.0  # it is tried again after that
+    rest: dict[str, Any] = {"seen": 429, "retry_after": retry_after, "seconds": seconds}
+    return Broken(f"429 {name}", does, *_limited, **rest)
 
 
 BROKEN_ANSWERS = [
@@ -55,8 +58,8 @@ BROKEN_ANSWERS = [
     Broken("204", (sends(head(204)),), *_refused, seen=204),
     _plain(301, "Location: /elsewhere"),
     _plain(302, "Location: /elsewhere"),
-    *(_retried(status) for status in (408, 500, 502, 599)),
-    _retried(503, "Retry-After: 30"),
+    *(_retried(status) for status in (408, 500, 502, 504, 599)),
+    _retried(503, "Retry-After: 30", retry_after="30"),
     Broken("401", (answers(401),), *_unauthorized, seen=401),
     Broken("403", (answers(403),), *_unauthorized, seen=403),
     _limiting("bare", retry_after="5"),

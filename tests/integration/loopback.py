@@ -203,12 +203,15 @@ class Loopback:
         return int(port.getHost().port)
 
     def relay(self, *urls: str, ca_file: str | None = None, **options: Any) -> Relay:
-        """A relay to these upstreams, whose key is the canary unless C{credential} is given."""
+        """
+        A relay to these upstreams, tried in this order. Their key is the canary unless
+        C{credential} is given.
+        """
         credential = options.pop("credential", CANARY)
         names = ("openai", "second", "third")
         upstreams = [
-            Upstream(url, name, credential=credential, ca_file=ca_file)
-            for url, name in zip(urls, names, strict=False)
+            Upstream(url, name, credential=credential, ca_file=ca_file, priority=place)
+            for place, (url, name) in enumerate(zip(urls, names, strict=False))
         ]
         relay = Relay(upstreams, **{"reactor": self.clock, **options})
         relay.port = self.listen(relay)

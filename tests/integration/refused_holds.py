@@ -44,7 +44,7 @@ class Barred:
     @ivar options: what the relay is made with.
     @ivar seconds: the deadline that must pass first.
     @ivar logs: the beginning of the error it leaves in the log.
-    @ivar attempts: how many attempts were begun.
+    @ivar attempts: how many attempts reached out for an upstream.
     """
 
     name: str
@@ -90,7 +90,7 @@ _BAD_AUTHORIZER = "the authorizer failed for req_"
 
 def _of_credential(name: str, credential: Callable[[], Any], **more: Any) -> Barred:
     more.setdefault("logs", _BAD_CALLBACK)
-    return Barred(f"credential {name}", {"credential": credential}, *_away, attempts=1, **more)
+    return Barred(f"credential {name}", {"credential": credential}, *_away, **more)
 
 
 BARRED = [

@@ -13,7 +13,7 @@ from integration.broken_answers import BROKEN_ANSWERS
 from integration.broken_connections import BROKEN_CONNECTIONS, NO_NAME, REFUSED_PORT
 from integration.broken_openings import BROKEN_OPENINGS
 from integration.canary import CANARY
-from integration.logged import Logged
+from integration.logged import BREAKS, Logged
 from integration.loopback import Loopback
 from integration.upstreams import UpstreamPort
 
@@ -24,15 +24,18 @@ def _prepare(loopback: Loopback, case: Broken, logged: Logged) -> tuple[Upstream
     port = UpstreamPort(*case.does, cue=case.cue)
     if case.logs is not None:
         logged.expected.add(case.logs)
+    if case.breaks:
+        logged.expected.add(BREAKS)
     return port, f"ws://127.0.0.1:{loopback.listen(port)}/v1/realtime"
 
 
-def _assert_left(port: UpstreamPort) -> None:
-    """One connection came (no redirect was followed), with the key, and it is gone."""
-    (peer,) = port.peers
-    assert peer.lost is not None
-    if port.cue == "request":
-        assert peer.header("authorization") == f"Bearer {CANARY}"
+def _assert_left(port: UpstreamPort, case: Broken) -> None:
+    """One connection an attempt came (no redirect was followed), with the key, and is gone."""
+    assert len(port.peers) == case.attempts
+    for peer in port.peers:
+        assert peer.lost is not None
+        if port.cue == "request":
+            assert peer.header("authorization") == f"Bearer {CANARY}"
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)
@@ -40,7 +43,7 @@ def _assert_left(port: UpstreamPort) -> None:
 async def test_by_http(loopback: Loopback, logged: Logged, case: Broken) -> None:
     port, url = _prepare(loopback, case, logged)
     await check_by_http(loopback, case, port, loopback.relay(url))
-    _assert_left(port)
+    _assert_left(port, case)
 
 
 @pytest.mark.parametrize("case", one_of_each(BROKEN), ids=str)
@@ -48,7 +51,7 @@ async def test_by_http(loopback: Loopback, logged: Logged, case: Broken) -> None
 async def test_in_band(loopback: Loopback, logged: Logged, case: Broken) -> None:
     port, url = _prepare(loopback, case, logged)
     await check_in_band(loopback, case, port, loopback.relay(url))
-    _assert_left(port)
+    _assert_left(port, case)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_barred(loopback: Loopback, logged: Logged, case: Barred) -> None:
     assert answer.error["attempts"] == case.attempts
     assert "stays in the log" not in answer.error["message"]
     record = relay.heard.one_refusal()
-    assert (record.outcome, len(record.attempts)) == (case.code, case.attempts)
+    assert (record.outcome, record.attempted) == (case.code, case.attempts)
     assert port.peers == []
     await loopback.settled(relay)
 
