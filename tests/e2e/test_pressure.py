@@ -68,10 +68,10 @@ def flooding() -> Iterator[tuple[Flood, str]]:
             thread.join(SECONDS)
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
+@pytest.fixture(params=["splice", "message"])
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "relay.toml"
-    path.write_text("[limits]\nstall_seconds = 1.5\n")
+    path.write_text(f'plane = "{request.param}"\n[limits]\nstall_seconds = 1.5\n')
     return path
 
 
