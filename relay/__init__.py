@@ -3,6 +3,7 @@
 from relay.admission.request import Admit, Grant, Request
 from relay.factory import RelayFactory
 from relay.providers import Upstream
+from relay.proxies import Proxy
 from relay.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.refusals import Refusal, UpstreamFacts, refuse
 from relay.settings import Limits, Settings
@@ -14,6 +15,7 @@ __all__ = [
     "Grant",
     "HoldRecord",
     "Limits",
+    "Proxy",
     "Refusal",
     "RelayFactory",
     "RelayListener",

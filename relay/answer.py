@@ -124,6 +124,11 @@ class AnswerReader:
         length = _length(head)
         return length is not None and len(self._data) >= length
 
+    @property
+    def rest(self) -> bytes:
+        """What came behind the head, be it a body or not."""
+        return bytes(self._data)
+
     def answer(self) -> Answer | None:
         """The answer as far as it was read; L{None} before its head is whole."""
         if self._head is None:

@@ -19,7 +19,7 @@ from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.scrub import scrub
-from relay.tls import name_of
+from relay.tls import is_alert, name_of
 from relay.upstream import UpstreamProtocol
 
 ANSWER_SECONDS = 1.0
@@ -165,7 +165,11 @@ class Attempt:
         """The connection ended before the WebSocket was open."""
         self._record.error = name_of(reason.value)
         dropped = reason.check(ConnectionLost, ConnectionDone, ConnectionAborted)
-        if self._record.stage == "tls" and not dropped:
+        if is_alert(reason.value):
+            # With TLS 1.3 what it thinks of our certificate comes after the handshake.
+            message = "The upstream refused the relay's TLS; the relay's operator must correct it."
+            self.refuse(refuse("upstream_tls_failed", message))
+        elif self._record.stage == "tls" and not dropped:
             self.refuse(refuse("upstream_tls_failed"))
         else:
             message = "The upstream dropped the connection before it answered; try again."

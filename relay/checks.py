@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import attrs
 
+from relay.addresses import is_address, is_host, split_url
 from relay.providers import is_secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
@@ -25,13 +25,9 @@ LONGEST_SHOWN = 60
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 def kind_of(value: object) -> str:
@@ -189,7 +185,7 @@ def websocket_url(value: str) -> str | None:
         return "a URL here has no user or fragment"
     if any(is_secret(name) for name, _ in parse_qsl(value.partition("?")[2])):
         return "keep keys and tokens out of the URL; name a file or variable by key_file or key_env"
-    parts = _split(value)
+    parts = split_url(value)
     if parts is None or parts.scheme not in ("ws", "wss"):
         return f"{shown(value.partition('?')[0])} is not a ws:// or wss:// URL"
     return None
@@ -197,7 +193,7 @@ def websocket_url(value: str) -> str | None:
 
 def origin(value: str) -> str | None:
     """C{scheme://host} or C{scheme://host:port}."""
-    parts = _split(value)
+    parts = split_url(value)
     if parts is None or parts.path or parts.query or parts.fragment or "@" in value:
         return f"{shown(value)} is not an origin like https://app.example"
     return None
@@ -205,14 +201,14 @@ def origin(value: str) -> str | None:
 
 def host(value: str) -> str | None:
     """Host names and addresses without a port."""
-    ok = _is_host(value) or _is_address(value, version=6)
+    ok = is_host(value) or is_address(value, version=6)
     return None if ok else f"{shown(value)} is not a host name without a port"
 
 
 def normal_origin(value: str) -> str:
     """The origin as browsers write it: small letters, no default port."""
     lower = value.lower()
-    parts = _split(lower)
+    parts = split_url(lower)
     if parts is None or parts.port is None or parts.port != DEFAULT_PORTS.get(parts.scheme):
         return lower
     return lower.rpartition(":")[0]
@@ -246,34 +242,3 @@ def every(normal: Callable[[str], str]) -> Callable[[Any], Any]:
         return tuple(normal(v) if isinstance(v, str) else v for v in values)
 
     return convert
-
-
-def _is_host(value: str) -> bool:
-    if value.startswith("["):
-        return value.endswith("]") and _is_address(value[1:-1], version=6)
-    # What ends in a number must be an address: 127.1 and 300.1.1.1 are neither.
-    if value.rpartition(".")[2].isdigit():
-        return _is_address(value, version=4)
-    return len(value) <= 253 and _HOST.fullmatch(value.lower()) is not None
-
-
-def _is_address(value: str, version: int) -> bool:
-    try:
-        return "%" not in value and ip_address(value).version == version
-    except ValueError:
-        return False
-
-
-def _split(url: str) -> SplitResult | None:
-    # urlsplit drops tabs and newlines without a word, so those go first.
-    if not _VISIBLE.fullmatch(url) or "\\" in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    authority = parts.netloc.rpartition("@")[2]
-    bare = authority.removesuffix(f":{port}") if port is not None else authority
-    ok = "://" in url and _SCHEME.fullmatch(parts.scheme) and _is_host(bare) and port != 0
-    return parts if ok else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
 from random import random
 from urllib.parse import quote
 
@@ -84,14 +85,25 @@ def distrust(upstream: Upstream) -> str | None:
     context = ssl.create_default_context(cafile=upstream.ca_file)
     try:
         with (
-            socket.create_connection((upstream.host, upstream.port), timeout=3) as connection,
+            _connected(upstream) as connection,
             context.wrap_socket(connection, server_hostname=upstream.host),
         ):
             return None
     except ssl.SSLCertVerificationError as error:
         return error.verify_message
-    except OSError:
+    except (OSError, HTTPException):
         return None
+
+
+def _connected(upstream: Upstream) -> socket.socket:
+    """A connection the way the relay's went: a proxy may put its own certificate in between."""
+    proxy = upstream.proxy
+    if proxy is None:
+        return socket.create_connection((upstream.host, upstream.port), timeout=3)
+    tunnel = HTTPConnection(proxy.host, proxy.port, timeout=3)
+    tunnel.set_tunnel(upstream.host, upstream.port, proxy.headers)
+    tunnel.connect()
+    return tunnel.sock
 
 
 class _Farewell:

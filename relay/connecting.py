@@ -1,7 +1,8 @@
 """
 Connect to one of several addresses: in turn, the next at once when one fails, else after 0.25 s.
 
-L{HostnameEndpoint} does nearly this, but reports a refused port only at its 0.3 s tick.
+L{HostnameEndpoint} does nearly this, but reports a refused port only at its 0.3 s tick, and all of
+Twisted's endpoints wrap a protocol around the protocol.
 
 Source: RFC 8305, 5.
 """
@@ -9,10 +10,12 @@ Source: RFC 8305, 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.interfaces import IConnector, IReactorTime
+from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
 from relay.deadline import Deadline
@@ -20,11 +23,53 @@ from relay.deadline import Deadline
 HEAD_START = 0.25
 """Seconds that an address has before the next one is tried beside it."""
 
-Connect = Callable[[str], Deferred[IProtocol]]
+P = TypeVar("P")
+"""The protocol."""
+
+Connect = Callable[[str], Deferred[P]]
 """Begins to connect to one address; cancelling its Deferred gives up."""
 
 
-class Race:
+class OneConnection(ClientFactory, Generic[P]):
+    """
+    A factory for one connection.
+
+    @ivar connected: fires with the protocol when there is a connection, or fails. Cancelling it
+        stops connecting.
+    """
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.connected: Deferred[P] = Deferred(self._stop)
+        self._connector: IConnector | None = None
+
+    def startedConnecting(self, connector: IConnector) -> None:
+        """Remember what to stop."""
+        self._connector = connector
+
+    def _stop(self, connected: Deferred[P]) -> None:
+        connected.errback(CancelledError())
+        if self._connector is not None:
+            self._connector.stopConnecting()
+
+    def built(self, protocol: P) -> None:
+        """There is a connection, and this is its protocol."""
+        self._connector = None
+        self.connected.callback(protocol)
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        """Break Twisted's reference cycle: the transport has the connector too."""
+        connector.transport = None  # type: ignore[attr-defined]  # no part of the interface
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """There is no connection, maybe because it was stopped."""
+        self._connector = None
+        if not self.connected.called:
+            self.connected.errback(reason)
+
+
+class Race(Generic[P]):
     """
     One race between addresses. The first connection wins and ends the others.
 
@@ -32,14 +77,14 @@ class Race:
         it ends every connection attempt.
     """
 
-    def __init__(self, clock: IReactorTime, addresses: Sequence[str], connect: Connect) -> None:
-        self.result: Deferred[IProtocol] = Deferred(lambda _: self._stop())
+    def __init__(self, clock: IReactorTime, addresses: Sequence[str], connect: Connect[P]) -> None:
+        self.result: Deferred[P] = Deferred(lambda _: self._stop())
         self._connect = connect
         self._left = list(addresses)
-        self._running: list[Deferred[IProtocol]] = []
+        self._running: list[Deferred[P]] = []
         self._next = Deadline(clock)
 
-    def start(self) -> Deferred[IProtocol]:
+    def start(self) -> Deferred[P]:
         """Begin with the first address; return L{result}."""
         if self._left:
             self._start_one()
@@ -54,11 +99,11 @@ class Race:
             self._next.set(HEAD_START, self._start_one)
         attempt.addCallbacks(self._won, self._failed, errbackArgs=(attempt,))
 
-    def _won(self, protocol: IProtocol) -> None:
+    def _won(self, protocol: P) -> None:
         self._stop()
         self.result.callback(protocol)
 
-    def _failed(self, failure: Failure, attempt: Deferred[IProtocol]) -> None:
+    def _failed(self, failure: Failure, attempt: Deferred[P]) -> None:
         if attempt not in self._running:
             return  # cancelled by the winner or by who waited
         self._running.remove(attempt)

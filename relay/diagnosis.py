@@ -12,7 +12,7 @@ from attrs import frozen
 
 from relay.refusals import Refusal, Stage
 
-STAGES: tuple[Stage, ...] = tuple(s for s in get_args(Stage) if s != "proxy")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 _BY_ERROR = {
     "ConnectionRefusedError": "Nothing listens there; look at the port in the URL.",
@@ -27,6 +27,20 @@ _BY_ERROR = {
     "packet length too long": "It does not speak TLS there; is the URL ws://, or the port wrong?",
     "record layer failure": "It does not speak TLS there; is the URL ws://, or the port wrong?",
 }
+
+_NOT_OURS = "It does not accept the relay's certificate; look at client_certificate and its issuer."
+
+_BY_ALERT = {
+    "certificate required": "It wants a certificate; name the relay's in client_certificate.",
+    "handshake failure": "It finds no common TLS version or cipher, or wants a client_certificate.",
+    "unknown ca": _NOT_OURS,
+    "bad certificate": _NOT_OURS,
+    "certificate expired": _NOT_OURS,
+    "certificate revoked": _NOT_OURS,
+    "certificate unknown": _NOT_OURS,
+    "unsupported certificate": _NOT_OURS,
+}
+"""By the end of the error: its beginning changes from one OpenSSL to the next."""
 
 _BY_CODE = {
     "authorizer_unavailable": "The key cannot be had; see the log.",
@@ -46,8 +60,20 @@ _BY_STATUS = {
     426: "There is no WebSocket at that path; look at the URL.",
 }
 
+_BY_PROXY = {
+    "HTTP 407": "The proxy wants a user and password; give them in the URL in HTTPS_PROXY.",
+    "HTTP 4": "The proxy does not let the relay connect to that host and port; look at its rules.",
+    "HTTP ": "The proxy cannot connect to the upstream; look at the URL, and at the proxy's log.",
+    "no HTTP": "No HTTP proxy answers there; look at proxy, or at HTTPS_PROXY.",
+    "ConnectionDone": "The proxy hangs up; is it one, and does it know this machine?",
+    "ConnectionLost": "The proxy hangs up; is it one, and does it know this machine?",
+    "": "The proxy cannot be reached; look at proxy, or at HTTPS_PROXY.",
+}
+"""By the beginning of the error; the first that fits."""
+
 _BY_SILENCE: dict[Stage | None, str] = {
     "dns": "The DNS does not answer.",
+    "proxy": "The proxy does not answer, or waits in vain for the upstream.",
     "tcp": "The address does not answer; a firewall may drop the packets.",
     "tls": "It accepts connections but does not speak TLS; look at the port.",
     "upgrade": "It accepts connections but does not answer HTTP; look at the port.",
@@ -81,8 +107,13 @@ class Finding:
         status = self.refusal.upstream.status if self.refusal.upstream else None
         if self.refusal.code == "upstream_timeout":
             return _BY_SILENCE.get(self.stage)
+        if self.stage == "proxy" and self.refusal.code == "upstream_connect_failed":
+            return next(_BY_PROXY[at] for at in _BY_PROXY if (self.error or "").startswith(at))
         if self.error in _BY_ERROR:
             return _BY_ERROR[self.error]
+        alert = (self.error or "").rpartition(" alert ")[2]
+        if alert in _BY_ALERT:
+            return _BY_ALERT[alert]
         if self.refusal.code in _BY_CODE:
             return _BY_CODE[self.refusal.code]
         if status in _BY_STATUS:
@@ -119,12 +150,18 @@ def as_json(finding: Finding) -> dict[str, object]:
     }
 
 
-def _cells(finding: Finding) -> list[str]:
+def _columns(findings: Iterable[Finding]) -> list[Stage]:
+    """All stages, but that of a proxy only where there is one."""
+    by_proxy = any("proxy" in (*finding.stages, finding.stage) for finding in findings)
+    return [stage for stage in STAGES if stage != "proxy" or by_proxy]
+
+
+def _cells(finding: Finding, columns: Iterable[Stage]) -> list[str]:
     times = (
         f"{1000 * finding.stages[stage]:.0f} ms"
         if stage in finding.stages
         else ("failed" if stage == finding.stage else "")
-        for stage in STAGES
+        for stage in columns
     )
     result = finding.refusal.code if finding.refusal else "open"
     return [finding.upstream, *times, result]
@@ -138,8 +175,9 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 def as_table(findings: Sequence[Finding]) -> str:
     """The findings for people: a line each, then what is wrong with those that failed."""
-    header = ["upstream", *(stage.replace("_", " ") for stage in STAGES), "result"]
-    lines = [*_aligned([header, *map(_cells, findings)])]
+    columns = _columns(findings)
+    header = ["upstream", *(stage.replace("_", " ") for stage in columns), "result"]
+    lines = [*_aligned([header, *(_cells(finding, columns) for finding in findings)])]
     for finding in findings:
         if finding.refusal is not None:
             error = f" ({finding.error})" if finding.error else ""

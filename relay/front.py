@@ -21,7 +21,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.admission.origins import host_is_allowed, is_loopback, origin_is_allowed
+from relay.addresses import is_loopback
+from relay.admission.origins import host_is_allowed, origin_is_allowed
 from relay.admission.request import Request
 from relay.deadline import Deadline
 from relay.downstream import DownstreamFactory, DownstreamProtocol

@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from relay.admission.origins import is_loopback
+from twisted.logger import Logger
+
+from relay.addresses import is_loopback
+from relay.proxies import DIRECTLY
 from relay.settings import Auth, UpstreamTable
+
+_log = Logger()
 
 LARGEST_FILE = 65536
 """Bytes of a key or token file; C{/dev/zero} is no such file."""
@@ -35,32 +41,88 @@ class KeyFault(Exception):
         self.line = line
 
 
-def upstream_key(table: UpstreamTable, environ: Mapping[str, str]) -> str | None:
+class KeyFile:
+    """
+    A file whose one line is an upstream's key, read anew when it has changed: a process beside the
+    relay can rotate a short-lived key. A L{relay.providers.Credential}.
+
+    If it can no longer be used, the last good key stays in use, and each change for the worse is
+    one line in the log.
+
+    @param what: what to call it there.
+    @raise KeyFault: if it holds no key.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path = path
+        self._what = what
+        self._mark = self._refused = _mark(path)
+        self._key = _only_line(path, what)
+
+    def __call__(self) -> str:
+        """The key of now. It costs one C{stat} unless the file has changed."""
+        mark = _mark(self._path)
+        if mark is not None and mark != self._mark:
+            self._read(mark)
+        return self._key
+
+    def _read(self, mark: tuple[int, ...]) -> None:
+        try:
+            self._key = _only_line(self._path, self._what)
+        except KeyFault as fault:
+            # It is read again for the next attempt: the fault may be the relay's, out of
+            # descriptors, and the file never change again.
+            if mark != self._refused:
+                _log.error("{line}; the last good key stays in use", line=fault.line)
+            self._refused = mark
+        else:
+            self._mark = self._refused = mark
+            _log.info("{what}: read anew", what=self._what)
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """
+    What is another when the file has changed, in place or by a rename; also if it is gone.
+
+    @return: L{None} for a pipe and the like: it can be read once, and then blocks.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        return (error.errno or 0,)
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
+
+
+def upstream_key(table: UpstreamTable, environ: Mapping[str, str]) -> str | KeyFile | None:
     """
     The key for one upstream: of C{key_file}, else of C{key_env}, else of the systemd credential
     C{NAME.key}, else, for provider C{openai}, of C{OPENAI_API_KEY}. What is named must be there:
     a typing error never falls through to another key.
 
-    @return: the key, or L{None} where none is named or found.
+    @return: the key, or the file that holds it, or L{None} where none is named or found.
     @raise KeyFault: where it is named and not there, is no key, or would cross a network in clear.
     """
     key = _find(table, f"upstream {table.name}: ", environ)
     url = urlsplit(table.url)
-    if key is not None and url.scheme == "ws" and not is_loopback(url.hostname or ""):
+    # By a proxy, even a loopback address is another machine's.
+    is_near = is_loopback(url.hostname or "") and table.proxy in (None, DIRECTLY)
+    if key is not None and url.scheme == "ws" and not is_near:
         raise KeyFault(
             f"upstream {table.name}: a key is not sent over ws:// to {url.hostname}; use wss://"
         )
     return key
 
 
-def _find(table: UpstreamTable, whose: str, environ: Mapping[str, str]) -> str | None:
+def _find(table: UpstreamTable, whose: str, environ: Mapping[str, str]) -> str | KeyFile | None:
     if table.key_file is not None:
-        return _only_line(Path(table.key_file), f"{whose}key_file")
+        return KeyFile(Path(table.key_file), f"{whose}key_file")
     if table.key_env is not None:
         return _variable(table.key_env, f"{whose}key_env", environ)
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (path := Path(credentials, f"{table.name}.key")).exists():
-        return _only_line(path, f"{whose}systemd credential {table.name}.key")
+        return KeyFile(path, f"{whose}systemd credential {table.name}.key")
     if table.provider == "openai" and environ.get("OPENAI_API_KEY"):
         return _variable("OPENAI_API_KEY", whose.rstrip(": "), environ)
     return None

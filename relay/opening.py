@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
-from functools import partial
-from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
-from twisted.internet.protocol import ClientFactory
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from relay.attempt import Attempt, OpenUpstream
 from relay.callbacks import answer_of
-from relay.connecting import Race
+from relay.connector import Connector
 from relay.head import Head
 from relay.lines.choice import Lines
 from relay.providers import Upstream
@@ -25,12 +19,9 @@ from relay.refusals import Refused, refuse
 from relay.resolver import Resolver
 from relay.settings import Limits
 from relay.subprotocols import for_upstream
-from relay.tls import client_options
-from relay.upstream import UpgradeRequest, UpstreamFactory
+from relay.upstream import UpgradeRequest
 
 _log = Logger()
-
-_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class Opener:
@@ -49,11 +40,8 @@ class Opener:
         resolver: Resolver,
         lines: Lines,
     ) -> None:
-        self._limits = limits
         self._reactor = reactor
-        self._resolver = resolver
-        self._lines = lines
-        self._tls = {u.name: client_options(u) for u in upstreams if u.secure}
+        self._connector = Connector(upstreams, limits, reactor, resolver, lines)
 
     async def open(self, upstream: Upstream, head: Head, record: AttemptRecord) -> OpenUpstream:
         """
@@ -63,14 +51,12 @@ class Opener:
         @raise Refused: by the upstream, or by what is in between.
         """
         credential = await self._credential(upstream)
-        secrets = (credential,) if credential else ()
-        attempt = Attempt(self._reactor, upstream, secrets, record)
+        attempt = Attempt(self._reactor, upstream, upstream.secrets(credential), record)
         request = _request(upstream, head, credential)
         try:
-            await self._connect(upstream, attempt, request, record)
+            await self._connector.connect(upstream, attempt, request, record)
             opened = await attempt.result
-            if upstream.secure:
-                self._tls[upstream.name].keep(opened.protocol.transport.getHandle())
+            self._connector.opened(opened)
             return opened
         finally:
             attempt.drop()
@@ -89,44 +75,6 @@ class Opener:
             _log.failure("credential callback of {upstream} failed", upstream=upstream.name)
             raise Refused(refuse("authorizer_unavailable")) from None
         return key
-
-    async def _connect(
-        self,
-        upstream: Upstream,
-        attempt: Attempt,
-        request: UpgradeRequest,
-        record: AttemptRecord,
-    ) -> None:
-        """Until TCP is up; the attempt is told of the rest."""
-        attempt.reached("dns")
-        try:
-            addresses = await self._resolver.resolve(upstream.host)
-            attempt.reached("tcp")
-            connect = partial(self._connect_to, upstream, attempt, request)
-            if len(addresses) == 1:
-                await connect(addresses[0])
-            else:
-                await Race(self._reactor, addresses, connect).start()
-        except ConnectError as error:
-            record.error = type(error).__name__
-            short = getattr(error, "osError", None) in _OUT_OF_DESCRIPTORS
-            attempt.refuse(refuse("relay_full" if short else "upstream_connect_failed"))
-        except (OSError, UnicodeError) as error:
-            record.error = type(error).__name__
-            attempt.refuse(refuse("upstream_dns_failed"))
-
-    def _connect_to(
-        self, upstream: Upstream, attempt: Attempt, request: UpgradeRequest, address: str
-    ) -> Deferred[IProtocol]:
-        factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
-        outer: ClientFactory[Any] = factory
-        if upstream.secure:
-            outer = TLSMemoryBIOFactory(self._tls[upstream.name], True, factory, self._reactor)
-        try:
-            IReactorTCP(self._reactor).connectTCP(address, upstream.port, outer)
-        except Exception:
-            return fail()
-        return factory.connected
 
 
 def _request(upstream: Upstream, head: Head, credential: str | None) -> UpgradeRequest:

@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from attrs import evolve, field, frozen
 
+from relay.proxies import Proxy
+
 Credential = str | Callable[[], str | Awaitable[str]] | None
 """An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
 
@@ -158,6 +160,8 @@ class Upstream:
         in it are not for this upstream. Empty if all are, as they are.
     @ivar max_sessions: connections to it at once, those of holds included; L{None} for any number.
     @ivar breaker: whether it is left alone for a while when it fails (see L{relay.breaker}).
+    @ivar proxy: by which it is reached; L{None} for directly.
+    @ivar client_certificate: PEM file of the certificate to show it, its chain and its key.
     @ivar traits: how this kind of upstream differs.
     @ivar secure: whether the connection is by TLS.
     @ivar host: the host name or address, without brackets.
@@ -175,6 +179,8 @@ class Upstream:
     models: Mapping[str, str] = field(factory=dict, kw_only=True, hash=False)
     max_sessions: int | None = field(default=None, kw_only=True)
     breaker: bool = field(default=True, kw_only=True)
+    proxy: Proxy | None = field(default=None, kw_only=True)
+    client_certificate: str | None = field(default=None, kw_only=True)
     # Told once: each hold asks for all of them.
     traits: Provider = field(init=False, repr=False, eq=False)
     secure: bool = field(init=False, repr=False, eq=False)
@@ -229,3 +235,8 @@ class Upstream:
             name, before = self.traits.credential
             headers[name] = before + credential
         return headers
+
+    def secrets(self, credential: str | None) -> tuple[str, ...]:
+        """What must not show in text from it, or from between."""
+        keys = (credential,) if credential else ()
+        return keys + (self.proxy.secrets if self.proxy else ())

@@ -17,8 +17,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
+from relay.addresses import is_loopback
 from relay.admission.credentials import require_tokens
-from relay.admission.origins import is_loopback
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
 from relay.providers import Upstream

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from attrs import Factory, field, frozen
 
-from relay import checks
+from relay import checks, proxies
 from relay.providers import PROVIDERS
 
 LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
@@ -143,6 +143,17 @@ class UpstreamTable:
         "Whether it is left alone for a while when it fails, or refuses its key.",
         True,
         checks.true_or_false,
+    )
+    proxy: str | None = _documented(
+        'Its HTTP proxy, http://HOST[:PORT], or "none". Where it is not set, a wss:// upstream'
+        " goes by HTTPS_PROXY, but for what NO_PROXY names.",
+        None,
+        checks.optional(proxies.fault_of_setting),
+    )
+    client_certificate: str | None = _documented(
+        "PEM file of the certificate to show it, with its chain and its private key.",
+        None,
+        checks.optional(checks.printable),
     )
 
 

@@ -19,15 +19,16 @@ import attrs
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
-from relay.admission.origins import is_loopback
+from relay.addresses import is_loopback
 from relay.checks import shown
 from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
 from relay.logs import JSONObserver, open_log
-from relay.providers import Upstream
+from relay.providers import Credential, Upstream
+from relay.proxies import proxy_for
 from relay.service import OPEN_TO_ALL, RelayService
 from relay.settings import ListenerTable, Settings, UpstreamTable
-from relay.tls import CertificateFault, client_options, server_options
+from relay.tls import CertificateFault, authorities, identity, server_options
 
 
 def _give_up(faults: Sequence[str]) -> NoReturn:
@@ -150,8 +151,12 @@ class Options(usage.Options):
         for table in self.settings.upstream or (UpstreamTable(),):
             try:
                 key = upstream_key(table, self._environ)
+                proxy = proxy_for(table.proxy, table.url, self._environ)
             except KeyFault as fault:
                 self._faults.append(fault.line)
+                continue
+            except ValueError as error:
+                self._faults.append(f"upstream {table.name}: {error}")
                 continue
             upstream = Upstream(
                 table.url,
@@ -164,12 +169,14 @@ class Options(usage.Options):
                 models=table.models,
                 max_sessions=table.max_sessions,
                 breaker=table.breaker,
+                proxy=proxy,
+                client_certificate=table.client_certificate,
             )
             self._check_key(upstream, key)
-            self._check_authorities(upstream)
+            self._check_certificates(upstream)
             yield upstream
 
-    def _check_key(self, upstream: Upstream, key: str | None) -> None:
+    def _check_key(self, upstream: Upstream, key: Credential) -> None:
         # A local model server often wants none, and has no OpenAI behind it to refuse.
         if key is None and upstream.provider == "openai" and not is_loopback(upstream.host):
             self._faults.append(
@@ -177,13 +184,14 @@ class Options(usage.Options):
                 " configuration), or use --demo for the built-in simulator"
             )
 
-    def _check_authorities(self, upstream: Upstream) -> None:
-        if upstream.ca_file is None:
-            return
-        try:
-            client_options(upstream)
-        except CertificateFault as fault:
-            self._faults.append(f"upstream {upstream.name}: ca_file: {fault}")
+    def _check_certificates(self, upstream: Upstream) -> None:
+        for key, read in (("ca_file", authorities), ("client_certificate", identity)):
+            path = getattr(upstream, key)
+            try:
+                if path is not None:
+                    read(path)
+            except CertificateFault as fault:
+                self._faults.append(f"upstream {upstream.name}: {key}: {fault}")
 
     def _find_tokens(self) -> None:
         try:

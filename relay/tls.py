@@ -60,7 +60,8 @@ def _key(path: str) -> PrivateKeyTypes:
 class ResumingOptions:
     """
     Connects to one upstream by TLS, and resumes the latest session with it, which spares both the
-    certificate and its verification. Who declines to resume shows its certificate and is verified.
+    certificate and its verification. Who declines to resume shows its certificate and is verified;
+    one that ended with an alert OpenSSL does not offer again.
     """
 
     def __init__(self, options: IOpenSSLClientConnectionCreator) -> None:
@@ -88,14 +89,44 @@ class ResumingOptions:
 def client_options(upstream: Upstream) -> ResumingOptions:
     """
     How to connect to this upstream by TLS: its name is checked, against the system's
-    authorities or those in C{ca_file}.
+    authorities or those in C{ca_file}, and it is shown the C{client_certificate}.
 
-    @raise CertificateFault: if the file cannot be used.
+    @raise CertificateFault: if a file cannot be used.
     """
-    if upstream.ca_file is None:
-        return ResumingOptions(optionsForClientTLS(upstream.host, trustRoot=platformTrust()))
-    trusted = trustRootFromCertificates(_certificates(upstream.ca_file))
-    return ResumingOptions(optionsForClientTLS(upstream.host, trustRoot=trusted))
+    own, ca_file = upstream.client_certificate, upstream.ca_file
+    options = optionsForClientTLS(
+        upstream.host,
+        trustRoot=platformTrust() if ca_file is None else authorities(ca_file),
+        extraCertificateOptions=None if own is None else identity(own),
+    )
+    return ResumingOptions(options)
+
+
+def authorities(path: str) -> Any:
+    """
+    To trust those whose certificates are in this PEM file.
+
+    @raise CertificateFault: if it cannot be used.
+    """
+    return trustRootFromCertificates(_certificates(path))
+
+
+def identity(path: str) -> dict[str, Any]:
+    """
+    The certificate, its chain and its key, all of one PEM file, as L{CertificateOptions} takes
+    them. Not a L{PrivateCertificate}: that holds pyOpenSSL's own types, which warn of their end.
+
+    @raise CertificateFault: if it cannot be used, the certificate has expired, or the key is
+        another's.
+    """
+    certificates = _certificates(path)
+    if certificates[0].original.has_expired():
+        raise CertificateFault(f"{path}: has expired")
+    key = _key(path)
+    own, *chain = (each.original.to_cryptography() for each in certificates)
+    if key.public_key() != own.public_key():
+        raise CertificateFault(f"{path}: its key is not that of its first certificate")
+    return {"privateKey": key, "certificate": own, "extraCertChain": chain}
 
 
 def name_of(error: BaseException | None) -> str:
@@ -103,6 +134,11 @@ def name_of(error: BaseException | None) -> str:
     if isinstance(error, SSL.Error) and error.args and error.args[0]:
         return str(error.args[0][-1][-1])
     return type(error).__name__
+
+
+def is_alert(error: BaseException | None) -> bool:
+    """Whether the peer ended TLS and said why (RFC 8446, 6.2)."""
+    return isinstance(error, SSL.Error) and " alert " in name_of(error)
 
 
 def server_options(certificate: str, key: str) -> CertificateOptions:

@@ -8,21 +8,15 @@ from typing import Protocol
 from attrs import frozen
 from autobahn.twisted.websocket import WebSocketClientProtocol
 from autobahn.websocket.types import ConnectingRequest
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IConnector,
-    IHandshakeListener,
-    IProtocol,
-    IReactorTime,
-)
-from twisted.internet.protocol import ClientFactory, connectionDone
+from twisted.internet.interfaces import IAddress, IHandshakeListener, IProtocol, IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.answer import Answer, AnswerReader, MalformedAnswer
 from relay.closing import Side
+from relay.connecting import OneConnection
 from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
@@ -190,18 +184,13 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             self.when_lost()
 
 
-class UpstreamFactory(ClientFactory):
+class UpstreamFactory(OneConnection[IProtocol]):
     """
-    Makes one connection with the one protocol of an attempt, and is what Autobahn asks of a
-    factory. Autobahn's own parses a URL and seeds the random numbers each time it is made, and
-    must be made for each attempt, for it holds the subprotocols that may be selected. Twisted's
-    endpoints wrap a protocol around the protocol.
-
-    @ivar connected: fires with the protocol when there is a connection, or fails. Cancelling it
-        stops connecting.
+    Makes the one protocol of an attempt, and is what Autobahn asks of a factory. Autobahn's own
+    parses a URL and seeds the random numbers each time it is made, and must be made for each
+    attempt, for it holds the subprotocols that may be selected.
     """
 
-    noisy = False
     isServer = False
     proxy = None
 
@@ -213,35 +202,14 @@ class UpstreamFactory(ClientFactory):
         limits: Limits,
         lines: Lines,
     ) -> None:
+        super().__init__()
         self.lines = lines
         self.protocols = request.subprotocols
-        self.connected: Deferred[IProtocol] = Deferred(self._stop)
-        self._connector: IConnector | None = None
         self._parts = (request, attempt, reactor, limits)
-
-    def startedConnecting(self, connector: IConnector) -> None:
-        """Remember what to stop."""
-        self._connector = connector
-
-    def _stop(self, connected: Deferred[IProtocol]) -> None:
-        connected.errback(CancelledError())
-        if self._connector is not None:
-            self._connector.stopConnecting()
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamProtocol:
         """The protocol of this attempt."""
-        self._connector = None
         protocol = UpstreamProtocol(*self._parts)
         protocol.factory = self
-        self.connected.callback(protocol)
+        self.built(protocol)
         return protocol
-
-    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
-        """Break Twisted's reference cycle: the transport has the connector too."""
-        connector.transport = None  # type: ignore[attr-defined]  # no part of the interface
-
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        """There is no connection, maybe because it was stopped."""
-        self._connector = None
-        if not self.connected.called:
-            self.connected.errback(reason)

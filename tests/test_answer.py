@@ -47,6 +47,16 @@ class TestSwitching:
         assert reader.switching is None
 
 
+class TestRest:
+    def test_all_that_stands_behind_the_head_is_kept(self) -> None:
+        _, reader = read(head("200 OK", "Content-Length: 9") + b"\x16\x03", b"more")
+        assert reader.rest == b"\x16\x03more"
+
+    def test_the_head_and_what_was_before_it_are_not(self) -> None:
+        _, reader = read(head("102 Wait"), head("200 OK"))
+        assert reader.rest == b""
+
+
 class TestHead:
     def test_names_are_in_lower_case_and_the_first_of_several_counts(self) -> None:
         _, reader = read(head("429 Slow", "Retry-After:  7 ", "RETRY-AFTER: 8", "odd", "x:\xe9"))

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from relay.diagnosis import STAGES, Finding, as_json, as_table
+from relay.diagnosis import Finding, as_json, as_table
 from relay.refusals import KINDS, Stage, UpstreamFacts, refuse
 
 URL = "wss://host/v1/realtime"
@@ -47,6 +47,20 @@ CASES = {
     "its failure": failed("upstream_refused", status=500),
     "no websocket": failed("upstream_refused"),
     "callback": failed("authorizer_unavailable"),
+    "wants a certificate": failed(
+        "upstream_tls_failed", "upgrade", "tlsv13 alert certificate required"
+    ),
+    "wants a certificate, says TLS 1.2": failed(
+        "upstream_tls_failed", "tls", "ssl/tls alert handshake failure"
+    ),
+    "wants another": failed("upstream_tls_failed", "upgrade", "tlsv1 alert unknown ca"),
+    "no proxy": failed("upstream_connect_failed", "proxy", "ConnectionRefusedError"),
+    "proxy hangs up": failed("upstream_connect_failed", "proxy", "ConnectionDone"),
+    "proxy is none": failed("upstream_connect_failed", "proxy", "no HTTP"),
+    "no password": failed("upstream_connect_failed", "proxy", "HTTP 407"),
+    "not allowed": failed("upstream_connect_failed", "proxy", "HTTP 403"),
+    "proxy fails": failed("upstream_connect_failed", "proxy", "HTTP 502"),
+    "silent proxy": failed("upstream_timeout", "proxy"),
 }
 
 
@@ -59,11 +73,16 @@ def test_what_is_wrong_is_told_apart_at_a_glance() -> None:
 @pytest.mark.parametrize("code", [code for code in KINDS if code.startswith("upstream_")])
 @pytest.mark.parametrize("stage", get_args(Stage))
 def test_every_refusal_of_an_upstream_has_a_cause_in_one_sentence(code: str, stage: Stage) -> None:
-    if code == "upstream_timeout" and stage == "proxy":
-        return
     cause = failed(code, stage).cause
     assert cause is not None
     assert cause.endswith(".") or cause.endswith("?")
+
+
+@pytest.mark.parametrize("version", ["sslv3", "tls", "ssl/tls", "tlsv1"])
+def test_an_alert_is_the_same_in_every_openssl(version: str) -> None:
+    error = f"{version} alert handshake failure"
+    cause = failed("upstream_tls_failed", "tls", error).cause
+    assert cause == CASES["wants a certificate, says TLS 1.2"].cause
 
 
 def test_who_opened_has_no_cause() -> None:
@@ -97,6 +116,17 @@ def test_the_columns_stand_below_their_names() -> None:
     assert lines[0].index("tcp") == lines[2].index("failed")
 
 
+BY_PROXY = Finding("far", URL, {"proxy": 0.01, "upgrade": 0.5, "first_event": 1.0})
+
+
+@pytest.mark.parametrize("finding", [BY_PROXY, CASES["no password"]])
+def test_a_proxy_has_a_column_where_there_is_one(finding: Finding) -> None:
+    lines = as_table([OPEN, finding]).splitlines()
+    cell = lines[2][lines[0].index("proxy") : lines[0].index("tcp")].strip()
+    assert cell == ("10 ms" if finding.refusal is None else "failed")
+    assert "proxy" not in as_table([OPEN, CASES["wrong port"]]).splitlines()[0]
+
+
 def test_the_same_for_machines() -> None:
     assert as_json(CASES["wrong path"]) == {
         "upstream": "main",
@@ -111,4 +141,3 @@ def test_the_same_for_machines() -> None:
         "error": None,
     }
     assert as_json(OPEN)["ok"] is True
-    assert set(STAGES) == {"dns", "tcp", "tls", "upgrade", "first_event"}

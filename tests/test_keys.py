@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn
 
+import attrs
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from relay.keys import LARGEST_FILE, KeyFault, downstream_tokens, upstream_key
+from relay import keys
+from relay.keys import LARGEST_FILE, KeyFault, KeyFile, downstream_tokens, upstream_key
 from relay.settings import Auth, UpstreamTable
 
 KEY = "sk-hunter2"
@@ -37,7 +45,9 @@ def fault_of(table: UpstreamTable, environ: dict[str, str] | None = None) -> str
 def test_the_file_goes_before_all(key_file: Path, credentials: Path) -> None:
     environ = {**ENV, "MINE": "sk-mine", "CREDENTIALS_DIRECTORY": str(credentials)}
     table = UpstreamTable(key_file=str(key_file), key_env="MINE")
-    assert upstream_key(table, environ) == KEY
+    key = upstream_key(table, environ)
+    assert isinstance(key, KeyFile)
+    assert key() == KEY
 
 
 def test_then_the_named_variable(credentials: Path) -> None:
@@ -47,7 +57,9 @@ def test_then_the_named_variable(credentials: Path) -> None:
 
 def test_then_the_systemd_credential(credentials: Path) -> None:
     environ = {**ENV, "CREDENTIALS_DIRECTORY": str(credentials)}
-    assert upstream_key(UpstreamTable(), environ) == "sk-of-systemd"
+    key = upstream_key(UpstreamTable(), environ)
+    assert isinstance(key, KeyFile)
+    assert key() == "sk-of-systemd"
     other = UpstreamTable(name="other")
     assert upstream_key(other, environ) == ENV["OPENAI_API_KEY"], "a credential has one owner"
 
@@ -118,6 +130,154 @@ def test_a_key_never_crosses_a_network_in_clear() -> None:
 def test_a_key_may_go_to_loopback_in_clear(host: str) -> None:
     table = UpstreamTable(url=f"ws://{host}/v1/realtime")
     assert upstream_key(table, {"OPENAI_API_KEY": KEY}) == KEY
+
+
+def test_by_a_proxy_a_loopback_address_is_another_machines() -> None:
+    table = UpstreamTable(url="ws://127.0.0.1:9000/", proxy="http://proxy.example")
+    line = "upstream openai: a key is not sent over ws:// to 127.0.0.1; use wss://"
+    assert fault_of(table, {"OPENAI_API_KEY": KEY}) == line
+    directly = attrs.evolve(table, proxy="none")
+    assert upstream_key(directly, {"OPENAI_API_KEY": KEY}) == KEY
+
+
+# A key file that changes while the relay runs
+
+NEW = "sk-hunter2-the-second"
+
+
+@dataclass
+class Watched:
+    """
+    A key file and what is logged of it.
+
+    @ivar reads: how often it was opened.
+    """
+
+    path: Path
+    lines: list[str] = field(default_factory=list)
+    reads: int = 0
+
+    def __post_init__(self) -> None:
+        self.path.write_text(KEY)
+        self.key = KeyFile(self.path, "upstream openai: key_file")
+        self.reads = 0
+
+    def replace(self, text: str) -> None:
+        """As careful programs do it: by a rename."""
+        beside = self.path.with_name("beside")
+        beside.write_text(text)
+        beside.replace(self.path)
+
+    def log(self, event: LogEvent) -> None:
+        """Keep it."""
+        level = event["log_level"].name
+        self.lines.append(f"{level}: {formatEvent(event)}")
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    """Whose log never shows a key."""
+    watched = Watched(tmp_path / "watched")
+    read = keys._read
+
+    def count(path: Path, what: str) -> bytes:
+        watched.reads += 1
+        return read(path, what)
+
+    monkeypatch.setattr(keys, "_read", count)
+    observer: Any = watched.log
+    globalLogPublisher.addObserver(observer)
+    yield watched
+    globalLogPublisher.removeObserver(observer)
+    assert not any("hunter2" in line for line in watched.lines)
+
+
+ANEW = "info: upstream openai: key_file: read anew"
+GONE = (
+    "error: upstream openai: key_file: cannot be read: No such file or directory;"
+    " the last good key stays in use"
+)
+EMPTY = "error: upstream openai: key_file: the file is empty; the last good key stays in use"
+
+
+def test_a_file_that_stays_is_read_once(watched: Watched) -> None:
+    assert [watched.key() for _ in range(3)] == [KEY] * 3
+    assert (watched.reads, watched.lines) == (0, [])
+
+
+def test_a_file_that_is_replaced_is_read_anew(watched: Watched) -> None:
+    watched.replace(NEW)
+    assert [watched.key() for _ in range(3)] == [NEW] * 3
+    assert (watched.reads, watched.lines) == (1, [ANEW])
+
+
+def test_a_file_of_the_same_size_and_time_is_another_all_the_same(watched: Watched) -> None:
+    found = watched.path.stat()
+    watched.replace(KEY[::-1].replace("2retnuh", "hunter2"))
+    os.utime(watched.path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert watched.key() == "hunter2-ks"
+
+
+def test_a_file_that_is_written_in_place_is_read_anew(watched: Watched) -> None:
+    watched.path.write_text(KEY.upper())
+    os.utime(watched.path, ns=(0, 10**18))
+    assert watched.key() == KEY.upper()
+
+
+def test_a_link_that_points_elsewhere_is_read_anew(watched: Watched, tmp_path: Path) -> None:
+    """As Kubernetes changes its secrets."""
+    watched.path.rename(tmp_path / "first")
+    (tmp_path / "second").write_text(NEW)
+    watched.path.symlink_to("second")
+    assert watched.key() == NEW
+
+
+def test_a_file_that_is_gone_is_one_line_each_time(watched: Watched) -> None:
+    for _ in range(2):
+        watched.path.unlink()
+        assert [watched.key() for _ in range(3)] == [KEY] * 3
+        watched.replace(KEY)
+        assert watched.key() == KEY
+    assert watched.lines == [GONE, ANEW] * 2
+
+
+def test_a_file_that_cannot_be_used_is_one_line_a_change(watched: Watched) -> None:
+    watched.replace("")
+    assert [watched.key() for _ in range(3)] == [KEY] * 3
+    watched.replace("hunter2 hunter2")
+    assert watched.key() == KEY
+    watched.replace(NEW)
+    assert watched.key() == NEW
+    bad = "error: upstream openai: key_file: line 1: holds a space"
+    assert [line[: len(bad)] for line in watched.lines[1:2]] == [bad]
+    assert [watched.lines[0], *watched.lines[2:]] == [EMPTY, ANEW]
+
+
+def test_a_fault_of_the_relays_own_passes(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of descriptors when the file changes: it is read as soon as there are some again."""
+    watched.replace(NEW)
+    with monkeypatch.context() as patch:
+        patch.setattr(keys, "_read", _fails)
+        assert [watched.key(), watched.key()] == [KEY, KEY]
+    assert watched.key() == NEW
+    assert len(watched.lines) == 2
+
+
+def _fails(path: Path, what: str) -> NoReturn:
+    raise KeyFault(f"{what}: cannot be read: Too many open files")
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """Opening it again would block the reactor."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text(KEY))
+    writer.start()
+    key = KeyFile(pipe, "key_file")
+    writer.join()
+    assert key() == KEY
 
 
 def test_tokens_of_the_variable_and_of_the_file_each_once(tmp_path: Path) -> None:

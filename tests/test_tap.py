@@ -10,7 +10,7 @@ import trustme
 from twisted.application.service import IService
 from twisted.python import usage
 
-from relay import tap
+from relay import Proxy, tap
 from relay.logs import JSONObserver
 from relay.settings import Settings
 from relay.tap import Options, makeService
@@ -214,6 +214,67 @@ def test_the_authorities_of_an_upstream_are_read(config: Path, tmp_path: Path) -
     ]
     trustme.CA().cert_pem.write_to_path(str(ca_file))
     assert parse(*upstream_with(ca_file, config)).upstreams[0].ca_file == str(ca_file)
+
+
+def test_the_certificate_for_an_upstream_is_read(config: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.pem"
+    config.write_text(f'[[upstream]]\nname = "own"\nclient_certificate = "{own}"')
+    assert faults("--config", str(config)) == [
+        f"upstream own: client_certificate: {own}: No such file or directory"
+    ]
+    trustme.CA().issue_cert("relay").private_key_and_cert_chain_pem.write_to_path(str(own))
+    assert parse("--config", str(config)).upstreams[0].client_certificate == str(own)
+
+
+PASSWORD = {"https_proxy": "http://user:hunter2@proxy.example"}
+
+
+def test_the_environments_proxy_is_for_who_names_none(config: Path) -> None:
+    config.write_text(
+        """
+        [[upstream]]
+        [[upstream]]
+        name = "near"
+        url = "wss://localhost/v1/realtime"
+        [[upstream]]
+        name = "own"
+        proxy = "http://own.example:3128"
+        [[upstream]]
+        name = "direct"
+        proxy = "none"
+        """
+    )
+    upstreams = parse("--config", str(config), environ={**KEY, **PASSWORD}).upstreams
+    assert [upstream.proxy for upstream in upstreams] == [
+        Proxy("proxy.example", 80, "user:hunter2"),
+        None,
+        Proxy("own.example", 3128),
+        None,
+    ]
+
+
+def test_a_proxy_that_is_none_is_one_line() -> None:
+    environ = {**KEY, "HTTPS_PROXY": "socks5://user:hunter2@proxy.example"}
+    assert faults(environ=environ) == [
+        'upstream openai: HTTPS_PROXY: must be http://HOST[:PORT]; proxy = "none" does without'
+    ]
+
+
+def test_a_password_in_the_file_is_one_line(config: Path) -> None:
+    config.write_text('[[upstream]]\nproxy = "http://user:hunter2@proxy.example"')
+    assert faults("--config", str(config)) == [
+        f"{config}: [[upstream]] #1: proxy: user and password do not belong in this file;"
+        " put the whole URL in HTTPS_PROXY"
+    ]
+
+
+def test_a_key_file_is_read_anew(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("first")
+    config.write_text(f'[[upstream]]\nkey_file = "{tmp_path}/key"')
+    key = parse("--config", str(config)).upstreams[0].credential
+    assert callable(key)
+    (tmp_path / "key").write_text("second-key")
+    assert key() == "second-key"
 
 
 def test_the_version_is_the_relays(capsys: pytest.CaptureFixture[str]) -> None:

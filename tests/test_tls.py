@@ -25,7 +25,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from relay.providers import Upstream
-from relay.tls import CertificateFault, ResumingOptions, client_options, server_options
+from relay.tls import CertificateFault, ResumingOptions, client_options, identity, server_options
 
 HOST = "upstream.test"
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -52,6 +52,13 @@ def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
+
+
+def written_as_one(path: Path, leaf: trustme.LeafCert) -> str:
+    """The file of a client's certificate, its chain and its key."""
+    blobs = [*leaf.cert_chain_pems, leaf.private_key_pem]
+    path.write_bytes(b"".join(blob.bytes() for blob in blobs))
+    return str(path)
 
 
 def trusts(upstream: Upstream, certificate: trustme.LeafCert) -> bool:
@@ -164,6 +171,100 @@ def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     with pytest.raises(CertificateFault, match="not a PEM certificate"):
         client_options(upstream(path))
+
+
+# What an upstream is shown
+
+
+def asking(authority: trustme.CA, root: trustme.CA) -> ssl.SSLContext:
+    """
+    A server that asks for a certificate.
+
+    @param root: the only one it trusts to vouch for it.
+    """
+    context = serving(authority.issue_cert(HOST))
+    context.verify_mode = ssl.CERT_REQUIRED
+    root.configure_trust(context)
+    return context
+
+
+def showing(ca_file: Path, path: str) -> ResumingOptions:
+    return client_options(Upstream(f"wss://{HOST}/", ca_file=str(ca_file), client_certificate=path))
+
+
+def test_it_is_shown_the_certificate_and_its_chain(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    root = trustme.CA()
+    between = root.create_child_ca().create_child_ca()
+    own = written_as_one(tmp_path / "own.pem", between.issue_cert("relay.test"))
+    server = asking(authority, root)
+    assert [shakes_hands(showing(ca_file, own), server)[0] for _ in range(2)] == [True, True]
+
+
+def test_the_key_may_stand_first_and_be_of_any_kind(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path
+) -> None:
+    root = trustme.CA()
+    leaf = root.issue_cert("relay.test", key_type=trustme.KeyType.RSA)
+    own = tmp_path / "own.pem"
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(own))
+    assert shakes_hands(showing(ca_file, str(own)), asking(authority, root))[0]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_it_lets_nobody_else_in(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, own: bool
+) -> None:
+    leaf = trustme.CA().issue_cert("relay.test")
+    options = client_options(upstream(ca_file))
+    if own:
+        options = showing(ca_file, written_as_one(tmp_path / "own.pem", leaf))
+    assert not shakes_hands(options, asking(authority, trustme.CA()))[0]
+
+
+def test_a_client_certificate_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CertificateFault, match=r"own\.pem: No such file"):
+        identity(str(tmp_path / "own.pem"))
+
+
+def test_a_client_certificate_without_a_key_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "own.pem"
+    path.write_bytes(trustme.CA().issue_cert(HOST).cert_chain_pems[0].bytes())
+    with pytest.raises(CertificateFault, match=r"own\.pem: not a PEM private key without a pass"):
+        identity(str(path))
+
+
+def test_a_client_certificate_whose_key_has_a_password_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "own.pem"
+    path.write_bytes(trustme.CA().issue_cert(HOST).cert_chain_pems[0].bytes() + ENCRYPTED_KEY)
+    with pytest.raises(CertificateFault, match=r"own\.pem: not a PEM private key without a pass"):
+        identity(str(path))
+
+
+def test_a_key_without_a_client_certificate_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "own.pem"
+    path.write_bytes(trustme.CA().issue_cert(HOST).private_key_pem.bytes())
+    with pytest.raises(CertificateFault, match=r"own\.pem: not a PEM certificate"):
+        identity(str(path))
+
+
+def test_a_client_certificate_with_the_key_of_another_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "own.pem"
+    one, other = trustme.CA().issue_cert(HOST), trustme.CA().issue_cert(HOST)
+    path.write_bytes(one.cert_chain_pems[0].bytes() + other.private_key_pem.bytes())
+    with pytest.raises(CertificateFault, match=r"own\.pem: its key is not that of its first"):
+        identity(str(path))
+
+
+def test_an_expired_client_certificate_is_an_error(tmp_path: Path) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    leaf = trustme.CA().issue_cert(HOST, not_after=yesterday)
+    with pytest.raises(CertificateFault, match=r"own\.pem: has expired"):
+        identity(written_as_one(tmp_path / "own.pem", leaf))
+
+
+# What a listener shows
 
 
 def written(folder: Path, leaf: trustme.LeafCert) -> tuple[str, str]:

@@ -11,21 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from relay.addresses import is_loopback
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-@lru_cache(256)
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address, without port and brackets, is this machine's loopback."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @lru_cache(256)

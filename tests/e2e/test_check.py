@@ -160,6 +160,40 @@ def test_a_bad_certificate_is_told(
     assert word in done.stdout.splitlines()[-1]
 
 
+def asks_who(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+
+def test_a_proxy_that_refuses_is_told(tmp_path: Path) -> None:
+    with serving(asks_who) as port:
+        proxy = f"http://relay:hunter2hunter2@127.0.0.1:{port}"
+        done = relay(tmp_path, "check", OPENAI_API_KEY=KEY, https_proxy=proxy, no_proxy="")
+    assert done.returncode == 1
+    assert "hunter2" not in done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:4] == ["upstream", "dns", "proxy", "tcp"]
+    assert lines[1].split() == ["openai", "failed", "upstream_connect_failed"]
+    assert "HTTP 407" in lines[-2]
+    assert "HTTPS_PROXY" in lines[-1]
+
+
+def test_a_proxy_that_opens_the_tls_is_told(tmp_path: Path) -> None:
+    speaks = speaks_tls(trustme.CA().issue_cert("api.openai.com"))
+
+    def opens(connection: socket.socket) -> None:
+        assert connection.recv(4096).startswith(b"CONNECT api.openai.com:443 HTTP/1.")
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        speaks(connection)
+
+    with serving(opens) as port:
+        proxy = f"http://127.0.0.1:{port}"
+        done = relay(tmp_path, "check", OPENAI_API_KEY=KEY, https_proxy=proxy, no_proxy="")
+    assert done.returncode == 1
+    assert "upstream_tls_failed" in done.stdout
+    assert "authority" in done.stdout.splitlines()[-1]
+
+
 def test_a_demo_is_well(tmp_path: Path) -> None:
     done = relay(tmp_path, "check", "--demo")
     assert done.returncode == 0

@@ -56,6 +56,33 @@ class Certified:
         return SSL.Connection(self._context, None)
 
 
+class Asking(Certified):
+    """
+    How to listen for those only who show a certificate.
+
+    @param root: the only authority that may vouch for it.
+    @param version: the newest version of TLS that is spoken.
+    @param resumes: whether a session can be resumed; else one that is offered ends the connection.
+    """
+
+    def __init__(
+        self, leaf: trustme.LeafCert, root: trustme.CA, version: int, resumes: bool = True
+    ) -> None:
+        super().__init__(leaf)
+        root.configure_trust(self._context)
+        must = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+        self._context.set_verify(must, lambda *checked: bool(checked[-1]))
+        self._context.set_max_proto_version(version)
+        if resumes:
+            self._context.set_session_id(b"upstream")
+
+
+def unknown(stage: str) -> Broken:
+    """What it comes to where the relay shows the wrong certificate, or none."""
+    says = "The upstream refused the relay's TLS"
+    return Broken("unknown", (switches(CREATED),), *_failed, stage=stage, says=says)
+
+
 def expired(authority: trustme.CA) -> trustme.LeafCert:
     """A certificate that was good once."""
     return authority.issue_cert("127.0.0.1", not_before=LONG_PAST, not_after=PAST)

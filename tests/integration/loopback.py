@@ -31,6 +31,9 @@ BOUND = 10.0
 HOLD, LINGER = 8.0, 3.0
 """The defaults of C{hold_seconds} and C{linger_seconds}."""
 
+OF_UPSTREAM = ("ca_file", "client_certificate", "credential", "proxy")
+"""Options that every upstream of a relay gets."""
+
 
 async def until(holds: Callable[[], object], what: str) -> None:
     """
@@ -202,15 +205,15 @@ class Loopback:
         self._ports.append(port)
         return int(port.getHost().port)
 
-    def relay(self, *urls: str, ca_file: str | None = None, **options: Any) -> Relay:
+    def relay(self, *urls: str, **options: Any) -> Relay:
         """
         A relay to these upstreams, tried in this order. Their key is the canary unless
         C{credential} is given.
         """
-        credential = options.pop("credential", CANARY)
         names = ("openai", "second", "third")
+        more = {name: options.pop(name) for name in OF_UPSTREAM if name in options}
         upstreams = [
-            Upstream(url, name, credential=credential, ca_file=ca_file, priority=place)
+            Upstream(url, name, priority=place, **{"credential": CANARY, **more})
             for place, (url, name) in enumerate(zip(urls, names, strict=False))
         ]
         relay = Relay(upstreams, **{"reactor": self.clock, **options})

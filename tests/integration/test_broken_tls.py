@@ -15,14 +15,17 @@ from integration.broken_tls import (
     BEHIND_TLS,
     BROKEN_HANDSHAKES,
     UNTRUSTED,
+    Asking,
     Certified,
     expired,
     good,
     of_another_authority,
     of_another_name,
+    unknown,
 )
-from integration.loopback import Loopback
+from integration.loopback import Loopback, Relay, until
 from integration.upstreams import CREATED, UpstreamPort, switches
+from OpenSSL import SSL
 
 Issue = Callable[[trustme.CA], trustme.LeafCert]
 
@@ -100,3 +103,72 @@ async def test_a_good_one_opens(loopback: Loopback, authority: trustme.CA, ca_fi
         "upgrade",
         "first_event",
     ]
+
+
+# -- an upstream that wants to see a certificate -------------------------------------------
+
+VERSIONS = {"TLS 1.2": (SSL.TLS1_2_VERSION, "tls"), "TLS 1.3": (SSL.TLS1_3_VERSION, "upgrade")}
+"""With TLS 1.3 the client is done before the server has looked at its certificate."""
+
+
+def _written(tmp_path: Path, leaf: trustme.LeafCert) -> str:
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "own.pem"))
+    return str(tmp_path / "own.pem")
+
+
+async def _opens(loopback: Loopback, relay: Relay) -> bool:
+    """Whether one more session opens; it is closed again."""
+    client = WebSocketClient()
+    await loopback.connect(relay, client)
+    await until(lambda: client.frames or client.lost, "an answer")
+    if client.lost is None:
+        client.leave()
+    await loopback.settled(relay, lingering=True)
+    return bool(client.frames)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_lets_us_in(
+    loopback: Loopback, authority: trustme.CA, ca_file: str, tmp_path: Path, version: str
+) -> None:
+    port, root = UpstreamPort(switches(CREATED)), trustme.CA()
+    url = _url(loopback, port, Asking(good(authority), root, VERSIONS[version][0]))
+    own = _written(tmp_path, root.issue_cert("relay.test"))
+    relay = loopback.relay(url, ca_file=ca_file, client_certificate=own)
+    for _ in range(2):  # the second resumes the session of the first
+        assert await _opens(loopback, relay)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_session_that_upstream_fails_over_is_not_offered_again(
+    loopback: Loopback, authority: trustme.CA, ca_file: str, tmp_path: Path
+) -> None:
+    port, root = UpstreamPort(switches(CREATED)), trustme.CA()
+    asking = Asking(good(authority), root, SSL.TLS1_3_VERSION, resumes=False)
+    own = _written(tmp_path, root.issue_cert("relay.test"))
+    relay = loopback.relay(_url(loopback, port, asking), ca_file=ca_file, client_certificate=own)
+    assert [await _opens(loopback, relay) for _ in range(3)] == [True, False, True]
+    assert relay.heard.refusals[0][0].outcome == "upstream_tls_failed"
+
+
+@pytest.mark.parametrize("shown", ["none", "another's"])
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest_twisted.ensureDeferred
+async def test_without_it_we_are_told_so(
+    loopback: Loopback,
+    authority: trustme.CA,
+    ca_file: str,
+    tmp_path: Path,
+    version: str,
+    shown: str,
+) -> None:
+    newest, stage = VERSIONS[version]
+    port = UpstreamPort(switches(CREATED))
+    url = _url(loopback, port, Asking(good(authority), trustme.CA(), newest))
+    own = _written(tmp_path, trustme.CA().issue_cert("relay.test"))
+    relay = loopback.relay(
+        url, ca_file=ca_file, client_certificate=None if shown == "none" else own
+    )
+    await check_by_http(loopback, unknown(stage), port, relay)
+    assert not any(peer.received for peer in port.peers)

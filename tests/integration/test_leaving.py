@@ -13,6 +13,7 @@ import pytest_twisted
 from integration.answers import WebSocketClient
 from integration.canary import CANARY
 from integration.loopback import Loopback, RawClient, Relay, until
+from integration.proxies import ProxyPort
 from integration.requests import upgrade
 from integration.upstreams import (
     CREATED,
@@ -20,12 +21,14 @@ from integration.upstreams import (
     Step,
     UpstreamPort,
     error_event,
+    head,
     pings,
+    sends,
     switches,
 )
 from twisted.internet.defer import Deferred
 
-from relay import Grant
+from relay import Grant, Proxy
 
 
 @dataclass
@@ -175,6 +178,43 @@ async def test_while_tcp_connects(
     await _check_left(loopback, relay, client, leave, ["tcp"])
 
 
+@pytest.mark.parametrize("leave", WAYS)
+@pytest_twisted.ensureDeferred
+async def test_while_tcp_connects_to_the_proxy(
+    loopback: Loopback, black_hole: int, leave: Leave
+) -> None:
+    proxy = Proxy("127.0.0.1", black_hole)
+    relay = loopback.relay("wss://realtime.example", proxy=proxy)
+    client = await loopback.connect(relay)
+    client.send(upgrade())
+    await until(lambda: loopback.clock.connecting, "the dial")
+    await _check_left(loopback, relay, client, leave, ["proxy"])
+
+
+ANSWERS: dict[str, tuple[Step, ...]] = {
+    "none": (),
+    "half of one": (sends(b"HTTP/1.1 200 OK\r\n"),),
+    "an interim one": (sends(head(102)),),
+}
+
+
+@pytest.mark.parametrize("leave", WAYS)
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest_twisted.ensureDeferred
+async def test_while_the_proxys_answer_is_awaited(
+    loopback: Loopback, name: str, leave: Leave
+) -> None:
+    port = UpstreamPort(*ANSWERS[name])
+    proxy = Proxy("127.0.0.1", loopback.listen(port))
+    relay = loopback.relay("wss://realtime.example", proxy=proxy)
+    client = await loopback.connect(relay)
+    client.send(upgrade())
+    await until(lambda: port.acted, "the proxy's part")
+    await _check_left(loopback, relay, client, leave, ["proxy"])
+    (peer,) = port.peers
+    assert peer.lost is not None
+
+
 # -- while it is connected -----------------------------------------------------------------
 
 STAGES: dict[str, tuple[str, Cue, tuple[Step, ...], str]] = {
@@ -192,17 +232,21 @@ STAGES: dict[str, tuple[str, Cue, tuple[Step, ...], str]] = {
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("by_proxy", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_while_upstream_is_awaited(loopback: Loopback, name: str, leave: Leave) -> None:
+async def test_while_upstream_is_awaited(
+    loopback: Loopback, by_proxy: bool, name: str, leave: Leave
+) -> None:
     scheme, cue, steps, stage = STAGES[name]
     port = UpstreamPort(*steps, cue=cue)
-    relay = loopback.relay(f"{scheme}://127.0.0.1:{loopback.listen(port)}")
+    proxy = Proxy("127.0.0.1", loopback.listen(ProxyPort())) if by_proxy else None
+    relay = loopback.relay(f"{scheme}://127.0.0.1:{loopback.listen(port)}", proxy=proxy)
     client = await loopback.connect(relay)
     client.send(upgrade())
     await until(lambda: port.acted, "the upstream's part")
     await _check_left(loopback, relay, client, leave, [stage])
     (peer,) = port.peers
-    assert peer.lost is not None
+    await until(lambda: peer.lost is not None, "its end of the connection")
 
 
 @pytest.mark.parametrize("leave", WAYS)

@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import pytest_twisted
 import trustme
 from integration.loopback import REACTOR, Loopback, RawClient, Relay, until
+from integration.proxies import ProxyPort
 from memory import no_limits
 from twisted.internet.protocol import ClientFactory, Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
@@ -23,7 +25,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from relay import Limits, Settings
+from relay import Limits, Proxy, Settings
 from relay.closing import LOST, Side
 from relay.tls import server_options
 
@@ -156,25 +158,27 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SIDES = [
-    (plane, below, above)
-    for plane in ("splice", "message")
-    for below in ("ws", "wss")
-    for above in ("ws", "wss")
+    *product(("splice", "message"), ("ws", "wss"), ("ws", "wss")),
+    ("splice", "ws", "ws", "proxy"),
+    ("splice", "ws", "wss", "proxy"),
 ]
+"""Plane, the schemes of both sides, and whether upstream is behind a proxy."""
 
 
 @pytest_twisted.async_yield_fixture(params=SIDES, ids="-".join)
 async def pair(request: Any, loopback: Loopback, files: Path) -> AsyncIterator[Pair]:
     """An open session."""
     plane, *schemes = request.param
-    below, above = (scheme == "wss" for scheme in schemes)
+    below, above = (scheme == "wss" for scheme in schemes[:2])
     leaf = str(files / "leaf.pem")
     tls = server_options(leaf, leaf)
     upstream = Far(ServerProtocol(), log=False)
     port = loopback.listen(Factory.forProtocol(lambda: upstream), tls if above else None)
     url = f"{schemes[1]}://localhost:{port}"
     ca_file = str(files / "ca.pem")
-    relay = loopback.relay(url, ca_file=ca_file, settings=Settings(limits=LIMITS, plane=plane))
+    proxy = Proxy("localhost", loopback.listen(ProxyPort())) if "proxy" in schemes else None
+    settings = Settings(limits=LIMITS, plane=plane)
+    relay = loopback.relay(url, ca_file=ca_file, proxy=proxy, settings=settings)
     address = loopback.listen(relay, tls) if below else relay.port
     downstream = Far(ClientProtocol(parse_uri("ws://localhost/v1/realtime?model=m")), log=True)
     factory: Any = ClientFactory.forProtocol(lambda: downstream)

@@ -1,0 +1,58 @@
+"""What a host is, and a URL with one, and which hosts are this machine itself."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+@lru_cache(256)
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address, without port and brackets, is this machine's loopback."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_host(value: str) -> bool:
+    """Whether it is a host name or an address as in a URL: IPv6 in brackets."""
+    if value.startswith("["):
+        return value.endswith("]") and is_address(value[1:-1], version=6)
+    # What ends in a number must be an address: 127.1 and 300.1.1.1 are neither.
+    if value.rpartition(".")[2].isdigit():
+        return is_address(value, version=4)
+    return len(value) <= 253 and _HOST.fullmatch(value.lower()) is not None
+
+
+def is_address(value: str, version: int) -> bool:
+    """Whether it is an address of this version of IP, without brackets and zone."""
+    try:
+        return "%" not in value and ip_address(value).version == version
+    except ValueError:
+        return False
+
+
+def split_url(url: str) -> SplitResult | None:
+    """The parts of an absolute URL of visible ASCII with a good host and port, else L{None}."""
+    # urlsplit drops tabs and newlines without a word, so those go first.
+    if not _VISIBLE.fullmatch(url) or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    authority = parts.netloc.rpartition("@")[2]
+    bare = authority.removesuffix(f":{port}") if port is not None else authority
+    ok = "://" in url and _SCHEME.fullmatch(parts.scheme) and is_host(bare) and port != 0
+    return parts if ok else None

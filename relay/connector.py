@@ -1,0 +1,154 @@
+"""Connect to an upstream: by its name, its addresses and TCP, or by a proxy, and in it by TLS."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from relay.attempt import Attempt, OpenUpstream
+from relay.connecting import Race
+from relay.lines.choice import Lines
+from relay.providers import Upstream
+from relay.proxies import Proxy, ProxyFault, unreachable
+from relay.records import AttemptRecord
+from relay.refusals import refuse
+from relay.resolver import Resolver
+from relay.settings import Limits
+from relay.tls import client_options
+from relay.tunnel import TunnelFactory
+from relay.upstream import UpgradeRequest, UpstreamFactory
+
+P = TypeVar("P")
+
+Connection = tuple[Any, Deferred[P]]
+"""A connection's L{ClientFactory}, and what fires with the protocol that is waited for."""
+
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+class Connector:
+    """
+    Makes the connections of all attempts.
+
+    @param lines: for what the connections read and write once they are open.
+    """
+
+    def __init__(
+        self,
+        upstreams: Iterable[Upstream],
+        limits: Limits,
+        reactor: IReactorTime,
+        resolver: Resolver,
+        lines: Lines,
+    ) -> None:
+        self._limits = limits
+        self._reactor = reactor
+        self._resolver = resolver
+        self._lines = lines
+        self._tls = {u.name: client_options(u) for u in upstreams if u.secure}
+
+    async def connect(
+        self,
+        upstream: Upstream,
+        attempt: Attempt,
+        request: UpgradeRequest,
+        record: AttemptRecord,
+    ) -> None:
+        """
+        Connect, and have the upstream's protocol speak.
+
+        The attempt is told of the stages and of how it fails. Cancelling this stops it; once it is
+        done, the connection is the attempt's to drop.
+        """
+        make = partial(self._connection, upstream, attempt, request)
+        try:
+            if upstream.proxy is None:
+                await self._directly(upstream, attempt, make)
+            else:
+                await self._by_proxy(upstream.proxy, upstream, attempt, make)
+        except ProxyFault as fault:
+            record.error = fault.error
+            attempt.refuse(fault.refusal)
+        except ConnectError as error:
+            record.error = type(error).__name__
+            short = _is_out_of_descriptors(error)
+            attempt.refuse(refuse("relay_full" if short else "upstream_connect_failed"))
+        except (OSError, UnicodeError) as error:
+            record.error = type(error).__name__
+            attempt.refuse(refuse("upstream_dns_failed"))
+
+    def opened(self, opened: OpenUpstream) -> None:
+        """Resume its TLS session next time."""
+        if opened.upstream.secure:
+            self._tls[opened.upstream.name].keep(opened.protocol.transport.getHandle())
+
+    async def _directly(
+        self, upstream: Upstream, attempt: Attempt, make: Callable[[], Connection[IProtocol]]
+    ) -> None:
+        attempt.reached("dns")
+        addresses = await self._resolver.resolve(upstream.host)
+        attempt.reached("tcp")
+        await self._tcp(addresses, upstream.port, make)
+
+    async def _by_proxy(
+        self,
+        proxy: Proxy,
+        upstream: Upstream,
+        attempt: Attempt,
+        make: Callable[[], Connection[IProtocol]],
+    ) -> None:
+        attempt.reached("proxy")
+        request = proxy.request(upstream.host, upstream.port)
+
+        def tunnel() -> Connection[Any]:
+            factory = TunnelFactory(request, make()[0])
+            return factory, factory.connected
+
+        try:
+            addresses = await self._resolver.resolve(proxy.host)
+            made = await self._tcp(addresses, proxy.port, tunnel)
+        except (ConnectError, OSError, UnicodeError) as error:
+            if _is_out_of_descriptors(error):
+                raise
+            raise unreachable(type(error).__name__) from None
+        # Only one address got as far as this: the race is for the connection alone.
+        await made.opened
+
+    async def _tcp(
+        self, addresses: Sequence[str], port: int, make: Callable[[], Connection[P]]
+    ) -> P:
+        """The protocol of the first connection to one of these addresses."""
+        connect = partial(self._connect_to, port, make)
+        if len(addresses) == 1:
+            return await connect(addresses[0])
+        return await Race(self._reactor, addresses, connect).start()
+
+    def _connect_to(
+        self, port: int, make: Callable[[], Connection[P]], address: str
+    ) -> Deferred[P]:
+        factory, connected = make()
+        try:
+            IReactorTCP(self._reactor).connectTCP(address, port, factory)
+        except Exception:
+            return fail()
+        return connected
+
+    def _connection(
+        self, upstream: Upstream, attempt: Attempt, request: UpgradeRequest
+    ) -> Connection[IProtocol]:
+        factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
+        if not upstream.secure:
+            return factory, factory.connected
+        tls = TLSMemoryBIOFactory(self._tls[upstream.name], True, factory, self._reactor)
+        return tls, factory.connected
+
+
+def _is_out_of_descriptors(error: Exception) -> bool:
+    return getattr(error, "osError", None) in _OUT_OF_DESCRIPTORS

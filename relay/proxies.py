@@ -1,0 +1,168 @@
+"""
+Which upstream is reached by a proxy, what the proxy is asked, and what its failures mean.
+
+Source: RFC 9110, 9.3.6 (CONNECT) and 11.7.2 (Proxy-Authorization); RFC 7617 (Basic).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
+
+from attrs import field, frozen
+
+from relay.addresses import is_loopback, split_url
+from relay.refusals import Refusal, refuse
+
+DIRECTLY = "none"
+"""The setting that overrides the environment."""
+
+
+@frozen
+class Proxy:
+    """
+    An HTTP proxy that makes tunnels.
+
+    @ivar host: its name or address, without brackets.
+    @ivar port: its TCP port.
+    @ivar credentials: C{USER:PASSWORD} for it, or none.
+    """
+
+    host: str
+    port: int = 80
+    credentials: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_url(cls, url: str) -> Proxy:
+        """
+        The proxy at C{http://[USER:PASSWORD@]HOST[:PORT]}, where user and password may be
+        percent-encoded.
+
+        @raise ValueError: for anything else; the text does not repeat it.
+        """
+        parts = split_url(url)
+        if (
+            parts is None
+            or parts.scheme != "http"
+            or parts[2:] not in (("", "", ""), ("/", "", ""))
+        ):
+            raise ValueError("must be http://HOST[:PORT]")
+        user = parts.netloc.rpartition("@")[0]
+        credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        return cls(parts.hostname or "", parts.port or 80, credentials if user else None)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must show nowhere."""
+        if self.credentials is None:
+            return ()
+        return (self.credentials, self.credentials.partition(":")[2])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it is sent besides C{Host}; secret."""
+        if self.credentials is None:
+            return {}
+        basic = b64encode(self.credentials.encode("utf-8")).decode("ascii")
+        return {"Proxy-Authorization": f"Basic {basic}"}
+
+    def request(self, host: str, port: int) -> bytes:
+        """
+        What asks for a tunnel.
+
+        @param host: without brackets.
+        """
+        there = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        headers = {"Host": there, **self.headers}
+        lines = [f"CONNECT {there} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
+
+
+def fault_of_setting(value: str) -> str | None:
+    """What is wrong with the setting C{proxy}, which may hold no secret, or L{None}."""
+    if "@" in value:
+        return "user and password do not belong in this file; put the whole URL in HTTPS_PROXY"
+    if value == DIRECTLY:
+        return None
+    try:
+        Proxy.from_url(value)
+    except ValueError as error:
+        return f'{error} or "{DIRECTLY}"'
+    return None
+
+
+def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Proxy | None:
+    """
+    The proxy for an upstream: that of its setting, else for C{wss://} that of the variable
+    C{HTTPS_PROXY}, but for the hosts in C{NO_PROXY} and this machine itself.
+
+    @param url: the upstream's.
+    @raise ValueError: if that is no URL of a proxy; the text does not repeat it.
+    """
+    if setting is not None:
+        return None if setting == DIRECTLY else Proxy.from_url(setting)
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
+    name, value = _variable("HTTPS_PROXY", environ)
+    if not value or parts.scheme != "wss" or is_loopback(host):
+        return None
+    if _is_excepted(host, port, _variable("NO_PROXY", environ)[1]):
+        return None
+    try:
+        return Proxy.from_url(value)
+    except ValueError as error:
+        raise ValueError(f'{name}: {error}; proxy = "{DIRECTLY}" does without') from None
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Its name and value. In small letters it goes first, as everywhere."""
+    name = name.lower() if name.lower() in environ else name
+    return name, environ.get(name, "")
+
+
+def _is_excepted(host: str, port: int, exceptions: str) -> bool:
+    # The function takes the end of a bare IPv6 address for a port, and knows brackets as a part of
+    # the name only.
+    forms = (host, f"[{host}]:{port}") if ":" in host else (f"{host}:{port}",)
+    return any(proxy_bypass_environment(form, {"no": exceptions}) for form in forms)
+
+
+class ProxyFault(Exception):
+    """
+    A proxy made no tunnel.
+
+    @ivar error: what happened, for the log.
+    @ivar refusal: what that is to downstream.
+    """
+
+    def __init__(self, error: str, message: str, *, retryable: bool = True) -> None:
+        super().__init__(error)
+        self.error = error
+        self.refusal: Refusal = refuse("upstream_connect_failed", message, retryable=retryable)
+
+
+def unreachable(error: str) -> ProxyFault:
+    """There is no connection to the proxy."""
+    return ProxyFault(error, "The relay's proxy cannot be reached; try again.")
+
+
+def dropped(error: str) -> ProxyFault:
+    """It ended the connection before it answered."""
+    return ProxyFault(error, "The relay's proxy dropped the connection; try again.")
+
+
+def malformed() -> ProxyFault:
+    """It does not speak HTTP."""
+    message = "The relay's proxy does not answer as one; its operator must correct its address."
+    return ProxyFault("no HTTP", message)
+
+
+def declined(status: int) -> ProxyFault:
+    """It answered with something else than 2xx: with 4xx for as long as nobody corrects it."""
+    ours = 400 <= status < 500
+    do = "the relay's operator must correct that" if ours else "try again"
+    return ProxyFault(
+        f"HTTP {status}", f"The relay's proxy answered HTTP {status}; {do}.", retryable=not ours
+    )

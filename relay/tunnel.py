@@ -1,0 +1,109 @@
+"""One connection by a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from relay.answer import AnswerReader, MalformedAnswer
+from relay.connecting import OneConnection
+from relay.proxies import declined, dropped, malformed
+
+
+class Tunnel(Protocol):
+    """
+    A connection to a proxy, until there is a tunnel in it.
+
+    What then speaks is made over the same transport; this only passes bytes and the loss on to it.
+
+    @ivar opened: fires when that is so, or fails with L{relay.proxies.ProxyFault}. Cancelling it
+        drops the connection.
+    """
+
+    transport: Any
+
+    def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
+        """
+        @param request: asks for the tunnel.
+        @param factory: of what then speaks.
+        """
+        self.opened: Deferred[None] = Deferred(lambda _: self._fail(CancelledError()))
+        self._request = request
+        self._inner_factory = factory
+        self._inner: IProtocol | None = None
+        self._reader = AnswerReader()
+        self._take: Callable[[bytes], None] = self._read_answer
+
+    def connectionMade(self) -> None:
+        """Ask."""
+        self.transport.write(self._request)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Give the bytes to who has the connection now."""
+        self._take(data)
+
+    def _read_answer(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+        except MalformedAnswer:
+            self._fail(malformed())
+            return
+        answer = self._reader.answer()
+        if answer is None:
+            return
+        if 200 <= answer.status < 300:
+            self._hand_over(self._reader.rest)
+        else:
+            self._fail(declined(answer.status))
+
+    def _hand_over(self, rest: bytes) -> None:
+        """RFC 9110, 9.3.6: what stands behind the head is no body, whatever the head says."""
+        inner = self._inner_factory.buildProtocol(self.transport.getPeer())
+        assert inner is not None, "this factory always builds one"
+        self._inner = inner
+        self._take = inner.dataReceived
+        inner.makeConnection(self.transport)
+        if rest:
+            self._take(rest)
+        self.opened.callback(None)
+
+    def _fail(self, why: Exception) -> None:
+        # Before it is dropped, which may tell of the loss at once.
+        self.opened.errback(why)
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Pass it on."""
+        self._take = _drop
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.connectionLost(reason)
+        elif not self.opened.called:
+            self.opened.errback(dropped(type(reason.value).__name__))
+
+
+class TunnelFactory(OneConnection[Tunnel]):
+    """
+    Makes one tunnel.
+
+    @ivar connected: fires with the L{Tunnel} as soon as the proxy is connected.
+    """
+
+    def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
+        super().__init__()
+        self._parts = (request, factory)
+
+    def buildProtocol(self, addr: IAddress | None) -> Tunnel:
+        """The tunnel that is to be."""
+        tunnel = Tunnel(*self._parts)
+        self.built(tunnel)
+        return tunnel
+
+
+def _drop(data: bytes) -> None:
+    """Nobody is there any more."""
