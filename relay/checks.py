@@ -85,17 +85,28 @@ def whole_number(low: int, high: int) -> Validator:
     return named(check)
 
 
-def seconds(high: float) -> Validator:
-    """Numbers over 0, up to C{high}; no NaN."""
+def seconds(high: float, *, or_none: bool = False) -> Validator:
+    """
+    Numbers over 0, up to C{high}; no NaN.
+
+    @param or_none: whether 0 will do too.
+    """
 
     def check(value: Any) -> str | None:
         if (fault := _number(value, whole=False)) is not None:
             return fault
-        if not value > 0:
+        if or_none and not value >= 0:
+            return f"must be at least 0, not {_amount(value)}"
+        if not or_none and not value > 0:
             return f"must be more than 0, not {_amount(value)}"
         return f"must be at most {high:g}, not {_amount(value)}" if value > high else None
 
     return named(check)
+
+
+def unless_unset(check: Validator) -> Validator:
+    """L{None}, or what passes the check."""
+    return attrs.validators.optional(check)
 
 
 @named
@@ -158,6 +169,11 @@ def _not_a_string(value: object) -> str:
 def printable(value: str) -> str | None:
     """Not empty, and without control characters."""
     return None if value and value.isprintable() else "must be printable, and not empty"
+
+
+def printable_or_empty(value: str) -> str | None:
+    """Without control characters."""
+    return printable(value) if value else None
 
 
 def name(value: str) -> str | None:

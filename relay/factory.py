@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import random
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IProtocolFactory,
-    IProtocolNegotiationFactory,
-    IReactorTime,
-)
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory, IReactorTime
 from zope.interface import implementer
 
 from relay.admission.request import Admit
 from relay.balancing import Balancer, Standing
+from relay.closing import Side
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
-from relay.front import Front, FrontContext
+from relay.drain import Drain
+from relay.front import FrontContext, FrontFactory
 from relay.hold import HoldContext
 from relay.lines.choice import Lines
+from relay.metrics import Metrics
 from relay.opening import Opener
 from relay.providers import Upstream
-from relay.records import RelayListener
+from relay.records import RelayListener, Traffic
 from relay.register import Register
 from relay.resolver import Resolver
 from relay.retry import RetryBudget
 from relay.settings import Settings
+from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 
 
 @implementer(IProtocolNegotiationFactory)
-class RelayFactory(ServerFactory):
+class RelayFactory(FrontFactory):
     """
     Builds the protocol of each accepted connection.
 
@@ -48,13 +46,11 @@ class RelayFactory(ServerFactory):
     @param site: a C{twisted.web} site of the host's own for plain requests on the same port;
         by default the relay's.
     @param reactor: the global one by default.
-    @param settings: limits and rules; C{listen}, C{listener}, C{upstream}, C{auth} and
+    @param settings: limits and rules; C{listen}, C{listener}, C{admin}, C{upstream}, C{auth} and
         C{log_format} in it are the daemon's and mean nothing here.
     @raise ValueError: for no upstream, or two of the same name.
     @ivar standings: how each upstream is doing.
     """
-
-    noisy = False
 
     def __init__(
         self,
@@ -75,22 +71,17 @@ class RelayFactory(ServerFactory):
         settings = settings or Settings()
         self.standings: Sequence[Standing] = balancer.standings
         self._register = Register(settings.limits.sessions, listeners)
+        self._drain = Drain(self._register, settings, reactor)
+        self._reactor = reactor
         lines = Lines(reactor)
         opener = Opener(upstreams, settings.limits, reactor, Resolver(reactor), lines)
         dialer = Dialer(balancer, RetryBudget(), opener, reactor)
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
-            site or public_site(settings.base_path, lambda: not self._register.draining, reactor),
+            site or public_site(settings.base_path, lambda: self.is_ready, reactor),
             guards_site=site is None,
         )
-
-    def buildProtocol(self, addr: IAddress | None) -> Front:
-        """The front of one connection."""
-        assert addr is not None, "an accepted connection has an address"
-        front = Front(self._context, addr)
-        front.factory = self
-        return front
 
     def acceptableProtocols(self) -> list[bytes]:
         """
@@ -109,10 +100,40 @@ class RelayFactory(ServerFactory):
         """Sessions with a connection left."""
         return len(self._register.sessions)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is not told to end."""
+        return self._drain.phase == "serving"
+
+    def traffic(self) -> dict[Side, Traffic]:
+        """What has crossed so far in the sessions that are open, by the side it came from."""
+        total: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
+        for session in self._register.sessions:
+            for side, sent in session.sent.items():
+                total[side].messages += sent.messages
+                total[side].bytes += sent.bytes
+        return total
+
+    def admin(self, metrics: Metrics, drain: Callable[[], object] | None = None) -> AdminFactory:
+        """
+        A factory for the admin listener. Whoever can reach that can read it; see
+        C{set_public} there.
+
+        @param metrics: the same as among the C{listeners}.
+        @param drain: what C{POST /drain} does; by default L{drain}.
+        """
+        return AdminFactory(self._context, self, metrics, drain or self.drain, self._reactor)
+
     def drain(self) -> Deferred[None]:
         """
-        Let nothing new in, refuse what is held and close every session with 1012.
+        End, in the times of the settings: no longer be ready; then let nothing new in, and give
+        what is open time to end by itself; then close it with 1012.
 
-        @return: fires when nothing is open any more, within the close deadlines.
+        @return: fires when nothing is open any more: at most a second after C{drain_delay_seconds}
+            and C{drain_seconds}.
         """
-        return self._register.drain()
+        return self._drain.begin()
+
+    def abort(self) -> None:
+        """Drop every connection now, and let nothing new in; a drain that goes on is then over."""
+        self._drain.cut()

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     ITCPTransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -43,20 +43,36 @@ class FrontContext:
     What all connections of a factory share.
 
     @ivar holds: what the holds share.
-    @ivar websocket: the factory of the WebSocket protocols.
+    @ivar websocket: the factory of the WebSocket protocols; L{None} where there is a site only.
     @ivar site: answers plain requests.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
+    @ivar probes: paths of the site that are answered whatever the Host.
     """
 
     holds: HoldContext
-    websocket: DownstreamFactory
+    websocket: DownstreamFactory | None
     site: IProtocolFactory
     guards_site: bool
+    probes: frozenset[str] = frozenset()
 
 
 def _address(address: IAddress | None) -> str:
     """The host of an address; local sockets have none."""
     return str(getattr(address, "host", "local"))
+
+
+class FrontFactory(ServerFactory):
+    """Builds the front of each connection."""
+
+    noisy = False
+    _context: FrontContext
+
+    def buildProtocol(self, addr: IAddress | None) -> Front:
+        """The front of one connection."""
+        assert addr is not None, "an accepted connection has an address"
+        front = Front(self._context, addr)
+        front.factory = self
+        return front
 
 
 class Front(Protocol):
@@ -99,6 +115,11 @@ class Front(Protocol):
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.connectionLost(reason)
+        self._context.holds.register.left(self)
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        self.transport.abortConnection()
 
     # -- the head --------------------------------------------------------------------------
 
@@ -124,9 +145,10 @@ class Front(Protocol):
             self.transport.abortConnection()
 
     def _route(self, head: Head) -> None:
+        self._context.holds.register.connections.add(self)
         request = self._describe(head)
-        settings = self._context.holds.settings
-        is_websocket = head.path == settings.base_path + PATH
+        settings, websocket = self._context.holds.settings, self._context.websocket
+        is_websocket = websocket is not None and head.path == settings.base_path + PATH
         if is_websocket or self._context.guards_site:
             refusal = self._policy_refusal(head)
             if refusal is not None:
@@ -149,7 +171,8 @@ class Front(Protocol):
     def _policy_refusal(self, head: Head) -> Refusal | None:
         settings = self._context.holds.settings
         host = head.one("host") or ""
-        if self._context.holds.admit is None and not host_is_allowed(host, settings.hosts):
+        is_open = self._context.holds.admit is None and head.path not in self._context.probes
+        if is_open and not host_is_allowed(host, settings.hosts):
             self._record.detail = f"to allow it, add {host!r} to hosts"
             return refuse("host_not_allowed")
         for origin in head.all("origin"):
@@ -242,6 +265,7 @@ class Front(Protocol):
 
     def _answer(self, refusal: Refusal) -> None:
         """Write the whole answer and end the connection."""
+        self._context.holds.register.connections.add(self)
         self._take = _drop
         self._closing = True
         self._end.set(self._limits.linger_seconds, self._check_end)

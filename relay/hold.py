@@ -22,6 +22,9 @@ from relay.settings import Settings
 
 _log = Logger()
 
+OUT_OF_TIME = ("authorizer_unavailable", "upstream_timeout")
+"""What a hold ends with when its time is up; in a drain the client should connect elsewhere."""
+
 
 @frozen
 class HoldContext:
@@ -117,6 +120,8 @@ class Hold:
             self._end("left")
             self._context.register.refused(self._record, None)
             return failure
+        if refusal.code in OUT_OF_TIME and self._context.register.draining:
+            refusal = refuse("draining")
         refusal = evolve(refusal, attempts=self._record.attempted)
         self._end(refusal.code)
         self._context.register.refused(self._record, refusal)
@@ -136,7 +141,6 @@ class Hold:
         self._record.outcome = outcome
         self._record.seconds = self._context.clock.seconds() - self._began
         self._context.register.holds.discard(self)
-        self._context.register.check_drained()
 
     def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
         """The downstream has its 101: make the pair."""

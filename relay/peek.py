@@ -21,7 +21,7 @@ WINDOW = 256
 # front of it a search takes ten times as long.
 _WANTED = re.compile(
     rb'"type"(?<!\\"type")[ \t\r\n]*:[ \t\r\n]*'
-    rb'"(?:response\.done|error|conversation\.item\.input_audio_transcription\.completed)"'
+    rb'"(?:response\.(?:done|created)|error|conversation\.item\.input_audio_transcription\.completed)"'
 )
 
 

@@ -88,6 +88,7 @@ class ClosedRecord:
 
     @ivar session_id: upstream's.
     @ivar close_code: see L{relay.closing}; L{None} for a Close without a code.
+    @ivar stalled: the side that was given up for it read nothing for too long.
     @ivar closed_by: C{downstream}, C{upstream} or C{relay}.
     @ivar seconds: from the 101 until both connections were gone.
     @ivar plane: how messages crossed: C{splice} or C{message}.
@@ -103,6 +104,7 @@ class ClosedRecord:
     plane: str
     sent: dict[Side, Traffic]
     tokens: dict[str, int]
+    stalled: Side | None = None
 
 
 class RelayListener(Protocol):
@@ -190,4 +192,5 @@ class LogRecords:
             bytes_down=down.bytes,
             plane=record.plane,
             tokens=record.tokens,
+            stalled=record.stalled,
         )

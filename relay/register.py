@@ -1,19 +1,21 @@
-"""What is open: every hold and every session of one factory, and who is told of them."""
+"""What is open: every hold, session and request of one factory, and who is told of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from relay import closing
-from relay.closing import Close
-from relay.records import ClosedRecord, HoldRecord, RelayListener
+from relay.closing import Close, Side
+from relay.records import ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.refusals import Refusal, refuse
 
 _log = Logger()
+
+
+def _nothing() -> None:
+    """Nobody waits for an end."""
 
 
 class OpenHold(Protocol):
@@ -26,8 +28,30 @@ class OpenHold(Protocol):
 class OpenSession(Protocol):
     """A session, as the register sees it."""
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end has begun."""
+
+    @property
+    def is_responding(self) -> bool:
+        """Whether upstream is known to be in the middle of a response."""
+
+    @property
+    def sent(self) -> Mapping[Side, Traffic]:
+        """What has crossed so far, by the side it came from."""
+
     def close(self, close: Close) -> None:
         """End it on both sides."""
+
+    def abort(self) -> None:
+        """Drop both connections now."""
+
+
+class OpenConnection(Protocol):
+    """A connection with a request, as the register sees it."""
+
+    def abort(self) -> None:
+        """Drop it now."""
 
 
 class Register:
@@ -36,16 +60,19 @@ class Register:
 
     @ivar holds: those not yet answered.
     @ivar sessions: those with a connection left.
+    @ivar connections: accepted ones with a request: in a hold, in a session, or being answered.
     @ivar draining: whether nothing new is let in.
+    @ivar ended: called whenever one of these has ended.
     """
 
     def __init__(self, capacity: int, listeners: Sequence[RelayListener]) -> None:
         self.holds: set[OpenHold] = set()
         self.sessions: set[OpenSession] = set()
+        self.connections: set[OpenConnection] = set()
         self.draining = False
+        self.ended: Callable[[], None] = _nothing
         self._capacity = capacity
         self._listeners = listeners
-        self._drained: list[Deferred[None]] = []
 
     def admission_refusal(self) -> Refusal | None:
         """Why there is no room for another hold, if there is none."""
@@ -58,6 +85,7 @@ class Register:
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Tell of a hold that ended without a session."""
         self._tell(lambda listener: listener.refused(record, refusal))
+        self.ended()
 
     def opened(self, record: HoldRecord) -> None:
         """Tell of a hold that ended with a session."""
@@ -76,7 +104,12 @@ class Register:
         """A session ended: forget it and tell of it."""
         self.sessions.discard(session)
         self._tell(lambda listener: listener.closed(record))
-        self.check_drained()
+        self.ended()
+
+    def left(self, connection: OpenConnection) -> None:
+        """An accepted connection is gone."""
+        self.connections.discard(connection)
+        self.ended()
 
     def _tell(self, call: Callable[[RelayListener], None]) -> None:
         for listener in self._listeners:
@@ -84,26 +117,3 @@ class Register:
                 call(listener)
             except Exception:
                 _log.failure("a listener failed")
-
-    def drain(self) -> Deferred[None]:
-        """
-        Let nothing new in, refuse what is held, close every session with 1012.
-
-        @return: fires when nothing is open any more; the close deadlines bound that.
-        """
-        self.draining = True
-        for hold in list(self.holds):
-            hold.end(refuse("draining"))
-        for session in list(self.sessions):
-            session.close(closing.DRAIN)
-        drained: Deferred[None] = Deferred()
-        self._drained.append(drained)
-        self.check_drained()
-        return drained
-
-    def check_drained(self) -> None:
-        """Something ended; was it the last?"""
-        if not self.holds and not self.sessions:
-            drained, self._drained = self._drained, []
-            for waiting in drained:
-                waiting.callback(None)

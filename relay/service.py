@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.logger import ILogObserver, Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -21,11 +22,14 @@ from relay.addresses import is_loopback
 from relay.admission.credentials import require_tokens
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
+from relay.metrics import Metrics
 from relay.providers import Upstream
 from relay.records import LogRecords
 from relay.settings import ListenerTable, Settings
+from relay.signals import Signals
 from relay.simulator import SimulatorFactory
 from relay.tls import server_options
+from relay.web.admin import AdminFactory
 
 _log = Logger()
 
@@ -34,6 +38,9 @@ OPEN_TO_ALL = (
     " [auth], or allow_anonymous = true"
 )
 """What is wrong with a listener that L{is_public} and has no authentication."""
+
+OTHER_ADMIN = "choose another place by --admin or the key admin; empty, there is no such listener"
+"""What to do about an admin listener that cannot listen."""
 
 
 class CannotStart(SystemExit, Exception):
@@ -130,16 +137,19 @@ class RelayService(Service):
         if self._demo:
             self._simulator, upstream = start_simulator(self._reactor)
             self._upstreams = (upstream,)
+        metrics = Metrics()
         self._factory = RelayFactory(
             self._upstreams,
             admit=require_tokens(self._tokens) if self._tokens else None,
-            listeners=(LogRecords(),),
+            listeners=(LogRecords(), metrics),
             site=None,
             reactor=self._reactor,
             settings=self._settings,
         )
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
+        if self._settings.admin:  # the last, for who is asked there is ready
+            self._listen_for_admin(self._settings.admin, self._factory.admin(metrics, self.end))
         if self._faults:
             self._give_up()
 
@@ -149,15 +159,29 @@ class RelayService(Service):
             self.privilegedStartService()
         super().startService()
         self._garbage.start()
+        settings = self._settings
+        seconds = settings.drain_delay_seconds + settings.drain_seconds + 1
+        signals = Signals(self._reactor, seconds, self.end, self._abort)
+        self._reactor.callWhenRunning(signals.install)
 
     def _is_quiet(self) -> bool:
         return self._factory is None or not self._factory.active_sessions
 
+    def end(self) -> None:
+        """Stop the reactor, and by that this service."""
+        with suppress(ReactorNotRunning):
+            self._reactor.stop()
+
+    def _abort(self) -> None:
+        if self._factory is not None:
+            self._factory.abort()
+
     def stopService(self) -> Deferred[None]:
         """
-        Take no more connections and end the sessions.
+        Drain the relay (see L{RelayFactory.drain}), then listen no more. Until then who connects
+        is told that it ends, rather than met by a closed port.
 
-        @return: fires when they have ended.
+        @return: fires when that is done.
         """
         if self.running:
             self._garbage.stop()
@@ -165,11 +189,11 @@ class RelayService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._factory is not None:
+            await self._factory.drain()
         ports, self._ports = self._ports, []
         for port in ports:
             await _done(port.stopListening())
-        if self._factory is not None:
-            await self._factory.drain()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
 
@@ -199,6 +223,22 @@ class RelayService(Service):
 
     def _cannot_listen(self, failure: Failure, endpoint: str) -> None:
         self._fault(f"cannot listen on {endpoint}: {_reason(failure)}")
+
+    def _listen_for_admin(self, endpoint: str, admin: AdminFactory) -> None:
+        listening = serverFromString(self._reactor, endpoint).listen(admin)
+        listening.addCallback(self._listens_for_admin, admin)
+        listening.addErrback(self._cannot_listen_for_admin, endpoint)
+
+    def _listens_for_admin(self, port: IListeningPort, admin: AdminFactory) -> None:
+        self._ports.append(port)
+        address = port.getHost()
+        admin.set_public(is_public(address))
+        url = url_of(ListenerTable(endpoint=self._settings.admin), address, "")
+        _log.info("admin listener at {url}", url=url)
+
+    def _cannot_listen_for_admin(self, failure: Failure, endpoint: str) -> None:
+        line = f"cannot listen on {endpoint} for admin: {_reason(failure)}; {OTHER_ADMIN}"
+        self._fault(line)
 
     def _fault(self, line: str) -> None:
         _log.critical("{line}", line=line)

@@ -15,7 +15,7 @@ from relay.events import parse_json
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.choice import plane_for
-from relay.records import ClosedRecord, HoldRecord
+from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.scrub import redact
 from relay.settings import Settings
 from relay.usage import tokens_of
@@ -70,8 +70,10 @@ class Session:
         self._clock = clock
         self._owner = owner
         self._tokens: dict[str, int] = {}
+        self._responses = 0
         self._began = clock.seconds()
         self._cause: tuple[int | None, str] | None = None
+        self._stalled: Side | None = None
 
     def start(self) -> None:
         """Join the peers; upstream's first event crosses before anything else."""
@@ -88,12 +90,39 @@ class Session:
         for peer in list(self._peers.values()):
             peer.close(close)
 
+    def abort(self) -> None:
+        """Drop both connections now."""
+        self._because(closing.DRAIN.code, "relay")
+        for peer in list(self._peers.values()):
+            peer.abort()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end has begun."""
+        return self._cause is not None
+
+    @property
+    def is_responding(self) -> bool:
+        """Whether upstream is in the middle of a response, as far as its events are looked at."""
+        return self._responses > 0
+
+    @property
+    def sent(self) -> dict[Side, Traffic]:
+        """What has crossed so far, by the side it came from."""
+        return self._plane.sent
+
     def _peeked(self, payload: bytes) -> None:
         event = parse_json(payload)
-        if isinstance(event, dict):
-            for kind, count in tokens_of(event).items():
-                self._tokens[kind] = self._tokens.get(kind, 0) + count
-            self._owner.event(self._hold, event)
+        if not isinstance(event, dict):
+            return
+        if event.get("type") == "response.created":
+            self._responses += 1
+            return
+        if event.get("type") == "response.done":
+            self._responses = max(0, self._responses - 1)
+        for kind, count in tokens_of(event).items():
+            self._tokens[kind] = self._tokens.get(kind, 0) + count
+        self._owner.event(self._hold, event)
 
     # -- PeerListener ----------------------------------------------------------------------
 
@@ -117,6 +146,7 @@ class Session:
     def stalled(self, side: Side) -> None:
         """The other side is told as of a loss."""
         self._because(closing.STALLED.code, "relay")
+        self._stalled = self._stalled or side
         self._close_other(side, closing.LOST[side])
 
     def lost(self, side: Side, reason: Failure) -> None:
@@ -153,6 +183,7 @@ class Session:
             self._plane.name,
             self._plane.sent,
             self._tokens,
+            self._stalled,
         )
         self._owner.closed(self, record)
         del self._plane, self.message  # what peeks has the session, a reference cycle

@@ -16,6 +16,7 @@ from relay import checks, proxies
 from relay.providers import PROVIDERS
 
 LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
+ADMIN_ENDPOINT = "tcp:9090:interface=127.0.0.1"
 
 
 def _documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
@@ -30,6 +31,11 @@ def _count(doc: str, default: int, low: int, high: int) -> int:
 def _seconds(doc: str, default: float, high: float) -> float:
     doc = f"{doc} Seconds, more than 0, at most {high:g}."
     return cast(float, _documented(doc, default, checks.seconds(high)))
+
+
+def _wait(doc: str, default: float, high: float) -> float:
+    doc = f"{doc} Seconds, 0 to {high:g}."
+    return cast(float, _documented(doc, default, checks.seconds(high, or_none=True)))
 
 
 @frozen(kw_only=True)
@@ -197,6 +203,11 @@ class Settings:
         (),
         checks.each(checks.printable),
     )
+    admin: str = _documented(
+        "Twisted endpoint string of the listener for health, metrics and drain; empty for none.",
+        ADMIN_ENDPOINT,
+        checks.text(checks.printable_or_empty),
+    )
     listener: tuple[ListenerTable, ...] = _documented(
         "Further places to listen, with TLS where they name a certificate.", (), _whole_pairs
     )
@@ -209,6 +220,21 @@ class Settings:
         "Time from the end of a downstream's request head to its answer. SDKs give up at 10.",
         8.0,
         600,
+    )
+    drain_delay_seconds: float = _wait(
+        "How long a relay that is told to end still takes new sessions, while it says that it is"
+        " not ready: time for a balancer to look elsewhere.",
+        0.0,
+        600,
+    )
+    drain_seconds: float = _wait(
+        "After that, how long its sessions may go on; then all are closed.", 30.0, 86400
+    )
+    drain_spread_seconds: float | None = _documented(
+        "The last part of drain_seconds, over which the sessions that are left are closed one by"
+        " one; 10, or all of drain_seconds where that is less. Seconds, 0 to drain_seconds.",
+        None,
+        checks.unless_unset(checks.seconds(86400, or_none=True)),
     )
     refusals: Literal["auto", "http", "event"] = _documented(
         'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in band'
@@ -250,6 +276,20 @@ class Settings:
         "text",
         checks.one_of("text", "json"),
     )
+
+    def __attrs_post_init__(self) -> None:
+        """@raise ValueError: if settings that are each right do not go together."""
+        spread, whole = self.drain_spread_seconds, self.drain_seconds
+        if spread is not None and spread > whole:
+            raise ValueError(
+                f"drain_spread_seconds: must be at most drain_seconds, {whole:g}, not {spread:g}"
+            )
+
+    @property
+    def drain_spread(self) -> float:
+        """C{drain_spread_seconds}, or what it is where it is not set. Seconds."""
+        spread = self.drain_spread_seconds
+        return min(10.0, self.drain_seconds) if spread is None else spread
 
     @property
     def listeners(self) -> tuple[ListenerTable, ...]:

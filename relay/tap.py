@@ -54,6 +54,13 @@ class Options(usage.Options):
     ]
     optParameters: ClassVar = [
         ["config", None, None, "TOML file of settings; the other flags go over it."],
+        [
+            "admin",
+            None,
+            None,
+            "Twisted endpoint to serve health, metrics and drain on, instead of the file's; empty"
+            " for none.",
+        ],
         ["log-format", None, None, "Log lines as text (default) or json."],
     ]
     settings: Settings
@@ -106,8 +113,11 @@ class Options(usage.Options):
             self.upstreams = tuple(self._find_upstreams())
         self._find_tokens()
         for listener in self.settings.listeners:
-            self._check_endpoint(listener.endpoint)
+            if self._check_endpoint("listen", listener.endpoint):
+                self._check_access(listener.endpoint)
             self._check_certificate(listener)
+        if self.settings.admin:
+            self._check_endpoint("admin", self.settings.admin)
         self._check_log()
         if self._faults:
             _give_up(self._faults)
@@ -131,6 +141,8 @@ class Options(usage.Options):
             flags["listen"], flags["listener"] = tuple(self._listen), ()
         if self._urls:
             flags["upstream"] = tuple(self._tables())
+        if self["admin"] is not None:
+            flags["admin"] = self["admin"]
         if self["log-format"] is not None:
             flags["log_format"] = self["log-format"]
         try:
@@ -199,7 +211,7 @@ class Options(usage.Options):
         except KeyFault as fault:
             self._faults.append(fault.line)
 
-    def _check_endpoint(self, endpoint: str) -> None:
+    def _check_endpoint(self, key: str, endpoint: str) -> bool:
         from twisted.internet import reactor
 
         try:
@@ -207,10 +219,13 @@ class Options(usage.Options):
         except Exception:
             # Parsers are plug-ins and raise what they like: a TypeError where an argument lacks.
             self._faults.append(
-                f"listen: {shown(endpoint)} is no endpoint that can be used here; one is"
+                f"{key}: {shown(endpoint)} is no endpoint that can be used here; one is"
                 " tcp:8080:interface=127.0.0.1"
             )
-            return
+            return False
+        return True
+
+    def _check_access(self, endpoint: str) -> None:
         auth = self.settings.auth
         guarded = auth.token_env or auth.token_file or self.settings.allow_anonymous
         if _is_public(endpoint) and not guarded and not self["demo"]:

@@ -112,7 +112,7 @@ class Environment:
     def runs_demo(self) -> bool:
         """Whether a demo relay starts and says that it is well."""
         twistd = [self.path("twistd"), "--nodaemon", "--pidfile="]
-        command = [*twistd, "realtime-relay", "--demo", "--listen", LOOPBACK]
+        command = [*twistd, "realtime-relay", "--demo", "--listen", LOOPBACK, "--admin", ""]
         with (
             running(command, self.elsewhere) as process,
             urlopen(f"{address_of(process)}/healthz", timeout=SECONDS) as answer,

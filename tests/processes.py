@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SECONDS = 60
@@ -44,15 +44,27 @@ def running(
     try:
         with process:
             yield process
-            process.terminate()
+            end(process)
     finally:
         watchdog.cancel()
         process.kill()
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """End it; a relay with sessions left would take its time, so tell it again."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.terminate()
+
+
 def relay_command(*arguments: str) -> list[str]:
-    """C{twistd realtime-relay} in the foreground, on a port of the system's choice."""
-    return [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--listen", LOOPBACK, *arguments]
+    """
+    C{twistd realtime-relay} in the foreground, on a port of the system's choice, and with no admin
+    listener if the arguments name none.
+    """
+    command = [*TWISTD, "-n", "--pidfile=", "realtime-relay"]
+    return [*command, "--listen", LOOPBACK, "--admin", "", *arguments]
 
 
 def address_of(process: subprocess.Popen[str]) -> str:

@@ -22,7 +22,7 @@ def test_a_relay_without_an_upstream_is_an_error() -> None:
 
 
 def test_two_in_one_reactor_do_not_disturb_each_other() -> None:
-    small = Settings(limits=Limits(sessions=1), hold_seconds=1)
+    small = Settings(limits=Limits(sessions=1), hold_seconds=1, drain_seconds=0)
     first = World(settings=small)
     second = World(reactor=first.reactor)
     downstream, upstream = first.open()
@@ -30,6 +30,7 @@ def test_two_in_one_reactor_do_not_disturb_each_other() -> None:
     assert first.downstream().line.sent.startswith(b"HTTP/1.1 503 ")
     assert second.downstream().line.sent == b""
     first.factory.drain()
+    first.advance(0.1)
     first.settle(downstream, upstream)
     assert downstream.close == (1012, "relay: shutting down")
     other.send("still here")

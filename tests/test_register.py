@@ -1,4 +1,4 @@
-"""The register: what is open, how much may be, and how it ends."""
+"""The register: what is open, how much may be, and who is told."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any, cast
 import pytest
 from twisted.logger import globalLogPublisher
 
-from relay import closing
-from relay.closing import Close
-from relay.records import ClosedRecord, HoldRecord
+from relay.closing import Close, Side
+from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.refusals import Refusal, refuse
 from relay.register import Register
 
@@ -22,31 +21,26 @@ FULL, DRAINING = refuse("relay_full"), refuse("draining")
 
 @dataclass(eq=False)
 class FakeHold:
-    """Ends when told, or at once."""
+    """Only counted."""
 
-    register: Register
-    stays: bool = False
-    ended: list[Refusal] = field(default_factory=list)
-
-    def end(self, refusal: Refusal) -> None:
-        self.ended.append(refusal)
-        if not self.stays:
-            self.register.holds.discard(self)
-            self.register.check_drained()
+    def end(self, refusal: Refusal) -> None: ...
 
 
 @dataclass(eq=False)
-class FakeSession:
-    """Ends when told, or at once."""
+class FakeConnection:
+    """Only counted."""
 
-    register: Register
-    stays: bool = False
-    closes: list[Close] = field(default_factory=list)
+    def abort(self) -> None: ...
 
-    def close(self, close: Close) -> None:
-        self.closes.append(close)
-        if not self.stays:
-            self.register.closed(self, CLOSED)
+
+@dataclass(eq=False)
+class FakeSession(FakeConnection):
+    """Only counted."""
+
+    is_ending = is_responding = False
+    sent: dict[Side, Traffic] = field(default_factory=dict)
+
+    def close(self, close: Close) -> None: ...
 
 
 @dataclass
@@ -75,8 +69,8 @@ class Listener:
 
 
 def fill(register: Register, holds: int = 0, sessions: int = 0) -> None:
-    register.holds.update(FakeHold(register) for _ in range(holds))
-    register.sessions.update(FakeSession(register) for _ in range(sessions))
+    register.holds.update(FakeHold() for _ in range(holds))
+    register.sessions.update(FakeSession() for _ in range(sessions))
 
 
 class TestAdmission:
@@ -102,14 +96,13 @@ class TestAdmission:
 
     def test_nobody_is_let_in_while_it_drains(self) -> None:
         register = Register(1, [])
-        register.drain()
-        assert register.draining
+        register.draining = True
         assert register.admission_refusal() == DRAINING
 
     def test_draining_goes_before_full(self) -> None:
         register = Register(1, [])
-        register.sessions.add(FakeSession(register, stays=True))
-        register.drain()
+        register.sessions.add(FakeSession())
+        register.draining = True
         assert register.admission_refusal() == DRAINING
 
 
@@ -117,7 +110,7 @@ class TestListeners:
     def test_each_is_told_of_everything(self) -> None:
         listeners = [Listener(), Listener()]
         register = Register(1, listeners)
-        session = FakeSession(register)
+        session = FakeSession()
         register.sessions.add(session)
         register.refused(HOLD, DRAINING)
         register.refused(HOLD, None)
@@ -149,37 +142,22 @@ class TestListeners:
         assert isinstance(event["log_failure"].value, RuntimeError)
 
 
-class TestDrain:
-    def test_an_empty_one_is_drained_at_once(self) -> None:
-        assert Register(1, []).drain().called
+class TestEnds:
+    """What waits for the last to end is told of each end."""
 
-    def test_holds_are_refused_and_sessions_closed(self) -> None:
+    def test_of_a_session_a_hold_and_a_connection(self) -> None:
         register = Register(9, [])
-        fill(register, 2, 2)
-        holds = cast(list[FakeHold], list(register.holds))
-        sessions = cast(list[FakeSession], list(register.sessions))
-        assert register.drain().called
-        assert [hold.ended for hold in holds] == [[DRAINING]] * 2
-        assert [session.closes for session in sessions] == [[closing.DRAIN]] * 2
-        assert not register.holds
-        assert not register.sessions
-
-    def test_it_lasts_until_the_last_has_ended(self) -> None:
-        register = Register(9, [])
-        hold, session = FakeHold(register, stays=True), FakeSession(register, stays=True)
-        register.holds.add(hold)
+        session, connection = FakeSession(), FakeConnection()
         register.sessions.add(session)
-        drained, again = register.drain(), register.drain()
+        register.connections.add(connection)
+        told: list[tuple[int, int]] = []
+        register.ended = lambda: told.append((len(register.sessions), len(register.connections)))
         register.closed(session, CLOSED)
-        assert not drained.called
-        register.holds.discard(hold)
-        register.check_drained()
-        assert drained.called
-        assert again.called
+        register.left(connection)
+        register.refused(HOLD, None)
+        assert told == [(0, 1), (0, 0), (0, 0)]
 
-    def test_the_end_of_the_last_without_a_drain_is_nothing(self) -> None:
+    def test_nobody_need_wait(self) -> None:
         register = Register(9, [])
-        fill(register, sessions=1)
-        register.closed(next(iter(register.sessions)), CLOSED)
-        assert not register.draining
-        assert register.admission_refusal() is None
+        register.left(FakeConnection())
+        assert register.connections == set()

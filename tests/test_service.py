@@ -11,7 +11,7 @@ import pytest
 from twisted.application.service import Application, IServiceCollection, MultiService
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
@@ -20,9 +20,18 @@ from zope.interface import implementer
 from relay import service as module
 from relay.factory import RelayFactory
 from relay.providers import Upstream
-from relay.service import OPEN_TO_ALL, CannotStart, RelayService, is_public, url_of
+from relay.service import (
+    OPEN_TO_ALL,
+    OTHER_ADMIN,
+    CannotStart,
+    RelayService,
+    is_public,
+    url_of,
+)
 from relay.settings import ListenerTable, Settings
+from relay.signals import Signals
 from relay.simulator import SimulatorFactory
+from relay.web.admin import AdminFactory
 
 LOOPBACK = "tcp:8080:interface=127.0.0.1"
 
@@ -72,7 +81,7 @@ class Stage:
         self, *listen: str, tokens: Sequence[str] = (), demo: bool = False, **named: Any
     ) -> RelayService:
         return RelayService(
-            Settings(listen=listen or (LOOPBACK,), **named),
+            Settings(listen=listen or (LOOPBACK,), **{"admin": "", **named}),
             (Upstream("wss://api.openai.com/v1/realtime"),),
             tokens,
             demo=demo,
@@ -254,7 +263,7 @@ def test_tokens_are_demanded_where_there_are_some(stage: Stage, given: list[Any]
     assert given[0][1]["reactor"] is stage.reactor
 
 
-def test_it_stops_listening_then_drains_then_ends_the_simulator(
+def test_it_drains_then_stops_listening_then_ends_the_simulator(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drained: Deferred[None] = Deferred()
@@ -271,15 +280,74 @@ def test_it_stops_listening_then_drains_then_ends_the_simulator(
     port.stopped = Deferred()
     ended: list[object] = []
     service.stopService().addCallback(ended.append)
-    assert not port.listening
-    assert not asked
-    port.stopped.callback(None)
     assert len(asked) == 1
-    assert simulator.listening, "the sessions still need it"
-    assert not ended
+    assert port.listening, "who comes is to be told that it drains"
     drained.callback(None)
+    assert not port.listening
+    assert simulator.listening, "it is the last, for the sessions need it"
+    assert not ended
+    port.stopped.callback(None)
     assert not simulator.listening
     assert ended == [None]
+
+
+ADMIN = "tcp:9090:interface=127.0.0.1"
+
+
+def test_it_listens_for_admin_last(stage: Stage, lines: list[str]) -> None:
+    stage.service(admin=ADMIN).startService()
+    assert [type(factory) for factory in stage.reactor.factories] == [RelayFactory, AdminFactory]
+    assert lines[-1] == "admin listener at http://127.0.0.1:9090"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1"])
+def test_the_admin_listener_is_told_who_can_reach_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(AdminFactory, "set_public", lambda _, is_public: told.append(is_public))
+    stage.service(admin=f"tcp:9090:interface={host}").privilegedStartService()
+    assert told == [host == "10.0.0.1"]
+
+
+def test_a_taken_admin_port_is_one_line_that_says_what_to_do(
+    stage: Stage, capfd: pytest.CaptureFixture[str], lines: list[str]
+) -> None:
+    stage.reactor.taken = {9090}
+    err = fails(stage.service(admin=ADMIN), capfd)
+    taken = f"cannot listen on {ADMIN} for admin: Address already in use; {OTHER_ADMIN}"
+    assert err == f"realtime-relay: {taken}\n"
+    assert lines[-1] == taken
+    assert "--admin" in taken
+    assert [port.listening for port in stage.reactor.ports] == [False]
+
+
+def test_asked_for_the_end_it_stops_the_reactor_and_does_not_mind_that_it_has_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = stage.service()
+    service.startService()
+    service.end()
+    assert stage.reactor.hasStopped
+
+    def stop() -> None:
+        raise ReactorNotRunning
+
+    monkeypatch.setattr(stage.reactor, "stop", stop)
+    service.end()
+
+
+def test_signals_are_taken_once_the_reactor_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[Signals] = []
+    monkeypatch.setattr(Signals, "install", lambda signals: installed.append(signals))
+    service = stage.service()
+    service.startService()
+    assert installed == [], "Twisted would set its own over these"
+    for hook, _, _ in stage.reactor.whenRunningHooks:
+        hook()
+    assert len(installed) == 1
 
 
 def test_stopping_what_never_started(stage: Stage) -> None:

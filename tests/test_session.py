@@ -479,10 +479,12 @@ def test_who_is_not_read_is_not_called_silent(world: World) -> None:
 # -- the relay ends it ---------------------------------------------------------------------
 
 
-def test_drain_closes_every_session_with_1012(world: World) -> None:
+def test_drain_closes_every_session_with_1012() -> None:
+    world = World(settings=Settings(drain_seconds=0))
     pairs = [world.open() for _ in range(3)]
     drained: list[None] = []
     world.factory.drain().addCallback(drained.append)
+    world.advance(0.1)
     for downstream, upstream in pairs:
         world.settle(downstream, upstream)
         upstream.line.fin()

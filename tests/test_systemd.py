@@ -52,7 +52,8 @@ def test_the_relay_that_it_starts_has_its_key(tmp_path: Path) -> None:
     config = tmp_path / "relay.toml"
     arguments[arguments.index(CONFIG)] = str(config)
     with listening_upstream() as upstream:
-        config.write_text(f'listen = ["{LOOPBACK}"]\nupstream = [{{url = "{upstream.url}"}}]\n')
+        listen = f'listen = ["{LOOPBACK}"]\nadmin = ""\n'
+        config.write_text(f'{listen}upstream = [{{url = "{upstream.url}"}}]\n')
         command = [*TWISTD, *arguments]
         with running(command, tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)) as relay:
             url = address_of(relay).replace("http", "ws") + "/v1/realtime?model=m"

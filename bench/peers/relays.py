@@ -12,6 +12,7 @@ TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 
 SETTINGS = """\
 {plane}listen = ["tcp:{port}:interface=127.0.0.1"]
+admin = ""
 
 [limits]
 sessions = 20000

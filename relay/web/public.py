@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
@@ -10,7 +9,8 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from relay.refusals import Refusal, http_body, http_headers, refuse
+from relay.refusals import refuse
+from relay.web.page import Page, quiet_site, refused, refusing, telling
 
 WELCOME = """realtime-relay is running.
 
@@ -27,43 +27,6 @@ A request that cannot be served is answered with the reason:
 """
 
 
-class Page(Resource):
-    """
-    One answer without children.
-
-    Every method comes here: for a wrong one Twisted's own answer quotes the URI, and for HEAD with
-    a body it logs it.
-
-    @param answer: sets status and headers, and returns the body.
-    """
-
-    isLeaf = True
-
-    def __init__(self, answer: Callable[[HTTPRequest], bytes]) -> None:
-        super().__init__()
-        self._answer = answer
-
-    def render(self, request: HTTPRequest) -> bytes:
-        """The answer, without its body for HEAD."""
-        request.responseHeaders.removeHeader(b"Server")
-        body = self._answer(request)
-        request.setHeader("Content-Length", str(len(body)))
-        return b"" if request.method == b"HEAD" else body
-
-
-def _refuse(request: HTTPRequest, refusal: Refusal) -> bytes:
-    request_id = f"req_{secrets.token_hex(12)}"
-    request.setResponseCode(refusal.status)
-    for name, value in http_headers(refusal, request_id):
-        request.setHeader(name, value)
-    return http_body(refusal, request_id)
-
-
-def refusing(refusal: Refusal) -> Page:
-    """A page that answers everything with one refusal, in its HTTP form."""
-    return Page(lambda request: _refuse(request, refusal))
-
-
 def _calls(request: HTTPRequest) -> bytes:
     """
     WebRTC's way in, which a page tries by C{fetch}: let it read that there is none, and the way
@@ -78,20 +41,7 @@ def _calls(request: HTTPRequest) -> bytes:
         request.setHeader("Access-Control-Allow-Methods", "POST")
         request.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type")
         return b""
-    return _refuse(request, refuse("not_supported"))
-
-
-def telling(text: Callable[[HTTPRequest], str]) -> Page:
-    """A page of plain text, never from a cache."""
-
-    def answer(request: HTTPRequest) -> bytes:
-        if request.method not in (b"GET", b"HEAD"):
-            return _refuse(request, refuse("method_not_allowed", "Ask for this with GET."))
-        request.setHeader("Content-Type", "text/plain; charset=utf-8")
-        request.setHeader("Cache-Control", "no-store")
-        return text(request).encode("utf-8")
-
-    return Page(answer)
+    return refused(request, refuse("not_supported"))
 
 
 class Public(Resource):
@@ -140,13 +90,6 @@ class _Above(Resource):
         return refusing(refuse("not_found")).render(request)
 
 
-class _QuietSite(Site):
-    noisy = False
-
-    def log(self, request: HTTPRequest) -> None:
-        """Write no access log: the relay's records are the log."""
-
-
 def public_site(base_path: str, is_ready: Callable[[], bool], reactor: IReactorTime) -> Site:
     """The relay's own site; see L{Public}."""
     root: Resource = Public(base_path, is_ready)
@@ -154,6 +97,4 @@ def public_site(base_path: str, is_ready: Callable[[], bool], reactor: IReactorT
         above = _Above()
         above.putChild(segment, root)
         root = above
-    site = _QuietSite(root, reactor=reactor)
-    site.displayTracebacks = False
-    return site
+    return quiet_site(root, reactor)

@@ -14,7 +14,7 @@ from typing import Any
 
 import trustme
 from attrs import frozen
-from processes import LOOPBACK, SECONDS, TWISTD, running
+from processes import LOOPBACK, SECONDS, TWISTD, end, running
 
 Record = dict[str, Any]
 """One line of a JSON log."""
@@ -48,7 +48,7 @@ class Log:
 
     def close(self) -> None:
         """End the process, and read what it says until then."""
-        self._process.terminate()
+        end(self._process)
         self._reader.join(SECONDS)
 
     def take_until(self, matches: Callable[[Record], object]) -> list[Record]:
@@ -110,7 +110,7 @@ def authority(folder: Path) -> Authority:
 
 def demo_command(folder: Path, authority: Authority, **settings: object) -> list[str]:
     """C{twistd realtime-relay --demo} with these settings and a configuration file of its own."""
-    keys = {"listen": [LOOPBACK], "log_format": "json", **settings}
+    keys = {"listen": [LOOPBACK], "admin": "", "log_format": "json", **settings}
     listener = {
         "endpoint": LOOPBACK,
         "certificate": str(authority.certificate),

@@ -238,7 +238,7 @@ def test_the_help_names_the_commands(tmp_path: Path, arguments: list[str]) -> No
 
 
 def test_run_is_twistd_in_the_foreground(tmp_path: Path) -> None:
-    command = [*COMMAND, "run", "--demo", "--listen", LOOPBACK]
+    command = [*COMMAND, "run", "--demo", "--listen", LOOPBACK, "--admin", ""]
     with (
         running(command, tmp_path) as process,
         urlopen(f"{address_of(process)}/healthz", timeout=SECONDS) as answer,

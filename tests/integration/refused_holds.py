@@ -204,15 +204,18 @@ def _early(data: bytes) -> Bring:
 
 
 ONE_SESSION = Settings(limits=Limits(sessions=1))
+AT_ONCE = Settings(drain_seconds=0)
 
 _full = ("relay_full", 503)
 _later = {"retry-after": "5"}
+_draining: tuple[str, int, tuple[Step, ...], dict[str, str]]
+_draining = ("draining", 503, (), {"retry-after": "1"})
 
 SITUATIONS = [
     Situation("full of a hold", _another, *_full, (), _later, 1, ONE_SESSION),
     Situation("full of a session", _another, *_full, (switches(CREATED),), _later, 1, ONE_SESSION),
-    Situation("drained in the hold", _drained, "draining", 503, (), {"retry-after": "1"}),
-    Situation("draining", _late, "draining", 503, (), {"retry-after": "1"}),
+    Situation("drained in the hold", _drained, *_draining, settings=AT_ONCE),
+    Situation("draining", _late, *_draining),
     Situation("an early byte", _early(b"x"), "bad_request", 400),
     Situation("an early frame", _early(b"\x81\x80\x00\x00\x00\x00"), "bad_request", 400),
     Situation("an early Close", _early(b"\x88\x80\x00\x00\x00\x00"), "bad_request", 400),

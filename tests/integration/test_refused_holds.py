@@ -108,7 +108,8 @@ async def test_a_freed_place_is_given_again(loopback: Loopback) -> None:
 @pytest_twisted.ensureDeferred
 async def test_one_drain_ends_all(loopback: Loopback) -> None:
     port = UpstreamPort()
-    relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
+    url = f"ws://127.0.0.1:{loopback.listen(port)}"
+    relay = loopback.relay(url, settings=Settings(drain_seconds=0))
     clients = [await held(loopback, relay, port) for _ in range(3)]
     await relay.drain()
     assert [parse_answer(await client.closed()).status for client in clients] == [503] * 3

@@ -34,6 +34,7 @@ def config(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> P
     path = folder / "relay.toml"
     path.write_text(
         f"""
+        admin = ""
         [[listener]]
         endpoint = "tcp:0:interface=127.0.0.1"
         certificate = "{folder}/both.pem"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -100,7 +99,7 @@ def test_a_demo_runs_without_a_key_until_it_is_told_to_stop(tmp_path: Path) -> N
     with running(relay_command("--demo"), tmp_path) as process:
         assert answers(process)
         process.terminate()
-        assert process.wait(SECONDS) == -signal.SIGTERM
+        assert process.wait(SECONDS) == 0
     assert list(tmp_path.iterdir()) == []
 
 

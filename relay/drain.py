@@ -1,0 +1,189 @@
+"""
+The end of a relay: nothing new, time for what is open, then an end to it, spread out and bounded.
+
+Closed all at once, a thousand clients would connect again all at once, to the relays that are left.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Literal
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from relay import closing
+from relay.deadline import Deadline
+from relay.refusals import refuse
+from relay.register import OpenConnection, OpenSession, Register
+from relay.settings import Settings
+
+_log = Logger()
+
+Phase = Literal["serving", "leaving", "draining", "finishing", "cutting", "ended"]
+"""
+C{leaving}: no longer ready, but accepting. C{draining}: nothing new. C{finishing}: no session is
+left, only answers. C{cutting}: what is left is dropped.
+"""
+
+GRACE_SECONDS = 0.5
+"""From the deadline until what is left is cut: time for the last Closes and answers to cross."""
+
+CUT_SECONDS = 0.25
+"""From then until it is over whatever is left."""
+
+BATCH = 50
+"""What is ended in one turn at most, for a turn should not take over 50 ms."""
+
+TICK = 0.02
+"""Seconds between two turns in which some are closed, unless there are few to close."""
+
+BREATH = 0.001
+"""Seconds between two such turns when there is no time left, so that others have theirs."""
+
+
+def closes_due(left: int, seconds: float) -> tuple[int, float]:
+    """
+    A step of closing C{left} sessions evenly within C{seconds}: how many are to be closed now, and
+    when the next step is.
+    """
+    if not left or not seconds:
+        return min(left, BATCH), seconds or BREATH
+    count = min(max(1, round(left * TICK / seconds)), left, BATCH)
+    return count, seconds * count / left
+
+
+class Drain:
+    """
+    Ends all that a L{Register} knows.
+
+    @ivar phase: see L{Phase}.
+    """
+
+    def __init__(self, register: Register, settings: Settings, clock: IReactorTime) -> None:
+        self.phase: Phase = "serving"
+        self._register = register
+        self._settings = settings
+        self._clock = clock
+        self._deadline = 0.0
+        self._step = Deadline(clock)
+        self._bound = Deadline(clock)
+        self._to_cut: list[OpenSession | OpenConnection] = []
+        self._waiting: list[Deferred[None]] = []
+
+    def begin(self) -> Deferred[None]:
+        """
+        Begin, unless it has begun.
+
+        @return: fires when all is over: within a second after C{drain_delay_seconds} and
+            C{drain_seconds}, and sooner if all ends sooner.
+        """
+        if self.phase == "ended":
+            return succeed(None)
+        drained: Deferred[None] = Deferred()
+        self._waiting.append(drained)
+        if self.phase == "serving":
+            self._leave()
+        return drained
+
+    def cut(self) -> None:
+        """Drop every connection now; a drain that goes on is then over."""
+        if self.phase in ("cutting", "ended"):
+            return
+        if self._register.sessions or self._register.holds:
+            _log.warn("cutting {open}", open=self._open)
+        self._refuse("cutting")
+        self._to_cut = [*self._register.sessions, *self._register.connections]
+        self._cut_some()
+        self._bound.set(CUT_SECONDS, self._end)
+        self._look()
+
+    @property
+    def _open(self) -> str:
+        return f"{len(self._register.sessions)} sessions and {len(self._register.holds)} holds"
+
+    # -- its phases ------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        settings = self._settings
+        self.phase = "leaving"
+        _log.info(
+            "draining {open}: accepting for {delay:g} s more, then {seconds:g} s for what is open to"
+            " end, in the last {spread:g} of which it is closed",
+            open=self._open,
+            delay=settings.drain_delay_seconds,
+            spread=settings.drain_spread,
+            seconds=settings.drain_seconds,
+        )
+        if settings.drain_delay_seconds:
+            self._step.set(settings.drain_delay_seconds, self._drain)
+        else:
+            self._drain()
+
+    def _refuse(self, phase: Phase) -> None:
+        self.phase = phase
+        self._register.draining = True
+        self._register.ended = self._look
+
+    def _drain(self) -> None:
+        seconds = self._settings.drain_seconds
+        _log.info("accepting nothing new; open: {open}", open=self._open)
+        self._refuse("draining")
+        self._deadline = self._clock.seconds() + seconds
+        self._bound.set(seconds + GRACE_SECONDS, self.cut)
+        wait = seconds - self._settings.drain_spread
+        self._step.set(wait, self._begin_to_close)
+        self._look()
+
+    def _begin_to_close(self) -> None:
+        _log.info("closing {open}", open=self._open)
+        self._close_some()
+
+    def _close_some(self) -> None:
+        seconds = max(0.0, self._deadline - self._clock.seconds())
+        sessions = self._in_order()
+        count, wait = closes_due(len(sessions), seconds)
+        for session in sessions[:count]:
+            session.close(closing.DRAIN)
+        if not seconds:
+            for hold in list(islice(self._register.holds, BATCH)):
+                hold.end(refuse("draining"))
+        if self.phase == "draining" and (seconds or self._register.holds or sessions[count:]):
+            self._step.set(wait, self._close_some)
+
+    def _in_order(self) -> list[OpenSession]:
+        """The sessions to close, those first that nobody is being answered in."""
+        left = [session for session in self._register.sessions if not session.is_ending]
+        return sorted(left, key=lambda session: session.is_responding)
+
+    def _cut_some(self) -> None:
+        some, self._to_cut = self._to_cut[:BATCH], self._to_cut[BATCH:]
+        for each in some:
+            each.abort()
+        if self._to_cut:
+            self._step.set(BREATH, self._cut_some)
+
+    def _look(self) -> None:
+        """Something has ended; was it the last?"""
+        register = self._register
+        if register.sessions or register.holds:
+            return
+        if not register.connections:
+            self._end()
+        elif self.phase == "draining":
+            self.phase = "finishing"
+            self._step.clear()
+            self._bound.set(GRACE_SECONDS, self._end)
+
+    def _end(self) -> None:
+        if self.phase == "ended":
+            return
+        self.phase = "ended"
+        self._step.clear()
+        self._bound.clear()
+        self._to_cut = []
+        _log.info("drained")
+        waiting, self._waiting = self._waiting, []
+        for drained in waiting:
+            drained.callback(None)

@@ -1,0 +1,264 @@
+"""
+What the relay counts, in Prometheus' terms.
+
+Holds, attempts and sessions are counted as they end; the traffic of sessions that go on is read at
+the scrape, so that counting costs nothing while messages cross. No label takes a value that a
+caller chooses: there would be no end to them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Literal, Protocol
+
+from attrs import define, field, frozen
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from relay import closing
+from relay.balancing import Standing
+from relay.closing import Side
+from relay.records import ClosedRecord, HoldRecord, Traffic
+from relay.refusals import Refusal
+
+BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
+"""Upper bounds of the histograms' buckets, in seconds; a hold ends at 8 by default."""
+
+BREAKER = {"closed": 0, "half-open": 1, "open": 2}
+
+DIRECTIONS: dict[Side, str] = {"downstream": "up", "upstream": "down"}
+"""Which way goes what comes from that side."""
+
+
+@frozen
+class Kind:
+    """
+    One row of the table of metrics.
+
+    @ivar type: what it is to Prometheus.
+    @ivar labels: their names.
+    @ivar doc: one sentence for the operator.
+    """
+
+    type: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    doc: str
+
+
+METRICS: dict[str, Kind] = {
+    "relay_sessions_active": Kind("gauge", (), "Sessions with a connection left."),
+    "relay_holds_active": Kind("gauge", (), "Holds that are not yet answered."),
+    "relay_sessions_total": Kind(
+        "counter",
+        ("close_code", "closed_by"),
+        "Sessions that ended, by the first Close: 3xxx and 4xxx are all of those, none is a Close"
+        " without a code.",
+    ),
+    "relay_refusals_total": Kind("counter", ("code",), "Refusals, those before a hold too."),
+    "relay_hold_seconds": Kind(
+        "histogram", (), "Time from a request's head to its answer, of holds that were answered."
+    ),
+    "relay_attempts_total": Kind(
+        "counter",
+        ("upstream", "outcome"),
+        "Attempts at an upstream: open, the code of the refusal, or cancelled.",
+    ),
+    "relay_attempt_seconds": Kind(
+        "histogram", ("upstream",), "Time that attempts took which opened the upstream."
+    ),
+    "relay_breaker_state": Kind(
+        "gauge", ("upstream",), "0 closed, 1 half-open, 2 open; not there without a breaker."
+    ),
+    "relay_retries_total": Kind("counter", ("upstream",), "Attempts that repeated one before."),
+    "relay_messages_total": Kind(
+        "counter", ("direction",), "Messages that crossed: up to the upstream, down from it."
+    ),
+    "relay_bytes_total": Kind("counter", ("direction",), "Bytes of payload that crossed."),
+    "relay_tokens_total": Kind(
+        "counter",
+        ("upstream", "kind"),
+        "Tokens that upstream told of in sessions that ended; input and output are totals of which"
+        " the other kinds are parts.",
+    ),
+    "relay_stalled_total": Kind(
+        "counter", ("side",), "Sessions that ended because that side read nothing for too long."
+    ),
+}
+"""Every metric, by its name."""
+
+
+class Watched(Protocol):
+    """What is read at the scrape: a L{relay.RelayFactory}."""
+
+    @property
+    def active_holds(self) -> int:
+        """Holds that are not yet answered."""
+
+    @property
+    def active_sessions(self) -> int:
+        """Sessions with a connection left."""
+
+    @property
+    def standings(self) -> Sequence[Standing]:
+        """How each upstream stands."""
+
+    def traffic(self) -> Mapping[Side, Traffic]:
+        """What has crossed in the sessions that are open, by the side it came from."""
+
+
+Labels = tuple[str, ...]
+"""Values of labels, in the order of their names."""
+
+
+@define
+class Distribution:
+    """How many values fell into each of the L{BUCKETS}, and their sum."""
+
+    counts: list[int] = field(factory=lambda: [0] * (len(BUCKETS) + 1))
+    sum: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BUCKETS, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """As Prometheus wants them: each with all that is below it."""
+        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+
+
+def close_label(code: int | None) -> str:
+    """The close code as a label: what came may be any, what is told is one of the table."""
+    if code is None:
+        return "none"
+    if 3000 <= code <= 4999:
+        return f"{code // 1000}xxx"
+    return str(code if code in closing.PASSED | closing.TRANSLATED else closing.reply(code).code)
+
+
+class Metrics:
+    """A L{relay.RelayListener} that counts. One for each L{relay.RelayFactory}."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[Labels]] = {
+            name: Counter() for name, kind in METRICS.items() if kind.type == "counter"
+        }
+        self._distributions: dict[str, dict[Labels, Distribution]] = {
+            "relay_hold_seconds": {(): Distribution()},
+            "relay_attempt_seconds": {},
+        }
+        self._counts["relay_stalled_total"].update({("downstream",): 0, ("upstream",): 0})
+
+    # -- RelayListener ---------------------------------------------------------------------
+
+    def opened(self, record: HoldRecord) -> None:
+        """Count the hold and its attempts."""
+        self._hold(record)
+
+    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
+        """Count the refusal, if there was one to tell, and the attempts."""
+        if refusal is not None:
+            self._counts["relay_refusals_total"][(refusal.code,)] += 1
+            self._hold(record)
+        else:
+            self._attempts(record)
+
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        """Its tokens come with the end of the session."""
+
+    def closed(self, record: ClosedRecord) -> None:
+        """Count the session and what crossed in it."""
+        counts, upstream = self._counts, record.hold.upstream or ""
+        counts["relay_sessions_total"][close_label(record.close_code), record.closed_by] += 1
+        for side, traffic in record.sent.items():
+            counts["relay_messages_total"][(DIRECTIONS[side],)] += traffic.messages
+            counts["relay_bytes_total"][(DIRECTIONS[side],)] += traffic.bytes
+        for kind, count in record.tokens.items():
+            counts["relay_tokens_total"][upstream, kind] += count
+        if record.stalled is not None:
+            counts["relay_stalled_total"][(record.stalled,)] += 1
+
+    def _hold(self, record: HoldRecord) -> None:
+        self._attempts(record)
+        if record.seconds:  # what was refused before it was a hold took none
+            self._distributions["relay_hold_seconds"][()].add(record.seconds)
+
+    def _attempts(self, record: HoldRecord) -> None:
+        for attempt in record.attempts:
+            upstream = (attempt.upstream,)
+            self._counts["relay_attempts_total"][(*upstream, attempt.outcome)] += 1
+            if attempt.is_retry:
+                self._counts["relay_retries_total"][upstream] += 1
+            if attempt.stage is not None:  # else it was passed over
+                seconds = self._distributions["relay_attempt_seconds"]
+                seconds.setdefault(upstream, Distribution()).add(attempt.seconds)
+
+    # -- the scrape ------------------------------------------------------------------------
+
+    def scrape(self, watched: Watched) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(_Scrape(self._families(watched)))
+
+    def _families(self, watched: Watched) -> Iterator[Metric]:
+        gauges, live = _gauges(watched), _traffic(watched)
+        for name, kind in METRICS.items():
+            if kind.type == "gauge":
+                gauge = GaugeMetricFamily(name, kind.doc, labels=kind.labels)
+                yield _filled(gauge, gauges[name])
+            elif kind.type == "counter":
+                values = Counter(self._counts[name])
+                values.update(live.get(name, {}))
+                yield _filled(CounterMetricFamily(name, kind.doc, labels=kind.labels), values)
+            else:
+                yield self._histogram(name, kind)
+
+    def _histogram(self, name: str, kind: Kind) -> Metric:
+        family = HistogramMetricFamily(name, kind.doc, labels=kind.labels)
+        for labels, each in self._distributions[name].items():
+            family.add_metric(labels, each.buckets(), each.sum)
+        return family
+
+
+@frozen
+class _Scrape:
+    """What the client library asks of a registry. Its own is one for the whole process."""
+
+    families: Iterator[Metric]
+
+    def collect(self) -> Iterator[Metric]:
+        """Each metric with its values."""
+        return self.families
+
+
+def _filled(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float]
+) -> Metric:
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _gauges(watched: Watched) -> dict[str, dict[Labels, float]]:
+    breakers = {each.upstream.name: BREAKER.get(each.breaker_state) for each in watched.standings}
+    return {
+        "relay_sessions_active": {(): watched.active_sessions},
+        "relay_holds_active": {(): watched.active_holds},
+        "relay_breaker_state": {(n,): state for n, state in breakers.items() if state is not None},
+    }
+
+
+def _traffic(watched: Watched) -> dict[str, dict[Labels, int]]:
+    traffic = watched.traffic()
+    return {
+        "relay_messages_total": {(DIRECTIONS[s],): each.messages for s, each in traffic.items()},
+        "relay_bytes_total": {(DIRECTIONS[s],): each.bytes for s, each in traffic.items()},
+    }

@@ -1,0 +1,122 @@
+"""The admin listener: health, metrics and drain, for who runs the relay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Protocol
+
+from attrs import evolve
+from prometheus_client import CONTENT_TYPE_LATEST
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import ACCEPTED, OK, SERVICE_UNAVAILABLE
+from twisted.web.http import Request as HTTPRequest
+from twisted.web.resource import Resource
+
+from relay.front import FrontContext, FrontFactory
+from relay.metrics import Metrics, Watched
+from relay.refusals import refuse
+from relay.web.page import Page, quiet_site, refused, refusing, telling
+
+PROBES = frozenset({"/healthz", "/readyz"})
+"""
+Answered whatever the Host says, where the listener is not loopback: an orchestrator asks for them
+by address. They tell such a caller no more than any other.
+"""
+
+NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."
+NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
+
+
+class Administered(Watched, Protocol):
+    """What is shown and drained: a L{relay.RelayFactory}."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is not told to end."""
+
+
+class Admin(Resource):
+    """
+    The paths of the admin listener.
+
+    @param drain: begins the end.
+    @param may_drain: whether that may be asked for here.
+    """
+
+    def __init__(
+        self,
+        relay: Administered,
+        metrics: Metrics,
+        drain: Callable[[], object],
+        may_drain: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._relay = relay
+        self._drain = drain
+        self._may_drain = may_drain
+        self.putChild(b"healthz", telling(lambda _: "alive\n"))
+        self.putChild(b"readyz", telling(self._ready, "application/json"))
+        scrape = telling(lambda _: metrics.scrape(relay).decode("utf-8"), CONTENT_TYPE_LATEST)
+        self.putChild(b"metrics", scrape)
+        self.putChild(b"drain", Page(self._begin_drain))
+
+    def _ready(self, request: HTTPRequest) -> str:
+        """Whatever upstream does: else its outage would hide our refusals behind a balancer's."""
+        ready = self._relay.is_ready
+        request.setResponseCode(OK if ready else SERVICE_UNAVAILABLE)
+        upstreams = [
+            {"name": each.upstream.name, "breaker": each.breaker_state, "sessions": each.sessions}
+            for each in self._relay.standings
+        ]
+        state = "ready" if ready else "draining"
+        return json.dumps({"state": state, "upstreams": upstreams}) + "\n"
+
+    def _begin_drain(self, request: HTTPRequest) -> bytes:
+        if request.method != b"POST":
+            body = refused(request, refuse("method_not_allowed", "Ask for this with POST."))
+            request.setHeader("Allow", "POST")
+            return body
+        if not self._may_drain():
+            return refused(request, refuse("unauthorized", NOT_FROM_OUTSIDE, status=403))
+        self._drain()
+        request.setResponseCode(ACCEPTED)
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        return b"draining\n"
+
+    def getChild(self, path: bytes, request: HTTPRequest) -> Page:
+        """Everything else is refused in the shape of every refusal."""
+        return refusing(refuse("not_found", NOTHING_HERE))
+
+
+class AdminFactory(FrontFactory):
+    """
+    Builds the protocol of each connection to the admin listener.
+
+    Host and Origin must be as on any listener without authentication.
+    """
+
+    def __init__(
+        self,
+        context: FrontContext,
+        relay: Administered,
+        metrics: Metrics,
+        drain: Callable[[], object],
+        reactor: IReactorTime,
+    ) -> None:
+        root = Admin(relay, metrics, drain, lambda: not self._context.probes)
+        self._context = evolve(
+            context,
+            holds=evolve(context.holds, admit=None),
+            websocket=None,
+            site=quiet_site(root, reactor),
+            guards_site=True,
+            probes=PROBES,
+        )
+
+    def set_public(self, is_public: bool) -> None:
+        """
+        Say whether other machines can reach the listener; unless told, it is taken for that. Then
+        it takes no drain, and L{PROBES} are answered.
+        """
+        self._context = evolve(self._context, probes=PROBES if is_public else frozenset())

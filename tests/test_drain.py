@@ -1,0 +1,378 @@
+"""The drain: its phases, how it spreads closes, and that it is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from relay import Settings, closing
+from relay.closing import Close, Side
+from relay.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, Drain, closes_due
+from relay.records import ClosedRecord, HoldRecord, Traffic
+from relay.refusals import Refusal, refuse
+from relay.register import Register
+
+HOLD = HoldRecord("req_1", "192.0.2.1")
+CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})
+
+
+@dataclass(eq=False)
+class Session:
+    """Ends when told, unless it is stuck."""
+
+    stage: Stage
+    is_responding: bool = False
+    stuck: bool = False
+    is_ending: bool = False
+    closed_at: float | None = None
+    aborted_at: float | None = None
+    sent: dict[Side, Traffic] = field(default_factory=dict)
+
+    def close(self, close: Close) -> None:
+        assert close == closing.DRAIN
+        assert not self.is_ending
+        self.is_ending = True
+        self.closed_at = self.stage.clock.seconds()
+        if not self.stuck:
+            self.end()
+
+    def abort(self) -> None:
+        self.aborted_at = self.stage.clock.seconds()
+        self.stage.clock.callLater(0, self.end)
+
+    def end(self) -> None:
+        self.stage.register.closed(self, CLOSED)
+
+
+@dataclass(eq=False)
+class Hold:
+    """Ends when told."""
+
+    stage: Stage
+    ended: list[tuple[Refusal, float]] = field(default_factory=list)
+
+    def end(self, refusal: Refusal) -> None:
+        self.ended.append((refusal, self.stage.clock.seconds()))
+        self.stage.register.holds.discard(self)
+        self.stage.register.refused(HOLD, refusal)
+
+
+@dataclass(eq=False)
+class Connection:
+    """Ends only by a test's hand."""
+
+    stage: Stage
+    aborted: bool = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def end(self) -> None:
+        self.stage.register.left(self)
+
+
+class Stage:
+    """A drain of its own register, on a clock that begins at 0."""
+
+    def __init__(self, delay: float = 0, seconds: float = 30, spread: float | None = None) -> None:
+        self.clock = Clock()
+        self.register = Register(1_000_000, [])
+        settings = Settings(
+            drain_delay_seconds=delay, drain_seconds=seconds, drain_spread_seconds=spread
+        )
+        self.drain = Drain(self.register, settings, self.clock)
+        self.over: list[float] = []
+
+    def begin(self) -> None:
+        self.drain.begin().addCallback(lambda _: self.over.append(self.clock.seconds()))
+
+    def until(self, seconds: float) -> None:
+        """Let time pass in steps of a millisecond; an event is at most that late."""
+        while self.clock.seconds() < seconds - 1e-9:
+            self.clock.advance(min(0.001, seconds - self.clock.seconds()))
+
+    def session(self, responding: bool = False, stuck: bool = False) -> Session:
+        session = Session(self, responding, stuck)
+        self.register.sessions.add(session)
+        return session
+
+    def hold(self) -> Hold:
+        hold = Hold(self)
+        self.register.holds.add(hold)
+        return hold
+
+    def connection(self) -> Connection:
+        connection = Connection(self)
+        self.register.connections.add(connection)
+        return connection
+
+
+# -- the phases ----------------------------------------------------------------------------
+
+
+def test_an_empty_relay_ends_at_once() -> None:
+    stage = Stage()
+    assert stage.drain.phase == "serving"
+    stage.begin()
+    assert stage.over == [0]
+    assert stage.clock.getDelayedCalls() == []
+
+
+def test_but_not_before_the_delay() -> None:
+    stage = Stage(delay=5)
+    stage.begin()
+    stage.until(4.9)
+    assert stage.over == []
+    stage.until(5.1)
+    assert stage.over == [pytest.approx(5, abs=0.01)]
+
+
+def test_in_the_delay_it_is_not_ready_and_goes_on_accepting() -> None:
+    stage = Stage(delay=5)
+    session = stage.session()
+    stage.begin()
+    assert stage.drain.phase == "leaving"
+    assert stage.register.admission_refusal() is None
+    session.end()
+    stage.until(4.9)
+    assert stage.register.admission_refusal() is None
+    stage.session()
+    stage.until(5.1)
+    assert stage.register.admission_refusal() == refuse("draining")
+    assert stage.over == []
+
+
+def test_it_is_over_as_soon_as_the_last_has_ended_by_itself() -> None:
+    stage = Stage()
+    sessions = [stage.session() for _ in range(2)]
+    stage.begin()
+    stage.until(3)
+    sessions[0].end()
+    stage.until(4)
+    assert stage.over == []
+    sessions[1].end()
+    assert stage.over == [pytest.approx(4)]
+    assert stage.clock.getDelayedCalls() == []
+
+
+def test_a_hold_is_waited_for_and_may_still_open() -> None:
+    stage = Stage()
+    hold = stage.hold()
+    stage.begin()
+    stage.until(2)
+    stage.register.holds.discard(hold)
+    session = stage.session()
+    stage.until(15)
+    assert session.closed_at is None
+    assert hold.ended == []
+    stage.until(31)
+    assert session.closed_at is not None
+
+
+def test_a_hold_is_refused_at_the_deadline() -> None:
+    stage = Stage(seconds=12)
+    holds = [stage.hold() for _ in range(3)]
+    stage.begin()
+    stage.until(11.9)
+    assert [hold.ended for hold in holds] == [[], [], []]
+    stage.until(12.1)
+    for hold in holds:
+        ((refusal, when),) = hold.ended
+        assert refusal == refuse("draining")
+        assert when == pytest.approx(12, abs=0.01)
+    assert len(stage.over) == 1
+
+
+def test_the_last_answers_have_a_moment_to_be_read() -> None:
+    stage = Stage()
+    session, connection = stage.session(), stage.connection()
+    stage.begin()
+    session.end()
+    assert stage.drain.phase == "finishing"
+    stage.until(0.1)
+    assert stage.over == []
+    connection.end()
+    assert stage.over == [pytest.approx(0.1)]
+
+
+def test_and_no_more_than_that_whoever_else_comes() -> None:
+    stage = Stage()
+    connection = stage.connection()
+    stage.begin()
+    for tenth in range(1, 10):
+        stage.until(tenth / 10)
+        stage.connection().end()
+    assert stage.over == [pytest.approx(GRACE_SECONDS, abs=0.01)]
+    assert not connection.aborted
+
+
+def test_to_begin_twice_is_one_drain() -> None:
+    stage = Stage()
+    session = stage.session()
+    stage.begin()
+    stage.until(5)
+    stage.begin()
+    session.end()
+    assert stage.over == [pytest.approx(5)] * 2
+    stage.begin()
+    assert len(stage.over) == 3
+
+
+# -- closing -------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 200_000), st.floats(0.001, 600))
+def test_a_step_closes_some_and_no_more_than_a_turn_bears(left: int, seconds: float) -> None:
+    count, wait = closes_due(left, seconds)
+    assert 1 <= count <= min(left, BATCH)
+    assert wait == pytest.approx(seconds * count / left), "the pace is even"
+
+
+def test_at_the_deadline_the_steps_follow_each_other() -> None:
+    assert closes_due(3, 0) == (3, BREATH)
+    assert closes_due(BATCH + 1, 0) == (BATCH, BREATH)
+    assert closes_due(0, 2.5) == (0, 2.5)
+
+
+@pytest.mark.parametrize(("count", "spread"), [(1, 10), (2, 10), (7, 10), (40, 4), (100, 30)])
+def test_few_are_closed_one_by_one_at_even_intervals(count: int, spread: float) -> None:
+    stage = Stage(spread=spread)
+    sessions = [stage.session() for _ in range(count)]
+    stage.begin()
+    stage.until(31)
+    times = sorted(session.closed_at or 0 for session in sessions)
+    assert times == [
+        pytest.approx(30 - spread + n * spread / count, abs=0.05) for n in range(count)
+    ]
+    assert stage.over[0] < 30
+
+
+def test_thousands_are_closed_evenly_some_in_each_turn() -> None:
+    stage = Stage()
+    sessions = [stage.session() for _ in range(5000)]
+    stage.begin()
+    stage.until(31)
+    times = [session.closed_at or 0 for session in sessions]
+    by_second = [sum(20 + n <= time < 21 + n for time in times) for n in range(10)]
+    assert sum(by_second) == 5000
+    assert all(abs(number - 500) <= 25 for number in by_second), by_second
+    assert max(times.count(time) for time in set(times)) <= BATCH
+
+
+def test_those_without_a_response_in_progress_go_first() -> None:
+    stage = Stage()
+    busy = [stage.session(responding=True) for _ in range(5)]
+    idle = [stage.session() for _ in range(5)]
+    stage.begin()
+    stage.until(22.5)
+    busy[0].is_responding = False  # it has its answer now
+    stage.until(31)
+    assert max(session.closed_at or 0 for session in idle) < 25.5
+    assert busy[0].closed_at == pytest.approx(23, abs=3)
+    rest = [session.closed_at or 0 for session in busy[1:]]
+    assert min(rest) > max(*(session.closed_at or 0 for session in idle), busy[0].closed_at or 0)
+
+
+def test_who_is_ending_already_is_left_to_it() -> None:
+    stage = Stage()
+    session = stage.session()
+    session.is_ending = True
+    stage.begin()
+    stage.until(29)
+    assert session.closed_at is None
+
+
+def test_who_comes_in_the_spread_is_closed_by_the_deadline() -> None:
+    stage = Stage()
+    hold = stage.hold()
+    stage.begin()
+    stage.until(29.5)
+    session = stage.session()
+    stage.register.holds.discard(hold)
+    stage.until(30.1)
+    assert session.closed_at is not None
+
+
+@pytest.mark.parametrize("seconds", [0, 3])
+def test_without_a_spread_all_are_closed_at_the_deadline(seconds: float) -> None:
+    stage = Stage(seconds=seconds, spread=0)
+    sessions = [stage.session() for _ in range(3 * BATCH)]
+    stage.begin()
+    stage.until(seconds + 0.1)
+    times = [session.closed_at or 0 for session in sessions]
+    assert min(times) >= seconds
+    assert max(times.count(time) for time in set(times)) <= BATCH
+    assert len(stage.over) == 1
+
+
+def test_a_short_drain_is_all_spread() -> None:
+    stage = Stage(seconds=4)
+    sessions = [stage.session() for _ in range(4)]
+    stage.begin()
+    stage.until(5)
+    times = sorted(session.closed_at or 0 for session in sessions)
+    assert times == [pytest.approx(n, abs=0.05) for n in range(4)]
+
+
+# -- the bound -----------------------------------------------------------------------------
+
+
+def test_what_is_stuck_is_cut_within_a_second_after_the_deadline() -> None:
+    stage = Stage(delay=2, seconds=12)
+    stuck = [stage.session(stuck=True) for _ in range(3 * BATCH)]
+    stage.begin()
+    stage.until(16)
+    cuts = [session.aborted_at or 0 for session in stuck]
+    assert min(cuts) >= 14, "not before the deadline"
+    assert len(stage.over) == 1
+    assert stage.over[0] < 15
+    assert max(cuts.count(cut) for cut in set(cuts)) <= BATCH
+    assert stage.clock.getDelayedCalls() == []
+
+
+def test_even_what_cannot_be_cut_does_not_hold_it_up() -> None:
+    stage = Stage(seconds=12)
+    stage.register.holds.add(Hold(stage))
+    stage.connection()
+    for hold in stage.register.holds:
+        hold.end = lambda refusal: None  # type: ignore[method-assign]
+    stage.begin()
+    stage.until(13)
+    assert stage.over == [pytest.approx(12 + GRACE_SECONDS + CUT_SECONDS, abs=0.01)]
+    assert stage.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("when", [0, 3, 6, 27])
+def test_cut_short_it_is_over_at_once(when: float) -> None:
+    """Before it begins, in the delay, while it waits, and while it closes."""
+    stage = Stage(delay=5)
+    stuck, connection = stage.session(stuck=True), stage.connection()
+    if when:
+        stage.begin()
+    stage.until(when)
+    stage.drain.cut()
+    stage.begin()
+    assert stage.register.admission_refusal() == refuse("draining")
+    assert connection.aborted
+    connection.end()
+    stage.until(when + 0.01)
+    assert stuck.aborted_at == pytest.approx(when)
+    assert stage.over
+    assert stage.over[0] <= when + 0.01
+    assert stage.clock.getDelayedCalls() == []
+    stage.drain.cut()
+    assert stage.drain.phase == "ended"
+
+
+def test_thousands_are_cut_in_more_than_one_turn() -> None:
+    stage = Stage()
+    stuck = [stage.session(stuck=True) for _ in range(4 * BATCH)]
+    stage.drain.cut()
+    assert sum(session.aborted_at is not None for session in stuck) == BATCH
+    stage.until(0.1)
+    assert all(session.aborted_at is not None for session in stuck)
+    assert stage.drain.phase == "ended"
