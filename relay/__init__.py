@@ -2,13 +2,16 @@
 
 from relay.admission.request import Admit, Grant, Request
 from relay.factory import RelayFactory
+from relay.metrics import Metrics
 from relay.providers import Upstream
 from relay.proxies import Proxy
 from relay.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.refusals import Refusal, UpstreamFacts, refuse
 from relay.settings import Limits, Settings
+from relay.web.admin import AdminFactory
 
 __all__ = [
+    "AdminFactory",
     "Admit",
     "AttemptRecord",
     "ClosedRecord",
@@ -16,6 +19,7 @@ __all__ = [
     "HoldRecord",
     "Limits",
     "Proxy",
+    "Metrics",
     "Refusal",
     "RelayFactory",
     "RelayListener",

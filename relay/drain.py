@@ -94,9 +94,9 @@ class Drain:
         if self._register.sessions or self._register.holds:
             _log.warn("cutting {open}", open=self._open)
         self._refuse("cutting")
+        self._bound.set(CUT_SECONDS, self._end)
         self._to_cut = [*self._register.sessions, *self._register.connections]
         self._cut_some()
-        self._bound.set(CUT_SECONDS, self._end)
         self._look()
 
     @property
@@ -109,8 +109,8 @@ class Drain:
         settings = self._settings
         self.phase = "leaving"
         _log.info(
-            "draining {open}: accepting for {delay:g} s more, then {seconds:g} s for what is open to"
-            " end, in the last {spread:g} of which it is closed",
+            "draining {open}: accepting for {delay:g} s more, then {seconds:g} s for what is open"
+            " to end, in the last {spread:g} of which it is closed",
             open=self._open,
             delay=settings.drain_delay_seconds,
             spread=settings.drain_spread,

@@ -473,6 +473,59 @@ def test_drain_refuses_what_comes(world: World) -> None:
     assert answer_of(world.downstream())[1]["code"] == "draining"
 
 
+def test_a_hold_may_still_open_while_the_relay_drains(world: World) -> None:
+    downstream = world.downstream()
+    drained: list[None] = []
+    world.factory.drain().addCallback(drained.append)
+    upstream = world.answering()
+    upstream.send(CREATED)
+    downstream.read()
+    assert downstream.received == [CREATED]
+    assert drained == [], "there is a session now"
+    world.advance(20.1)
+    world.settle(downstream, upstream)
+    upstream.line.fin()
+    assert downstream.close == (1012, "relay: shutting down")
+    assert drained == [None]
+
+
+def test_a_hold_whose_time_is_up_in_a_drain_is_told_to_connect_again(world: World) -> None:
+    downstream = world.downstream()
+    world.factory.drain()
+    world.advance(world.settings.hold_seconds + 0.1)
+    status, error = answer_of(downstream)
+    assert (status, error["code"], error["attempts"]) == (503, "draining", 1)
+    assert world.listener.holds[0].outcome == "draining"
+
+
+def test_one_that_waits_for_its_authorizer_too() -> None:
+    world = World(options={"admit": lambda request: Deferred()})
+    downstream = world.downstream()
+    world.factory.drain()
+    world.advance(world.settings.hold_seconds + 0.1)
+    assert answer_of(downstream)[1]["code"] == "draining"
+
+
+def test_a_hold_is_refused_at_the_drains_deadline() -> None:
+    world = World(settings=Settings(drain_seconds=2))
+    downstream = world.downstream()
+    drained: list[None] = []
+    world.factory.drain().addCallback(drained.append)
+    world.advance(1.9)
+    assert downstream.line.sent == b""
+    world.advance(0.2)
+    assert answer_of(downstream)[1]["code"] == "draining"
+    world.advance(0.9)
+    assert drained == [None]
+
+
+def test_other_refusals_stay_what_they_are_in_a_drain(world: World) -> None:
+    downstream = world.downstream()
+    world.factory.drain()
+    world.connected().reset()
+    assert answer_of(downstream)[1]["code"] == "upstream_connect_failed"
+
+
 # -- our own bugs --------------------------------------------------------------------------
 
 

@@ -492,7 +492,106 @@ def test_drain_closes_every_session_with_1012() -> None:
         assert upstream.close == (1012, "relay: shutting down")
     assert drained == [None]
     assert world.is_clean()
+    assert {record.stalled for record in world.listener.ends} == {None}
     assert {record.closed_by for record in world.listener.ends} == {"relay"}
+
+
+def test_a_session_may_end_by_itself_while_the_relay_drains(world: World) -> None:
+    downstream, upstream = world.open()
+    drained: list[None] = []
+    world.factory.drain().addCallback(drained.append)
+    world.advance(15)
+    upstream.send("goodbye")
+    upstream.send_close(1000)
+    world.settle(downstream, upstream)
+    upstream.line.fin()
+    assert downstream.received[-1] == "goodbye"
+    assert downstream.close == (1000, "")
+    assert drained == [None]
+    assert world.is_clean()
+
+
+def test_who_is_being_answered_is_closed_last(world: World) -> None:
+    pairs = [world.open() for _ in range(4)]
+    for _, upstream in pairs[:3]:
+        upstream.send('{"type":"response.created","response":{}}')
+    for _, upstream in pairs[1:3]:
+        upstream.send('{"type":"response.done","response":{}}')
+    pairs[2][1].send('{"type":"response.created","response":{}}')
+    world.factory.drain()
+    world.advance(20 + 2.6)  # two of the four
+    for downstream, _ in pairs:
+        downstream.read()
+    assert [downstream.close is not None for downstream, _ in pairs] == [False, True, False, True]
+    assert [event["type"] for event in world.listener.events] == ["response.done"] * 2
+
+
+def test_responses_side_by_side_are_all_waited_for(world: World) -> None:
+    pairs = [world.open() for _ in range(2)]
+    (_, busy), (other, _) = pairs
+    for kind in ("created", "created", "done"):
+        busy.send(f'{{"type":"response.{kind}","response":{{}}}}')
+    world.factory.drain()
+    world.advance(20.1)
+    other.read()
+    assert other.close is not None
+
+
+def test_a_response_that_nobody_saw_begin_is_no_debt(world: World) -> None:
+    (busy, upstream), (other, _) = world.open(), world.open()
+    for kind in ("done", "done", "created"):
+        upstream.send(f'{{"type":"response.{kind}","response":{{}}}}')
+    world.factory.drain()
+    world.advance(20.1)
+    other.read()
+    busy.read()
+    assert other.close is not None
+    assert busy.close is None
+
+
+def test_where_nobody_listens_no_response_is_known(plane: Plane) -> None:
+    world = World(options={"listeners": []})
+    downstream, upstream = world.open()
+    upstream.send('{"type":"response.created","response":{}}')
+    world.factory.drain()
+    world.advance(20.1)
+    downstream.read()
+    assert downstream.close == (1012, "relay: shutting down")
+
+
+def test_at_the_deadline_a_stuck_session_is_cut(plane: Plane) -> None:
+    """However long a closing connection may take otherwise, or what it has not read."""
+    limits = Limits(linger_seconds=60, stall_seconds=3600)
+    world = World(settings=Settings(drain_seconds=12, limits=limits))
+    pairs = [world.open() for _ in range(2)]
+    for downstream, upstream in pairs:
+        downstream.answers_close = upstream.answers_close = False
+    for _ in range(20):
+        pairs[0][1].send(b"x" * 65536)
+    drained: list[float] = []
+    world.factory.drain().addCallback(lambda _: drained.append(world.reactor.seconds()))
+    world.advance(12)
+    assert [line.lost for pair in pairs for line in (pair[0].line, pair[1].line)] == [None] * 4
+    world.advance(1)
+    assert all(peer.line.lost for pair in pairs for peer in pair)
+    assert len(drained) == 1
+    assert world.is_clean()
+    assert {(r.close_code, r.closed_by) for r in world.listener.ends} == {(1012, "relay")}
+
+
+def test_aborted_the_relay_drops_everything_at_once(world: World) -> None:
+    pairs = [world.open() for _ in range(2)]
+    held = world.downstream()
+    drained: list[None] = []
+    world.factory.drain().addCallback(drained.append)
+    world.factory.abort()
+    world.advance(0.1)
+    assert all(peer.line.lost for pair in pairs for peer in pair)
+    assert held.line.lost is not None
+    assert drained == [None]
+    assert world.is_clean()
+    assert len(world.listener.ends) == 2
+    assert world.listener.holds[-1].outcome == "left"
 
 
 def test_the_record_counts_what_crossed(world: World) -> None:

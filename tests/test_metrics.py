@@ -1,0 +1,288 @@
+"""The metrics: what is counted, how it reads, and that no caller can make up a label."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import prometheus_client
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+from memory import Peer, World
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from relay import Limits, Metrics, Settings, Upstream
+from relay.closing import PASSED, TRANSLATED
+from relay.metrics import BUCKETS, METRICS, Distribution, close_label
+from relay.records import AttemptRecord, HoldRecord
+from relay.refusals import KINDS, refuse
+
+Values = dict[tuple[str, ...], float]
+
+CANARY = "sk-canary-0123456789abcdef"
+
+
+@frozen
+class Counted:
+    """A relay in memory whose metrics are read."""
+
+    world: World
+    metrics: Metrics
+
+    def text(self) -> str:
+        return self.metrics.scrape(self.world.factory).decode()
+
+    def samples(self) -> dict[str, Values]:
+        """Each sample's values by its labels' values, in the order of the table."""
+        found: dict[str, Values] = {}
+        for family in parse(self.text()):
+            kind = METRICS.get(family.name) or METRICS[f"{family.name}_total"]
+            for sample in family.samples:
+                labels = [*kind.labels, *(["le"] if "le" in sample.labels else [])]
+                values = tuple(sample.labels[name] for name in labels)
+                assert len(values) == len(sample.labels)
+                found.setdefault(sample.name, {})[values] = sample.value
+        return found
+
+    def end(self, downstream: Peer, upstream: Peer) -> None:
+        """Let a session that is closing end."""
+        self.world.settle(downstream, upstream)
+        upstream.line.fin()
+        downstream.line.fin()
+
+
+def counted(**options: Any) -> Counted:
+    metrics = Metrics()
+    return Counted(World(options={"listeners": [metrics]}, **options), metrics)
+
+
+@pytest.fixture(params=["splice", "message"])
+def relay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    monkeypatch.setattr(World, "plane", request.param)
+    return counted()
+
+
+# -- what is counted -----------------------------------------------------------------------
+
+
+def test_a_relay_that_has_done_nothing_has_all_of_them(relay: Counted) -> None:
+    families = {family.name: family.type for family in parse(relay.text())}
+    assert families == {name.removesuffix("_total"): kind.type for name, kind in METRICS.items()}
+    samples = relay.samples()
+    assert samples["relay_sessions_active"] == {(): 0}
+    assert samples["relay_messages_total"] == {("up",): 0, ("down",): 0}
+    assert samples["relay_stalled_total"] == {("downstream",): 0, ("upstream",): 0}
+
+
+def test_a_session_from_its_hold_to_its_end(relay: Counted) -> None:
+    downstream = relay.world.downstream()
+    assert relay.samples()["relay_holds_active"] == {(): 1}
+    relay.world.advance(0.5)
+    upstream = relay.world.answering()
+    upstream.send('{"type":"session.created"}')
+    downstream.read()
+    samples = relay.samples()
+    assert samples["relay_holds_active"] == {(): 0}
+    assert samples["relay_sessions_active"] == {(): 1}
+    assert samples["relay_hold_seconds_count"] == {(): 1}
+    assert samples["relay_hold_seconds_sum"] == {(): 0.5}
+    assert samples["relay_attempts_total"] == {("openai", "open"): 1}
+    assert samples["relay_attempt_seconds_sum"] == {("openai",): 0.5}
+    assert samples["relay_attempt_seconds_bucket"]["openai", "0.3"] == 0
+    assert samples["relay_attempt_seconds_bucket"]["openai", "0.5"] == 1
+    assert samples["relay_attempt_seconds_bucket"]["openai", "+Inf"] == 1
+    assert "relay_sessions_total" not in samples
+    downstream.send_close(4001, "enough")
+    relay.end(downstream, upstream)
+    samples = relay.samples()
+    assert samples["relay_sessions_active"] == {(): 0}
+    assert samples["relay_sessions_total"] == {("4xxx", "downstream"): 1}
+
+
+def test_traffic_is_read_while_the_session_goes_on_and_not_lost_at_its_end(
+    relay: Counted,
+) -> None:
+    sessions = [relay.world.open() for _ in range(2)]
+    for downstream, upstream in sessions:
+        downstream.send("four")
+        downstream.send(b"12345")
+        upstream.read()
+        upstream.send("x" * 100)
+    messages, payload = {("up",): 4, ("down",): 4}, {("up",): 18, ("down",): 2 * 126}
+    for _ in range(2):
+        samples = relay.samples()
+        assert samples["relay_messages_total"] == messages
+        assert samples["relay_bytes_total"] == payload
+        for downstream, upstream in sessions[:1]:
+            upstream.send_close(1000)
+            relay.end(downstream, upstream)
+    assert relay.samples()["relay_sessions_active"] == {(): 1}
+    assert relay.samples()["relay_messages_total"] == messages
+
+
+def test_tokens(relay: Counted) -> None:
+    downstream, upstream = relay.world.open()
+    usage = {"input_tokens": 7, "output_tokens": 9, "made_up": 5}
+    for _ in range(2):
+        upstream.send(json.dumps({"type": "response.done", "response": {"usage": usage}}))
+    upstream.send_close(1000)
+    relay.end(downstream, upstream)
+    assert relay.samples()["relay_tokens_total"] == {
+        ("openai", "input"): 14,
+        ("openai", "output"): 18,
+    }
+
+
+@pytest.mark.parametrize("side", ["downstream", "upstream"])
+def test_who_stalls(side: Literal["downstream", "upstream"]) -> None:
+    relay = counted(settings=Settings(limits=Limits(stall_seconds=2, linger_seconds=1)))
+    downstream, upstream = relay.world.open()
+    talker, reader = (upstream, downstream) if side == "downstream" else (downstream, upstream)
+    for _ in range(4):
+        talker.send(b"x" * 65536)
+    relay.world.advance(5)
+    assert reader.line.lost
+    relay.world.settle(talker)
+    talker.line.fin()
+    relay.world.advance(5)
+    other = "upstream" if side == "downstream" else "downstream"
+    samples = relay.samples()
+    assert samples["relay_stalled_total"] == {(side,): 1, (other,): 0}
+    assert samples["relay_sessions_total"] == {("1008", "relay"): 1}
+
+
+def test_failed_attempts_and_the_refusal_that_comes_of_them(relay: Counted) -> None:
+    downstream = relay.world.downstream()
+    relay.world.connected().reset()
+    downstream.read()
+    samples = relay.samples()
+    assert samples["relay_attempts_total"] == {("openai", "upstream_connect_failed"): 1}
+    assert samples["relay_refusals_total"] == {("upstream_connect_failed",): 1}
+    assert "relay_attempt_seconds_sum" not in samples
+
+
+def test_who_left_was_refused_nothing(relay: Counted) -> None:
+    relay.world.downstream().line.fin()
+    samples = relay.samples()
+    assert "relay_refusals_total" not in samples
+    assert samples["relay_attempts_total"] == {("openai", "cancelled"): 1}
+    assert samples["relay_hold_seconds_count"] == {(): 0}
+
+
+def test_what_is_refused_before_a_hold_is_no_hold(relay: Counted) -> None:
+    line = relay.world.accept()
+    line.deliver(b"GET /v1/realtime HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    samples = relay.samples()
+    assert samples["relay_refusals_total"] == {("host_not_allowed",): 1}
+    assert samples["relay_hold_seconds_count"] == {(): 0}
+
+
+def test_retries() -> None:
+    relay = counted()
+    first, again = AttemptRecord("b", outcome="upstream_refused"), AttemptRecord("b")
+    record = HoldRecord("req_1", "peer", attempts=[AttemptRecord("a"), first, again])
+    again.is_retry = True
+    relay.metrics.refused(record, refuse("upstream_refused"))
+    samples = relay.samples()
+    assert samples["relay_retries_total"] == {("b",): 1}
+    assert samples["relay_attempts_total"] == {
+        ("a", "cancelled"): 1,
+        ("b", "upstream_refused"): 1,
+        ("b", "cancelled"): 1,
+    }
+
+
+@given(st.lists(st.floats(0, 20)))
+def test_a_distribution_is_cumulative(values: list[float]) -> None:
+    distribution = Distribution()
+    for value in values:
+        distribution.add(value)
+    buckets = dict(distribution.buckets())
+    assert len(buckets) == len(BUCKETS) + 1
+    for bound in BUCKETS:
+        assert buckets[str(bound)] == sum(value <= bound for value in values)
+    assert buckets["+Inf"] == len(values)
+    assert distribution.sum == pytest.approx(sum(values))
+
+
+# -- labels --------------------------------------------------------------------------------
+
+CODES = {str(code) for code in PASSED | TRANSLATED} | {"3xxx", "4xxx", "none"}
+
+
+@given(st.none() | st.integers(0, 65535))
+def test_a_close_code_is_one_of_the_table(code: int | None) -> None:
+    assert close_label(code) in CODES
+
+
+@pytest.mark.parametrize(
+    ("code", "label"),
+    [(None, "none"), (1000, "1000"), (1015, "1015"), (2999, "1002"), (3000, "3xxx")],
+)
+def test_close_codes(code: int | None, label: str) -> None:
+    assert close_label(code) == label
+
+
+def test_no_caller_makes_up_a_label_and_no_secret_is_in_one() -> None:
+    upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=CANARY)
+    relay = counted(upstream=upstream)
+    fields = {"OpenAI-Safety-Identifier": "made-up", "Origin": "http://localhost:made-up"}
+    downstream, other = relay.world.open(path="/v1/realtime?model=made-up")
+    assert downstream.received
+    downstream.send_close(4242, "made-up")
+    relay.end(downstream, other)
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    for line in ("GET /made-up", "MADE-UP /v1/realtime?made-up=1"):
+        relay.world.accept().deliver(f"{line} HTTP/1.1\r\nHost: made-up\r\n{head}\r\n".encode())
+    downstream = relay.world.downstream(path="/v1/realtime?model=made-up")
+    answering = relay.world.answering()
+    error = {"code": "made-up", "message": f"key {CANARY}"}
+    answering.send(json.dumps({"type": "error", "error": error}))
+    answering.send_close(4000, f"made-up {CANARY}")
+    downstream.read()
+    text = relay.text()
+    assert "made-up" not in text.lower()
+    assert "4242" not in text
+    assert CANARY[:8] not in text
+    for family in parse(text):
+        for sample in family.samples:
+            assert_labels(sample.labels)
+
+
+def assert_labels(labels: dict[str, str]) -> None:
+    """Each value is one of a few."""
+    known = {
+        "upstream": {"openai"},
+        "outcome": {"open", "cancelled", *KINDS},
+        "code": set(KINDS),
+        "close_code": CODES,
+        "closed_by": {"downstream", "upstream", "relay"},
+        "direction": {"up", "down"},
+        "side": {"downstream", "upstream"},
+        "le": {*map(str, BUCKETS), "+Inf"},
+    }
+    for name, value in labels.items():
+        assert value in known[name], f"{name}={value}"
+
+
+# -- two in one process --------------------------------------------------------------------
+
+
+def test_two_share_nothing_and_the_librarys_own_registry_is_left_alone() -> None:
+    before = prometheus_client.generate_latest().count(b"relay_")
+    first, second = counted(), counted()
+    first.world.open()
+    assert first.samples()["relay_attempts_total"] == {("openai", "open"): 1}
+    assert "relay_attempts_total" not in second.samples()
+    assert prometheus_client.generate_latest().count(b"relay_") == before == 0
+
+
+def test_sessions_that_a_drain_closes() -> None:
+    relay = counted(settings=Settings(drain_seconds=0))
+    downstream, upstream = relay.world.open()
+    relay.world.factory.drain()
+    relay.world.advance(0.1)
+    relay.end(downstream, upstream)
+    assert relay.samples()["relay_sessions_total"] == {("1012", "relay"): 1}

@@ -1,0 +1,273 @@
+"""The admin listener, in memory: its paths, and who may ask for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from memory import THERE, Line, World
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from relay import Metrics, Settings, refuse
+from relay.factory import RelayFactory
+from relay.web.admin import AdminFactory
+
+
+@dataclass
+class Answer:
+    """An answer as a client sees it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        """Of a refusal."""
+        return str(json.loads(self.body)["error"]["code"])
+
+
+@dataclass
+class Upstream:
+    """Of a standing."""
+
+    name: str
+
+
+@dataclass
+class Standing:
+    """How an upstream stands."""
+
+    upstream: Upstream
+    breaker_state: str = "closed"
+    sessions: int = 0
+
+
+@dataclass
+class Desk:
+    """A relay in memory, and its admin listener."""
+
+    settings: Settings = field(default_factory=Settings)
+    options: dict[str, Any] = field(default_factory=dict)
+    is_public: bool = False
+
+    def __post_init__(self) -> None:
+        metrics = Metrics()
+        self.world = World(settings=self.settings, options={"listeners": [metrics], **self.options})
+        self.admin: AdminFactory = self.world.factory.admin(metrics)
+        self.admin.set_public(self.is_public)
+
+    def connect(self) -> Line:
+        """A connection to the admin listener."""
+        protocol = self.admin.buildProtocol(THERE)
+        line = Line(self.world.reactor, True)
+        self.world.reactor.lines.append(line)
+        line.protocol = protocol
+        protocol.makeConnection(line)
+        return line
+
+    def ask(self, path: str, method: str = "GET", host: str = "localhost", **fields: str) -> Answer:
+        """Ask with one request."""
+        line = self.connect()
+        head = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+        head += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+        line.deliver("\r\n".join([*head, "", ""]).encode())
+        raw = line.take()
+        line.lose()
+        top, _, body = raw.partition(b"\r\n\r\n")
+        first, *rest = top.decode().split("\r\n")
+        headers = dict(cast(tuple[str, str], each.split(": ", 1)) for each in rest)
+        return Answer(int(first.split()[1]), headers, body)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# -- its paths -----------------------------------------------------------------------------
+
+
+def test_it_is_alive_whatever_else(desk: Desk) -> None:
+    assert desk.ask("/healthz").body == b"alive\n"
+    desk.world.open()
+    desk.world.factory.drain()
+    assert desk.ask("/healthz").status == 200
+
+
+def test_it_is_ready_until_it_drains(desk: Desk) -> None:
+    answer = desk.ask("/readyz")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert json.loads(answer.body)["state"] == "ready"
+    desk.world.open()
+    desk.world.factory.drain()
+    answer = desk.ask("/readyz")
+    assert answer.status == 503
+    assert json.loads(answer.body)["state"] == "draining"
+
+
+def test_it_is_not_ready_from_the_beginning_of_the_delay() -> None:
+    desk = Desk(Settings(drain_delay_seconds=5))
+    desk.world.factory.drain()
+    assert desk.ask("/readyz").status == 503
+    public = desk.world.accept()
+    public.deliver(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert public.take().startswith(b"HTTP/1.1 503 ")
+    desk.world.open()
+    assert desk.world.factory.active_sessions == 1, "it still accepts"
+
+
+def test_its_readiness_does_not_hang_on_an_upstream(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standings = [
+        Standing(Upstream("openai"), "open", 0),
+        Standing(Upstream("azure"), "half-open", 3),
+        Standing(Upstream("local"), "off", 1),
+    ]
+    monkeypatch.setattr(RelayFactory, "standings", standings)
+    answer = desk.ask("/readyz")
+    assert answer.status == 200
+    assert json.loads(answer.body)["upstreams"] == [
+        {"name": "openai", "breaker": "open", "sessions": 0},
+        {"name": "azure", "breaker": "half-open", "sessions": 3},
+        {"name": "local", "breaker": "off", "sessions": 1},
+    ]
+    metrics = {each.name: each for each in parse(desk.ask("/metrics").body.decode())}
+    states = {s.labels["upstream"]: s.value for s in metrics["relay_breaker_state"].samples}
+    assert states == {"openai": 2, "azure": 1}
+
+
+def test_metrics_are_in_prometheus_text_format(desk: Desk) -> None:
+    desk.world.open()
+    answer = desk.ask("/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    metrics = {each.name: each for each in parse(answer.body.decode())}
+    assert metrics["relay_sessions_active"].samples[0].value == 1
+
+
+def test_a_drain_that_is_asked_for_begins(desk: Desk) -> None:
+    desk.world.open()
+    answer = desk.ask("/drain", "POST")
+    assert (answer.status, answer.body) == (202, b"draining\n")
+    assert not desk.world.factory.is_ready
+    assert desk.ask("/drain", "POST").status == 202
+
+
+def test_somebody_else_may_be_asked_for_it() -> None:
+    asked: list[bool] = []
+    desk = Desk()
+    desk.admin = desk.world.factory.admin(Metrics(), lambda: asked.append(True))
+    desk.admin.set_public(False)
+    assert desk.ask("/drain", "POST").status == 202
+    assert asked == [True]
+    assert desk.world.factory.is_ready
+
+
+def test_its_answer_is_written_before_the_end(desk: Desk) -> None:
+    drained: list[None] = []
+    line = desk.connect()
+    line.deliver(b"POST /drain HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    desk.world.factory.drain().addCallback(drained.append)
+    assert drained == []
+    assert line.take().startswith(b"HTTP/1.1 202 ")
+    line.lose()
+    assert drained == [None]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_nothing_but_a_post_drains(desk: Desk, method: str) -> None:
+    answer = desk.ask("/drain", method)
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert desk.world.factory.is_ready
+
+
+@pytest.mark.parametrize("path", ["/", "/sessions", "/v1/realtime?model=m"])
+def test_all_else_is_refused(desk: Desk, path: str) -> None:
+    answer = desk.ask(path)
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert "/metrics" in json.loads(answer.body)["error"]["message"]
+
+
+def test_there_is_no_websocket(desk: Desk) -> None:
+    answer = desk.ask("/v1/realtime?model=m", Upgrade="websocket", Connection="Upgrade")
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert not desk.world.reactor.tcpClients
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_the_others_are_for_reading(desk: Desk, path: str) -> None:
+    assert desk.ask(path, "POST").status == 405
+    whole, head = desk.ask(path), desk.ask(path, "HEAD")
+    assert head.body == b""
+    assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
+# -- who may ask ---------------------------------------------------------------------------
+
+PATHS = [("/healthz", "GET"), ("/readyz", "GET"), ("/metrics", "GET"), ("/drain", "POST")]
+
+
+@pytest.mark.parametrize(("path", "method"), PATHS)
+@pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:9090", "localhost.evil.example"])
+def test_on_loopback_the_host_must_be_too(desk: Desk, path: str, method: str, host: str) -> None:
+    """Else a page could have its own name resolve to this machine, and ask."""
+    answer = desk.ask(path, method, host)
+    assert (answer.status, answer.code) == (403, "host_not_allowed")
+    assert desk.world.factory.is_ready
+
+
+@pytest.mark.parametrize(("path", "method"), PATHS)
+def test_or_one_of_the_hosts(path: str, method: str) -> None:
+    desk = Desk(Settings(hosts=("admin.example",)))
+    assert desk.ask(path, method, "admin.example").status in (200, 202)
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+@pytest.mark.parametrize(("path", "method"), PATHS)
+def test_a_page_must_be_of_an_allowed_origin(path: str, method: str, is_public: bool) -> None:
+    desk = Desk(is_public=is_public)
+    answer = desk.ask(path, method, Origin="https://evil.example")
+    assert (answer.status, answer.code) == (403, "origin_not_allowed")
+    assert desk.world.factory.is_ready
+    assert desk.ask(path, method, Origin="http://localhost:3000").status != 404
+
+
+def test_the_tokens_of_the_public_listener_are_not_asked_for() -> None:
+    desk = Desk(options={"admit": lambda request: refuse("unauthorized")})
+    assert desk.ask("/metrics").status == 200
+    assert desk.ask("/metrics", host="evil.example").code == "host_not_allowed"
+
+
+def test_elsewhere_probes_are_answered_by_any_name() -> None:
+    """An orchestrator asks a pod by its address."""
+    desk = Desk(is_public=True)
+    for path in ("/healthz", "/readyz"):
+        assert desk.ask(path, host="10.1.2.3:9090").status == 200
+    assert desk.ask("/metrics", host="10.1.2.3:9090").code == "host_not_allowed"
+    assert desk.ask("/metrics", host="localhost").status == 200
+
+
+def test_elsewhere_there_is_no_drain() -> None:
+    desk = Desk(is_public=True)
+    answer = desk.ask("/drain", "POST")
+    assert (answer.status, answer.code) == (403, "unauthorized")
+    assert desk.world.factory.is_ready
+
+
+def test_unless_told_it_is_taken_for_public(desk: Desk) -> None:
+    desk.admin = desk.world.factory.admin(Metrics())
+    assert desk.ask("/drain", "POST").status == 403
+
+
+def test_the_head_is_read_as_on_every_listener(desk: Desk) -> None:
+    assert desk.ask("/healthz", X_Long="x" * 20000).code == "head_too_large"
+    line = desk.connect()
+    line.deliver(b"GET /healthz HTTP/1.1\r\n")
+    desk.world.advance(10.1)
+    assert line.take().startswith(b"HTTP/1.1 408 ")
