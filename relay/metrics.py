@@ -69,15 +69,18 @@ METRICS: dict[str, Kind] = {
     "relay_attempts_total": Kind(
         "counter",
         ("upstream", "outcome"),
-        "Attempts at an upstream: open, the code of the refusal, or cancelled.",
+        "Attempts at an upstream: open, cancelled, or the code of the refusal; also of an upstream"
+        " that was passed over.",
     ),
     "relay_attempt_seconds": Kind(
-        "histogram", ("upstream",), "Time that attempts took which opened the upstream."
+        "histogram", ("upstream",), "Time that attempts took, however they ended."
     ),
     "relay_breaker_state": Kind(
         "gauge", ("upstream",), "0 closed, 1 half-open, 2 open; not there without a breaker."
     ),
-    "relay_retries_total": Kind("counter", ("upstream",), "Attempts that repeated one before."),
+    "relay_retries_total": Kind(
+        "counter", ("upstream",), "Attempts at an upstream that the same hold had tried before."
+    ),
     "relay_messages_total": Kind(
         "counter", ("direction",), "Messages that crossed: up to the upstream, down from it."
     ),

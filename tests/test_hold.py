@@ -522,8 +522,8 @@ def test_a_hold_is_refused_at_the_drains_deadline() -> None:
 def test_other_refusals_stay_what_they_are_in_a_drain(world: World) -> None:
     downstream = world.downstream()
     world.factory.drain()
-    world.connected().reset()
-    assert answer_of(downstream)[1]["code"] == "upstream_connect_failed"
+    world.connected().deliver(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+    assert answer_of(downstream)[1]["code"] == "upstream_unauthorized"
 
 
 # -- our own bugs --------------------------------------------------------------------------

@@ -16,8 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from relay import Limits, Metrics, Settings, Upstream
 from relay.closing import PASSED, TRANSLATED
 from relay.metrics import BUCKETS, METRICS, Distribution, close_label
-from relay.records import AttemptRecord, HoldRecord
-from relay.refusals import KINDS, refuse
+from relay.refusals import KINDS
 
 Values = dict[tuple[str, ...], float]
 
@@ -155,12 +154,36 @@ def test_who_stalls(side: Literal["downstream", "upstream"]) -> None:
 
 def test_failed_attempts_and_the_refusal_that_comes_of_them(relay: Counted) -> None:
     downstream = relay.world.downstream()
+    relay.world.advance(0.5)
+    relay.world.connected().reset()
     relay.world.connected().reset()
     downstream.read()
     samples = relay.samples()
-    assert samples["relay_attempts_total"] == {("openai", "upstream_connect_failed"): 1}
+    assert samples["relay_attempts_total"] == {("openai", "upstream_connect_failed"): 2}
+    assert samples["relay_retries_total"] == {("openai",): 1}
+    assert samples["relay_attempt_seconds_count"] == {("openai",): 2}
+    assert samples["relay_attempt_seconds_sum"] == {("openai",): 0.5}
     assert samples["relay_refusals_total"] == {("upstream_connect_failed",): 1}
-    assert "relay_attempt_seconds_sum" not in samples
+
+
+def test_breakers_and_who_was_passed_over(relay: Counted) -> None:
+    assert relay.samples()["relay_breaker_state"] == {("openai",): 0}
+    first = relay.world.downstream()
+    relay.world.connected().deliver(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+    first.read()
+    relay.world.downstream()
+    samples = relay.samples()
+    assert samples["relay_breaker_state"] == {("openai",): 2}
+    assert samples["relay_attempts_total"] == {
+        ("openai", "upstream_unauthorized"): 1,
+        ("openai", "upstream_unavailable"): 1,
+    }
+    assert samples["relay_attempt_seconds_count"] == {("openai",): 1}
+
+
+def test_without_a_breaker_there_is_no_state_of_one() -> None:
+    upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", breaker=False)
+    assert "relay_breaker_state" not in counted(upstream=upstream).samples()
 
 
 def test_who_left_was_refused_nothing(relay: Counted) -> None:
@@ -177,21 +200,6 @@ def test_what_is_refused_before_a_hold_is_no_hold(relay: Counted) -> None:
     samples = relay.samples()
     assert samples["relay_refusals_total"] == {("host_not_allowed",): 1}
     assert samples["relay_hold_seconds_count"] == {(): 0}
-
-
-def test_retries() -> None:
-    relay = counted()
-    first, again = AttemptRecord("b", outcome="upstream_refused"), AttemptRecord("b")
-    record = HoldRecord("req_1", "peer", attempts=[AttemptRecord("a"), first, again])
-    again.is_retry = True
-    relay.metrics.refused(record, refuse("upstream_refused"))
-    samples = relay.samples()
-    assert samples["relay_retries_total"] == {("b",): 1}
-    assert samples["relay_attempts_total"] == {
-        ("a", "cancelled"): 1,
-        ("b", "upstream_refused"): 1,
-        ("b", "cancelled"): 1,
-    }
 
 
 @given(st.lists(st.floats(0, 20)))
