@@ -27,7 +27,7 @@ C{leaving}: no longer ready, but accepting. C{draining}: nothing new. C{finishin
 left, only answers. C{cutting}: what is left is dropped.
 """
 
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 0.4
 """From the deadline until what is left is cut: time for the last Closes and answers to cross."""
 
 CUT_SECONDS = 0.25
@@ -37,21 +37,39 @@ BATCH = 50
 """What is ended in one turn at most, for a turn should not take over 50 ms."""
 
 TICK = 0.02
-"""Seconds between two turns in which some are closed, unless there are few to close."""
+"""Seconds between two turns in which some are closed, at least."""
 
 BREATH = 0.001
 """Seconds between two such turns when there is no time left, so that others have theirs."""
 
 
-def closes_due(left: int, seconds: float) -> tuple[int, float]:
+class Pace:
     """
-    A step of closing C{left} sessions evenly within C{seconds}: how many are to be closed now, and
-    when the next step is.
+    When to close how many, so that all are closed evenly until a deadline, though some end by
+    themselves and steps come late.
+
+    @ivar deadline: by the clock.
     """
-    if not left or not seconds:
-        return min(left, BATCH), seconds or BREATH
-    count = min(max(1, round(left * TICK / seconds)), left, BATCH)
-    return count, seconds * count / left
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self._due = 1.0
+        self._rate = 0.0  # a second, since the last step
+        self._last = 0.0
+
+    def step(self, left: int, now: float) -> tuple[int, float]:
+        """
+        How many of C{left} to close now, and the seconds until the next step.
+        """
+        seconds = max(0.0, self.deadline - now)
+        if not left or not seconds:
+            self._rate = 0.0
+            return min(left, BATCH), seconds or BREATH
+        self._due += self._rate * (now - self._last)
+        count = min(int(self._due + 1e-6), left, BATCH)
+        self._due -= count
+        self._rate, self._last = left / seconds, now
+        return count, max(TICK, (1 - self._due) / self._rate)
 
 
 class Drain:
@@ -66,7 +84,7 @@ class Drain:
         self._register = register
         self._settings = settings
         self._clock = clock
-        self._deadline = 0.0
+        self._pace = Pace(0.0)
         self._step = Deadline(clock)
         self._bound = Deadline(clock)
         self._to_cut: list[OpenSession | OpenConnection] = []
@@ -130,7 +148,7 @@ class Drain:
         seconds = self._settings.drain_seconds
         _log.info("accepting nothing new; open: {open}", open=self._open)
         self._refuse("draining")
-        self._deadline = self._clock.seconds() + seconds
+        self._pace = Pace(self._clock.seconds() + seconds)
         self._bound.set(seconds + GRACE_SECONDS, self.cut)
         wait = seconds - self._settings.drain_spread
         self._step.set(wait, self._begin_to_close)
@@ -141,15 +159,17 @@ class Drain:
         self._close_some()
 
     def _close_some(self) -> None:
-        seconds = max(0.0, self._deadline - self._clock.seconds())
+        now = self._clock.seconds()
         sessions = self._in_order()
-        count, wait = closes_due(len(sessions), seconds)
+        count, wait = self._pace.step(len(sessions), now)
         for session in sessions[:count]:
             session.close(closing.DRAIN)
-        if not seconds:
+        time_is_up = now >= self._pace.deadline
+        if time_is_up:
             for hold in list(islice(self._register.holds, BATCH)):
                 hold.end(refuse("draining"))
-        if self.phase == "draining" and (seconds or self._register.holds or sessions[count:]):
+        goes_on = not time_is_up or self._register.holds or sessions[count:]
+        if self.phase == "draining" and goes_on:
             self._step.set(wait, self._close_some)
 
     def _in_order(self) -> list[OpenSession]:

@@ -109,9 +109,7 @@ class RelayFactory(FrontFactory):
         """What has crossed so far in the sessions that are open, by the side it came from."""
         total: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
         for session in self._register.sessions:
-            for side, sent in session.sent.items():
-                total[side].messages += sent.messages
-                total[side].bytes += sent.bytes
+            session.add_to(total)
         return total
 
     def admin(self, metrics: Metrics, drain: Callable[[], object] | None = None) -> AdminFactory:

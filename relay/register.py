@@ -36,9 +36,8 @@ class OpenSession(Protocol):
     def is_responding(self) -> bool:
         """Whether upstream is known to be in the middle of a response."""
 
-    @property
-    def sent(self) -> Mapping[Side, Traffic]:
-        """What has crossed so far, by the side it came from."""
+    def add_to(self, total: Mapping[Side, Traffic]) -> None:
+        """Add what has crossed so far, by the side it came from."""
 
     def close(self, close: Close) -> None:
         """End it on both sides."""

@@ -106,10 +106,9 @@ class Session:
         """Whether upstream is in the middle of a response, as far as its events are looked at."""
         return self._responses > 0
 
-    @property
-    def sent(self) -> dict[Side, Traffic]:
-        """What has crossed so far, by the side it came from."""
-        return self._plane.sent
+    def add_to(self, total: Mapping[Side, Traffic]) -> None:
+        """Add what has crossed so far, by the side it came from."""
+        self._plane.add_to(total)
 
     def _peeked(self, payload: bytes) -> None:
         event = parse_json(payload)
@@ -174,6 +173,8 @@ class Session:
     def _finish(self) -> None:
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self._began
+        sent: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
+        self._plane.add_to(sent)
         record = ClosedRecord(
             self._hold,
             self._opened.session_id,
@@ -181,7 +182,7 @@ class Session:
             by,
             seconds,
             self._plane.name,
-            self._plane.sent,
+            sent,
             self._tokens,
             self._stalled,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,7 +12,7 @@ from twisted.internet.task import Clock
 
 from relay import Settings, closing
 from relay.closing import Close, Side
-from relay.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, Drain, closes_due
+from relay.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, TICK, Drain, Pace
 from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.refusals import Refusal, refuse
 from relay.register import Register
@@ -30,7 +31,6 @@ class Session:
     is_ending: bool = False
     closed_at: float | None = None
     aborted_at: float | None = None
-    sent: dict[Side, Traffic] = field(default_factory=dict)
 
     def close(self, close: Close) -> None:
         assert close == closing.DRAIN
@@ -43,6 +43,8 @@ class Session:
     def abort(self) -> None:
         self.aborted_at = self.stage.clock.seconds()
         self.stage.clock.callLater(0, self.end)
+
+    def add_to(self, total: Mapping[Side, Traffic]) -> None: ...
 
     def end(self) -> None:
         self.stage.register.closed(self, CLOSED)
@@ -225,17 +227,40 @@ def test_to_begin_twice_is_one_drain() -> None:
 # -- closing -------------------------------------------------------------------------------
 
 
-@given(st.integers(1, 200_000), st.floats(0.001, 600))
-def test_a_step_closes_some_and_no_more_than_a_turn_bears(left: int, seconds: float) -> None:
-    count, wait = closes_due(left, seconds)
-    assert 1 <= count <= min(left, BATCH)
-    assert wait == pytest.approx(seconds * count / left), "the pace is even"
+@given(
+    st.integers(0, 100_000),
+    st.lists(st.tuples(st.floats(0, 0.5), st.integers(0, 100)), max_size=50),
+)
+def test_a_step_closes_no_more_than_there_are_and_a_turn_bears(
+    left: int, steps: list[tuple[float, int]]
+) -> None:
+    """However late it comes, and however many have ended by themselves."""
+    pace, now = Pace(10.0), 0.0
+    for late, ended in steps:
+        count, wait = pace.step(left, now)
+        assert 0 <= count <= min(left, BATCH)
+        assert wait > 0
+        left = max(0, left - count - ended)
+        now += wait + late
+
+
+@given(st.integers(1, 3000), st.floats(5, 600), st.floats(0, 0.01))
+def test_a_pace_is_even_though_steps_come_late(left: int, seconds: float, late: float) -> None:
+    pace, now, closed = Pace(seconds), 0.0, 0
+    while now < seconds:
+        count, wait = pace.step(left - closed, now)
+        closed += count
+        now += wait + late
+        # The next step is due when the next session is, or the turn after.
+        slack = 2 + left / seconds * (TICK + late)
+        assert abs(closed - left * min(now, seconds) / seconds) <= slack
+    assert left - closed <= slack
 
 
 def test_at_the_deadline_the_steps_follow_each_other() -> None:
-    assert closes_due(3, 0) == (3, BREATH)
-    assert closes_due(BATCH + 1, 0) == (BATCH, BREATH)
-    assert closes_due(0, 2.5) == (0, 2.5)
+    assert Pace(10.0).step(3, 10.0) == (3, BREATH)
+    assert Pace(10.0).step(BATCH + 1, 11.0) == (BATCH, BREATH)
+    assert Pace(10.0).step(0, 7.5) == (0, 2.5)
 
 
 @pytest.mark.parametrize(("count", "spread"), [(1, 10), (2, 10), (7, 10), (40, 4), (100, 30)])

@@ -38,9 +38,10 @@ class FakeSession(FakeConnection):
     """Only counted."""
 
     is_ending = is_responding = False
-    sent: dict[Side, Traffic] = field(default_factory=dict)
 
     def close(self, close: Close) -> None: ...
+
+    def add_to(self, total: Mapping[Side, Traffic]) -> None: ...
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from relay.closing import Side
@@ -23,10 +23,6 @@ class Plane(Protocol):
 
     name: str
 
-    @property
-    def sent(self) -> dict[Side, Traffic]:
-        """What crossed, by the side it came from."""
-
     def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
         """Begin with the messages that upstream has sent already."""
 
@@ -35,6 +31,9 @@ class Plane(Protocol):
 
     def lost(self, side: Side) -> None:
         """The connection of this side is gone."""
+
+    def add_to(self, total: Mapping[Side, Traffic]) -> None:
+        """Add what crossed, by the side it came from."""
 
 
 def plane_for(

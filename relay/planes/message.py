@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.closing import Side
 from relay.peek import Peek
@@ -40,3 +40,9 @@ class MessagePlane:
 
     def lost(self, side: Side) -> None:
         """Nothing more comes from this side; whole messages leave nothing undone."""
+
+    def add_to(self, total: Mapping[Side, Traffic]) -> None:
+        """Add what crossed, by the side it came from."""
+        for side, sent in self.sent.items():
+            total[side].messages += sent.messages
+            total[side].bytes += sent.bytes

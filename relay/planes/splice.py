@@ -6,7 +6,7 @@ Control frames never cross. Those of the relay wait for the end of the frame in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.closing import Side
 from relay.frames import FrameWalk, Piece, Tap
@@ -158,13 +158,9 @@ class SplicePlane:
         """Nothing more comes from this side."""
         self._lanes[side].break_off()
 
-    @property
-    def sent(self) -> dict[Side, Traffic]:
-        """What crossed, by the side it came from."""
-        return {
-            side: Traffic(
-                parsed.messages + self._lanes[side].walk.messages,
-                parsed.bytes + self._lanes[side].walk.payload,
-            )
-            for side, parsed in self._parsed.sent.items()
-        }
+    def add_to(self, total: Mapping[Side, Traffic]) -> None:
+        """Add what crossed, by the side it came from."""
+        for side, parsed in self._parsed.sent.items():
+            traffic, walk = total[side], self._lanes[side].walk
+            traffic.messages += parsed.messages + walk.messages
+            traffic.bytes += parsed.bytes + walk.payload

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from processes import SECONDS, TWISTD, address_of, environ, relay_command, running
+from processes import LOOPBACK, SECONDS, TWISTD, address_of, environ, relay_command, running
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -70,17 +70,29 @@ def test_a_fault_is_one_line_and_no_help_page(run: Run, arguments: list[str], li
 def test_a_taken_port_in_the_foreground(run: Run, tmp_path: Path) -> None:
     with taken_port() as port:
         endpoint = f"tcp:{port}:interface=127.0.0.1"
-        done = run("-n", "realtime-relay", "--demo", "--listen", endpoint)
+        done = run("-n", "realtime-relay", "--demo", "--listen", endpoint, "--admin", "")
     assert done.returncode == 1
     assert done.stderr == (f"realtime-relay: cannot listen on {endpoint}: Address already in use\n")
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "twistd.pid").exists()
 
 
+def test_a_taken_admin_port_is_one_line_that_says_what_to_do(run: Run) -> None:
+    with taken_port() as port:
+        endpoint = f"tcp:{port}:interface=127.0.0.1"
+        done = run("-n", "realtime-relay", "--demo", "--listen", LOOPBACK, "--admin", endpoint)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"realtime-relay: cannot listen on {endpoint} for admin: Address already in use; choose"
+        " another place by --admin or the key admin; empty, there is no such listener\n"
+    )
+    assert "Traceback" not in done.stdout
+
+
 def test_a_taken_port_as_a_daemon(run: Run, tmp_path: Path) -> None:
     with taken_port() as port:
         endpoint = f"tcp:{port}:interface=127.0.0.1"
-        done = run("realtime-relay", "--demo", "--listen", endpoint)
+        done = run("realtime-relay", "--demo", "--listen", endpoint, "--admin", "")
     assert done.returncode == 1
     line = f"cannot listen on {endpoint}: Address already in use"
     assert line[:60] in done.stderr, "twistd passes on the first 100 bytes"
@@ -118,7 +130,7 @@ def test_json_lines_of_a_daemon_go_to_twistds_log_file(run: Run, tmp_path: Path)
     log = tmp_path / "relay.json"
     with taken_port() as port:
         endpoint = f"tcp:{port}:interface=127.0.0.1"
-        flags = ["--demo", "--log-format", "json", "--listen", endpoint]
+        flags = ["--demo", "--log-format", "json", "--listen", endpoint, "--admin", ""]
         assert run("--logfile", str(log), "realtime-relay", *flags).returncode == 1
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert [row["message"] for row in rows if row["level"] == "critical"] == [
