@@ -18,6 +18,7 @@ import attrs
 
 from relay import closing
 from relay.providers import PROVIDERS, Provider
+from relay.metrics import METRICS
 from relay.refusals import KINDS
 from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
@@ -112,6 +113,15 @@ def faults() -> str:
     return _table("model,what happens", ((f"`{row.name}`", row.description) for row in FAULTS))
 
 
+def metrics() -> str:
+    """Each metric: type, labels, what it counts."""
+    rows = (
+        (f"`{name}`", kind.type, ", ".join(f"`{label}`" for label in kind.labels), kind.doc)
+        for name, kind in METRICS.items()
+    )
+    return _table("metric,type,labels,meaning", rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "closes": closes,
@@ -122,6 +132,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "limits": _settings(Limits),
     "providers": providers,
     "faults": faults,
+    "metrics": metrics,
 }
 
 

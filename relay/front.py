@@ -21,8 +21,8 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.addresses import is_loopback
-from relay.admission.origins import host_is_allowed, origin_is_allowed
+from relay.addresses import is_address, is_loopback
+from relay.admission.origins import host_is_allowed, host_name, origin_is_allowed
 from relay.admission.request import Request
 from relay.deadline import Deadline
 from relay.downstream import DownstreamFactory, DownstreamProtocol
@@ -36,6 +36,9 @@ _log = Logger()
 
 PATH = "/v1/realtime"
 
+PROBES = ("/healthz", "/readyz")
+"""What orchestrators ask for, by any name."""
+
 
 @frozen
 class FrontContext:
@@ -46,14 +49,15 @@ class FrontContext:
     @ivar websocket: the factory of the WebSocket protocols; L{None} where there is a site only.
     @ivar site: answers plain requests.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
-    @ivar probes: paths of the site that are answered whatever the Host.
+    @ivar probed: whether it is an admin listener that other machines can reach: L{PROBES} are then
+        answered whatever the Host, and the rest to any address, which no page can make its name.
     """
 
     holds: HoldContext
     websocket: DownstreamFactory | None
     site: IProtocolFactory
     guards_site: bool
-    probes: frozenset[str] = frozenset()
+    probed: bool = False
 
 
 def _address(address: IAddress | None) -> str:
@@ -169,10 +173,8 @@ class Front(Protocol):
         return request
 
     def _policy_refusal(self, head: Head) -> Refusal | None:
-        settings = self._context.holds.settings
         host = head.one("host") or ""
-        is_open = self._context.holds.admit is None and head.path not in self._context.probes
-        if is_open and not host_is_allowed(host, settings.hosts):
+        if not self._host_is_allowed(host, head.path):
             self._record.detail = f"to allow it, add {host!r} to hosts"
             return refuse("host_not_allowed")
         for origin in head.all("origin"):
@@ -180,6 +182,12 @@ class Front(Protocol):
                 self._record.detail = f"to allow it, add {origin!r} to origins"
                 return refuse("origin_not_allowed")
         return None
+
+    def _host_is_allowed(self, host: str, path: str) -> bool:
+        context = self._context
+        if context.holds.admit is not None or host_is_allowed(host, context.holds.settings.hosts):
+            return True
+        return context.probed and (path in PROBES or is_address(host_name(host)))
 
     def _origin_is_allowed(self, origin: str, host: str) -> bool:
         here = _address(self.transport.getHost())

@@ -18,6 +18,7 @@ from twisted.python import usage
 import relay
 from relay import cli, closing, tap
 from relay.configuration import load
+from relay.metrics import METRICS
 from relay.providers import PROVIDERS
 from relay.refusals import KINDS
 from relay.settings import Settings
@@ -113,6 +114,7 @@ NAMES = {
     "closes.md": [*close_codes()],
     "upstreams.md": [f"| `{name}` |" for name in PROVIDERS],
     "settings.md": [*settings()],
+    "operating.md": [f"| `{name}` |" for name in METRICS],
     "simulator.md": [f"| `{fault.name}` |" for fault in FAULTS],
     "cli.md": [*commands(), *flags()],
     "api.md": [f":: relay.{name}" for name in relay.__all__],

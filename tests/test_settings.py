@@ -36,6 +36,33 @@ def test_the_defaults() -> None:
     assert UpstreamTable().url == "wss://api.openai.com/v1/realtime"
 
 
+def test_the_defaults_of_the_end() -> None:
+    settings = Settings()
+    assert (settings.drain_delay_seconds, settings.drain_seconds) == (0, 30)
+    assert settings.drain_spread == 10
+    assert settings.admin == "tcp:9090:interface=127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("text", "spread"),
+    [
+        ("drain_seconds = 4", 4),
+        ("drain_seconds = 0", 0),
+        ("drain_seconds = 60", 10),
+        ("drain_seconds = 60\ndrain_spread_seconds = 60", 60),
+        ("drain_spread_seconds = 0", 0),
+    ],
+)
+def test_a_drain_that_is_shorter_than_the_usual_spread_is_all_spread(
+    text: str, spread: float
+) -> None:
+    assert load(text).drain_spread == spread
+
+
+def test_an_empty_admin_is_none() -> None:
+    assert load('admin = ""').admin == ""
+
+
 def test_a_whole_file() -> None:
     text = """
         listen = ["tcp:80", "unix:/run/relay.sock"]
@@ -93,6 +120,21 @@ def test_a_whole_file() -> None:
         ("hold_seconds = true", "hold_seconds: must be a number, not a boolean"),
         ('hold_seconds = "8"', "hold_seconds: must be a number, not a string"),
         ("hold_seconds = 1979-05-27", "hold_seconds: must be a number, not a date or time"),
+        ("drain_seconds = -1", "drain_seconds: must be at least 0, not -1"),
+        ("drain_seconds = nan", "drain_seconds: must be at least 0, not nan"),
+        ("drain_seconds = 86401", "drain_seconds: must be at most 86400, not 86401"),
+        ("drain_delay_seconds = 601", "drain_delay_seconds: must be at most 600, not 601"),
+        ("drain_spread_seconds = -1", "drain_spread_seconds: must be at least 0, not -1"),
+        (
+            "drain_seconds = 5\ndrain_spread_seconds = 5.5",
+            "drain_spread_seconds: must be at most drain_seconds, 5, not 5.5",
+        ),
+        (
+            "drain_spread_seconds = 31",
+            "drain_spread_seconds: must be at most drain_seconds, 30, not 31",
+        ),
+        ("admin = 9090", "admin: must be a string, not a whole number"),
+        ('admin = "tcp:9090\\n"', "admin: must be printable, and not empty"),
         ("listener = 3", "listener: must be a list of tables, written [[listener]]"),
         ('[[listener]]\ncertificate = "c"', "listener: #1 needs both certificate and key"),
         (

@@ -13,6 +13,8 @@ from e2e.listening_upstream import listening_upstream
 from processes import LOOPBACK, SECONDS, TWISTD, address_of, running
 from websockets.sync.client import connect
 
+from relay import Settings
+
 UNIT = Path(__file__).parents[1] / "deploy" / "systemd" / "realtime-relay.service"
 PROGRAM = "/opt/realtime-relay/bin/twistd"
 CONFIG = "/etc/realtime-relay/relay.toml"
@@ -35,6 +37,12 @@ def complaints(folder: Path, text: str) -> str:
     # It loads what the unit is ordered after too, and a container may lack some of that.
     lines = done.stderr.splitlines(keepends=True)
     return "".join(line for line in lines if UNIT.name in line)
+
+
+def test_it_is_not_killed_while_it_drains() -> None:
+    settings = Settings()
+    drain = settings.drain_delay_seconds + settings.drain_seconds + 1
+    assert drain + 5 <= int(setting("TimeoutStopSec")) <= drain + 30
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on PATH")

@@ -73,6 +73,7 @@ def test_flags_go_over_the_file(config: Path) -> None:
     config.write_text(
         """
         listen = ["tcp:1:interface=127.0.0.1"]
+        admin = "tcp:3:interface=127.0.0.1"
         log_format = "text"
         hold_seconds = 3
         [[upstream]]
@@ -81,15 +82,22 @@ def test_flags_go_over_the_file(config: Path) -> None:
         """
     )
     options = parse(
-        *("--config", str(config), "--log-format", "json"),
+        *("--config", str(config), "--log-format", "json", "--admin", "tcp:4"),
         *("--listen", "tcp:2:interface=127.0.0.1", "--listen", "unix:/tmp/relay.sock"),
         *("--upstream", "wss://a.example/v1", "--upstream", "wss://b.example/v1"),
     )
     assert options.settings.listen == ("tcp:2:interface=127.0.0.1", "unix:/tmp/relay.sock")
     assert options.settings.log_format == "json"
+    assert options.settings.admin == "tcp:4"
     assert options.settings.hold_seconds == 3
     named = [(upstream.name, upstream.url) for upstream in options.upstreams]
     assert named == [("openai", "wss://a.example/v1"), ("openai-2", "wss://b.example/v1")]
+
+
+def test_the_admin_listener_may_be_left_out_and_needs_no_tokens_anywhere(config: Path) -> None:
+    config.write_text('admin = "tcp:9090"')
+    assert parse("--config", str(config)).settings.admin == "tcp:9090"
+    assert parse("--config", str(config), "--admin", "").settings.admin == ""
 
 
 def test_no_key_names_both_ways_out() -> None:
@@ -119,6 +127,8 @@ def test_a_generic_upstream_may_do_without_a_key(config: Path) -> None:
         (["--listen", ""], "--listen: #1: must be printable, and not empty"),
         (["--listen", "nonsense"], f'listen: "nonsense" {NO_ENDPOINT}'),
         (["--listen", "tcp"], f'listen: "tcp" {NO_ENDPOINT}'),
+        (["--admin", "nonsense"], f'admin: "nonsense" {NO_ENDPOINT}'),
+        (["--admin", "\n"], "--admin: must be printable, and not empty"),
         (["--listen", "tcp:http-alt"], f'listen: "tcp:http-alt" {NO_ENDPOINT}'),
         (["--listen", "systemd:domain=INET:index=7"], None),
         (["--upstream", "http://a"], '--upstream: "http://a" is not a ws:// or wss:// URL'),

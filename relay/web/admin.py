@@ -18,12 +18,6 @@ from relay.metrics import Metrics, Watched
 from relay.refusals import refuse
 from relay.web.page import Page, quiet_site, refused, refusing, telling
 
-PROBES = frozenset({"/healthz", "/readyz"})
-"""
-Answered whatever the Host says, where the listener is not loopback: an orchestrator asks for them
-by address. They tell such a caller no more than any other.
-"""
-
 NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."
 NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
 
@@ -91,9 +85,8 @@ class Admin(Resource):
 
 class AdminFactory(FrontFactory):
     """
-    Builds the protocol of each connection to the admin listener.
-
-    Host and Origin must be as on any listener without authentication.
+    Builds the protocol of each connection to the admin listener. Host and Origin are looked at as
+    on any listener without authentication.
     """
 
     def __init__(
@@ -104,19 +97,19 @@ class AdminFactory(FrontFactory):
         drain: Callable[[], object],
         reactor: IReactorTime,
     ) -> None:
-        root = Admin(relay, metrics, drain, lambda: not self._context.probes)
+        root = Admin(relay, metrics, drain, lambda: not self._context.probed)
         self._context = evolve(
             context,
             holds=evolve(context.holds, admit=None),
             websocket=None,
             site=quiet_site(root, reactor),
             guards_site=True,
-            probes=PROBES,
+            probed=True,
         )
 
     def set_public(self, is_public: bool) -> None:
         """
         Say whether other machines can reach the listener; unless told, it is taken for that. Then
-        it takes no drain, and L{PROBES} are answered.
+        it takes no drain, and is more lenient with the Host (see L{FrontContext}).
         """
-        self._context = evolve(self._context, probes=PROBES if is_public else frozenset())
+        self._context = evolve(self._context, probed=is_public)

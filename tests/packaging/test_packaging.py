@@ -41,6 +41,7 @@ disallow_untyped_calls = false
 
 TESTS_OF_BOUNDS = [
     "tests/test_hold.py",
+    "tests/test_metrics.py",
     "tests/test_session.py",
     "tests/test_settings.py",
     "tests/test_tls.py",

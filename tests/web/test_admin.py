@@ -229,9 +229,17 @@ def test_elsewhere_probes_are_answered_by_any_name() -> None:
     """An orchestrator asks a pod by its address."""
     desk = Desk(is_public=True)
     for path in ("/healthz", "/readyz"):
-        assert desk.ask(path, host="10.1.2.3:9090").status == 200
-    assert desk.ask("/metrics", host="10.1.2.3:9090").code == "host_not_allowed"
-    assert desk.ask("/metrics", host="localhost").status == 200
+        for host in ("10.1.2.3:9090", "pod.example", "[fd00::1]:9090"):
+            assert desk.ask(path, host=host).status == 200
+
+
+def test_elsewhere_metrics_are_for_who_asks_by_address_or_an_allowed_name() -> None:
+    """Prometheus has addresses; a page whose name resolves to this machine has a name."""
+    desk = Desk(Settings(hosts=("relay.example",)), is_public=True)
+    for host in ("10.1.2.3:9090", "[fd00::1]:9090", "localhost", "relay.example"):
+        assert desk.ask("/metrics", host=host).status == 200
+    for host in ("evil.example", "10.1.2.3.evil.example", "10.1.2.3:9090:1"):
+        assert desk.ask("/metrics", host=host).status in (400, 403)
 
 
 def test_elsewhere_there_is_no_drain() -> None:
