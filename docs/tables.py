@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 
 from relay import closing
-from relay.providers import PROVIDERS, Provider
 from relay.metrics import METRICS
+from relay.providers import PROVIDERS, Provider
 from relay.refusals import KINDS
 from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
