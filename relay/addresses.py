@@ -34,10 +34,10 @@ def is_host(value: str) -> bool:
     return len(value) <= 253 and _HOST.fullmatch(value.lower()) is not None
 
 
-def is_address(value: str, version: int) -> bool:
-    """Whether it is an address of this version of IP, without brackets and zone."""
+def is_address(value: str, version: int | None = None) -> bool:
+    """Whether it is an address of this version of IP, or of any, without brackets and zone."""
     try:
-        return "%" not in value and ip_address(value).version == version
+        return "%" not in value and version in (None, ip_address(value).version)
     except ValueError:
         return False
 
