@@ -57,6 +57,8 @@ class Dialer:
         tried: dict[Standing, Refusal] = {}
         for place, standing in enumerate(order, 1):
             now = self._clock.seconds()
+            if tried and now >= until:
+                break  # no time to show that it works: it would count as its failure
             refusal = standing.refusal(now)
             if refusal is not None:
                 passed_over.append(refusal)
@@ -68,14 +70,17 @@ class Dialer:
                 return await self._attempt(standing, head, attempts, end)
             except Refused as refused:
                 tried[standing] = refused.refusal
-            if tried[standing].code == "upstream_rejected_request":
-                break
+                if refused.refusal.code == "upstream_rejected_request":
+                    raise
+        last = _last(passed_over, list(tried.values()))
         retry = self._retry(tried, until)
         if retry is None:
-            raise Refused(_last(passed_over, list(tried.values())))
+            raise Refused(last)
         standing, delay = retry
         if delay:
             await deferLater(self._clock, delay)
+            if standing.refusal(self._clock.seconds()) is not None:
+                raise Refused(last)  # its breaker opened meanwhile, or others filled it
         return await self._attempt(standing, head, attempts, until, is_retry=True)
 
     def _retry(self, tried: dict[Standing, Refusal], until: float) -> tuple[Standing, float] | None:

@@ -15,6 +15,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from relay import Refusal, Settings, Upstream, refuse
+from relay.attempt import CLOSE_SECONDS
 from relay.breaker import FAILURES, INTERVAL
 from relay.retry import LEAST
 
@@ -174,6 +175,16 @@ def test_a_callers_own_mistake_ends_it() -> None:
     assert world.begun() == "a"
 
 
+def test_nor_is_another_that_failed_before_tried_again_after_it() -> None:
+    world = dials("ab")
+    downstream = world.downstream()
+    gateway(world)
+    world.answering().send('{"type":"error","error":{"code":"invalid_model","message":"no"}}')
+    world.advance(CLOSE_SECONDS)
+    assert told(downstream)[1]["code"] == "upstream_rejected_request"
+    assert world.begun() == "ab"
+
+
 def test_a_model_that_no_upstream_takes_is_refused_at_once() -> None:
     world = dials("ab", models={"known": "k"})
     status, error, _ = told(world.downstream("/v1/realtime?model=unknown"))
@@ -291,6 +302,27 @@ def test_who_leaves_before_the_retry_stops_it() -> None:
     world.advance(1)
     assert world.begun() == "a"
     close_all(world)
+
+
+def test_a_retry_does_not_pass_a_breaker_that_opened_meanwhile() -> None:
+    world = dials()
+    downstream = world.downstream()
+    world.answers(503, "Retry-After: 1")
+    break_it(world, FAILURES - 1)
+    world.advance(1)
+    assert world.begun() == "a" * FAILURES
+    assert told(downstream)[1]["code"] == "upstream_refused"
+    close_all(world, downstream.line)
+
+
+def test_nor_goes_where_others_took_the_last_place_meanwhile() -> None:
+    world = dials(max_sessions=1)
+    downstream = world.downstream()
+    world.answers(503, "Retry-After: 1")
+    world.open()
+    world.advance(1)
+    assert in_use(world) == [1]
+    assert told(downstream)[1]["code"] == "upstream_refused"
 
 
 def test_another_upstream_comes_before_the_retry() -> None:
@@ -456,6 +488,18 @@ def test_who_is_before_one_that_is_passed_over_has_all_the_time_too() -> None:
     downstream = world.downstream()
     world.advance(HOLD - 0.1)
     assert (world.begun(), downstream.line.sent) == ("a", b"")
+
+
+def test_who_may_be_tried_only_when_the_time_is_up_is_not() -> None:
+    world = dials("ab")
+    for _ in range(FAILURES):
+        world.factory.standings[1].failed(TIMEOUT, world.reactor.seconds())
+    world.advance(INTERVAL - HOLD / 2)
+    downstream = world.downstream()
+    world.advance(HOLD)
+    assert told(downstream)[1]["upstream"]["name"] == "a"
+    assert world.begun() == "a"
+    assert world.factory.standings[1].refusal(world.reactor.seconds()) is None
 
 
 def test_of_several_that_are_passed_over_the_soonest_is_told() -> None:
