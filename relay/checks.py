@@ -199,7 +199,8 @@ def websocket_url(value: str) -> str | None:
         return "must be set, for this provider has no URL of its own"
     if "@" in value or "#" in value:
         return "a URL here has no user or fragment"
-    if any(is_secret(name) for name, _ in parse_qsl(value.partition("?")[2])):
+    query = parse_qsl(value.partition("?")[2], keep_blank_values=True)
+    if any(is_secret(name) for name, _ in query):
         return "keep keys and tokens out of the URL; name a file or variable by key_file or key_env"
     parts = split_url(value)
     if parts is None or parts.scheme not in ("ws", "wss"):

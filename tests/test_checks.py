@@ -51,6 +51,8 @@ SECRET_URLS = [
     "wss://user:hunter2@a.example/",
     "wss://hunter2@a.example/",
     "wss://a.example/?key=hunter2",
+    "wss://a.example/?key=",
+    "wss://a.example/?hunter2&token",
     "wss://a.example/#hunter2",
     "http://hunter2@a.example/",
 ]
