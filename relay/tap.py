@@ -28,7 +28,7 @@ from relay.providers import Credential, Upstream
 from relay.proxies import proxy_for
 from relay.service import OPEN_TO_ALL, RelayService
 from relay.settings import ListenerTable, Settings, UpstreamTable
-from relay.tls import CertificateFault, authorities, identity, server_options
+from relay.tls import CertificateFault, authorities, check_name, identity, server_options
 
 
 def _give_up(faults: Sequence[str]) -> NoReturn:
@@ -197,11 +197,15 @@ class Options(usage.Options):
             )
 
     def _check_certificates(self, upstream: Upstream) -> None:
-        for key, read in (("ca_file", authorities), ("client_certificate", identity)):
-            path = getattr(upstream, key)
+        host = upstream.host if upstream.secure else None
+        for key, check, value in (
+            ("url", check_name, host),
+            ("ca_file", authorities, upstream.ca_file),
+            ("client_certificate", identity, upstream.client_certificate),
+        ):
             try:
-                if path is not None:
-                    read(path)
+                if value is not None:
+                    check(value)
             except CertificateFault as fault:
                 self._faults.append(f"upstream {upstream.name}: {key}: {fault}")
 

@@ -21,6 +21,7 @@ from twisted.internet.ssl import (
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from relay.checks import shown
 from relay.providers import Upstream
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -127,6 +128,18 @@ def identity(path: str) -> dict[str, Any]:
     if key.public_key() != own.public_key():
         raise CertificateFault(f"{path}: its key is not that of its first certificate")
     return {"privateKey": key, "certificate": own, "extraCertChain": chain}
+
+
+def check_name(host: str) -> None:
+    """
+    Look whether a certificate can be for this host: by IDNA 2008, which knows no C{_} in a name.
+
+    @raise CertificateFault: if not.
+    """
+    try:
+        optionsForClientTLS(host)
+    except UnicodeError:
+        raise CertificateFault(f"no certificate can be for {shown(host)}") from None
 
 
 def name_of(error: BaseException | None) -> str:

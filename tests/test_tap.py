@@ -236,6 +236,15 @@ def test_the_certificate_for_an_upstream_is_read(config: Path, tmp_path: Path) -
     assert parse("--config", str(config)).upstreams[0].client_certificate == str(own)
 
 
+@pytest.mark.parametrize("host", ["a_b.example", "a" * 64 + ".example"])
+def test_a_host_that_no_certificate_can_be_for_is_a_fault(host: str, config: Path) -> None:
+    config.write_text(f'[[upstream]]\nurl = "wss://{host}/"')
+    said = host if len(host) <= 60 else host[:60] + "…"
+    assert faults("--config", str(config)) == [
+        f'upstream openai: url: no certificate can be for "{said}"'
+    ]
+
+
 PASSWORD = {"https_proxy": "http://user:hunter2@proxy.example"}
 
 
