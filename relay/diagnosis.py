@@ -118,8 +118,10 @@ class Finding:
             return _BY_CODE[self.refusal.code]
         if status in _BY_STATUS:
             return _BY_STATUS[status]
-        if status is not None and status >= 500:
+        if self.refusal.retryable:
             return "It is failing; see its operator's status page."
+        if self.stage == "first_event":
+            return "It is a Realtime API, and says itself what it wants; see the message."
         return "It is not a Realtime API; look at the URL."
 
 

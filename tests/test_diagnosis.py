@@ -13,9 +13,14 @@ URL = "wss://host/v1/realtime"
 
 
 def failed(
-    code: str, stage: Stage = "upgrade", error: str | None = None, status: int | None = None
+    code: str,
+    stage: Stage = "upgrade",
+    error: str | None = None,
+    status: int | None = None,
+    retryable: bool | None = None,
 ) -> Finding:
-    refusal = refuse(code, upstream=UpstreamFacts("main", stage, status))
+    facts = UpstreamFacts("main", stage, status)
+    refusal = refuse(code, retryable=retryable, upstream=facts)
     return Finding("main", URL, {"dns": 0.0021}, refusal, stage, error)
 
 
@@ -44,7 +49,8 @@ CASES = {
     "other tls": failed("upstream_tls_failed", "tls", "no shared cipher"),
     "wrong path": failed("upstream_refused", status=404),
     "needs tls": failed("upstream_refused", status=400),
-    "its failure": failed("upstream_refused", status=500),
+    "its failure": failed("upstream_refused", status=500, retryable=True),
+    "refuses in band": failed("upstream_refused", "first_event"),
     "no websocket": failed("upstream_refused"),
     "callback": failed("authorizer_unavailable"),
     "wants a certificate": failed(
@@ -68,6 +74,11 @@ def test_what_is_wrong_is_told_apart_at_a_glance() -> None:
     causes = [finding.cause for finding in CASES.values()]
     assert all(causes)
     assert len(set(causes)) == len(causes)
+
+
+def test_who_closes_at_once_for_a_failure_of_its_own_is_no_wrong_url() -> None:
+    finding = failed("upstream_refused", "first_event", retryable=True)
+    assert finding.cause == CASES["its failure"].cause
 
 
 @pytest.mark.parametrize("code", [code for code in KINDS if code.startswith("upstream_")])
