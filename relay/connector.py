@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
 from relay.attempt import Attempt, OpenUpstream
 from relay.connecting import Race
@@ -78,6 +79,11 @@ class Connector:
             attempt.refuse(fault.refusal)
         except ConnectError as error:
             record.error = type(error).__name__
+            if error.osError == errno.ECONNRESET:
+                # It was connected, and reset before the reactor looked.
+                attempt.reached("tls" if upstream.secure else "upgrade")
+                attempt.unanswered(Failure(ConnectionLost()))
+                return
             short = _is_out_of_descriptors(error)
             attempt.refuse(refuse("relay_full" if short else "upstream_connect_failed"))
         except (OSError, UnicodeError) as error:

@@ -205,6 +205,10 @@ def drop(world: Dials) -> None:
     world.connected().reset()
 
 
+def reset_at_once(world: Dials) -> None:
+    world.refuse_port(ConnectError(errno.ECONNRESET))
+
+
 def drop_after_101(world: Dials) -> None:
     world.answering().line.fin()
 
@@ -213,7 +217,7 @@ def gateway(world: Dials) -> None:
     world.answers(502)
 
 
-RETRIED = [drop, drop_after_101, gateway]
+RETRIED = [drop, reset_at_once, drop_after_101, gateway]
 
 
 @pytest.mark.parametrize("fail", RETRIED)
