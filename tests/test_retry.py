@@ -36,6 +36,10 @@ def test_no_other_answer_is(status: int | None) -> None:
     assert delay("upstream_refused", status=status, retryable=status in (408, 500)) is None
 
 
+def test_nor_is_a_gateway_that_says_what_will_not_pass() -> None:
+    assert delay("upstream_quota_exhausted", status=503) is None
+
+
 @pytest.mark.parametrize(
     ("code", "status"), [("upstream_rate_limited", 429), ("upstream_refused", 503)]
 )
