@@ -10,7 +10,7 @@ import trustme
 from twisted.application.service import IService
 from twisted.python import usage
 
-from relay import Proxy, tap
+from relay import Proxy, Upstream, tap
 from relay.logs import JSONObserver
 from relay.settings import Settings
 from relay.tap import Options, makeService
@@ -234,6 +234,41 @@ def test_the_certificate_for_an_upstream_is_read(config: Path, tmp_path: Path) -
     ]
     trustme.CA().issue_cert("relay").private_key_and_cert_chain_pem.write_to_path(str(own))
     assert parse("--config", str(config)).upstreams[0].client_certificate == str(own)
+
+
+def test_what_the_file_says_of_an_upstream_is_what_it_is(config: Path) -> None:
+    config.write_text(
+        """
+        [[upstream]]
+        name = "near"
+        url = "wss://near.example/v1"
+        provider = "generic"
+        priority = 7
+        weight = 3
+        models = { "theirs" = "ours" }
+        max_sessions = 9
+        breaker = false
+        """
+    )
+    assert parse("--config", str(config), environ={}).upstreams == (
+        Upstream(
+            "wss://near.example/v1",
+            "near",
+            "generic",
+            priority=7,
+            weight=3,
+            models={"theirs": "ours"},
+            max_sessions=9,
+            breaker=False,
+        ),
+    )
+
+
+def test_upstreams_that_flags_name_are_tried_in_that_order() -> None:
+    upstreams = parse("--upstream", "wss://b.example", "--upstream", "wss://a.example").upstreams
+    first, second = sorted(upstreams, key=lambda upstream: upstream.priority)
+    assert (first.host, second.host) == ("b.example", "a.example")
+    assert first.priority < second.priority
 
 
 @pytest.mark.parametrize("host", ["a_b.example", "a" * 64 + ".example"])
