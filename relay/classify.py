@@ -17,14 +17,19 @@ from relay.scrub import scrub
 MAX_RETRY_AFTER = 60
 """Seconds that an upstream can make the relay's clients wait."""
 
+UNREAD_RETRY_AFTER = 5
+"""Seconds for a C{Retry-After} that is a date, or nonsense: it asked for patience all the same."""
+
 NOT_FOUND = frozenset({"model_not_found", "DeploymentNotFound"})
 """Error codes for a model that is not there."""
 
 
 def _retry_after(headers: Mapping[str, str]) -> int | None:
     text = headers.get("retry-after", "")
-    if not (text.isascii() and text.isdigit()):
+    if not text:
         return None
+    if not (text.isascii() and text.isdigit()):
+        return UNREAD_RETRY_AFTER
     return max(1, min(int(text[:6]), MAX_RETRY_AFTER))
 
 

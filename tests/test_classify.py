@@ -186,6 +186,7 @@ class TestAnswers:
     def test_so_does_another_failure_that_may_pass(self) -> None:
         assert answer(500, retry_after="7").retry_after == 7
         assert answer(503).retry_after is None
+        assert answer(503, retry_after="Sun, 06 Nov 2094 08:49:37 GMT").retry_after == 5
 
     def test_other_refusals_have_none(self) -> None:
         assert answer(400, retry_after="7").retry_after is None

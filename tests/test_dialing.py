@@ -275,12 +275,13 @@ def test_who_asks_for_a_second_gets_it() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_who_asks_for_more_is_left_alone(status: int) -> None:
+@pytest.mark.parametrize(("asked", "said"), [("2", "2"), ("Sun, 06 Nov 2094 08:49:37 GMT", "5")])
+def test_who_asks_for_more_is_left_alone(status: int, asked: str, said: str) -> None:
     world = dials()
     downstream = world.downstream()
-    world.answers(status, "Retry-After: 2")
+    world.answers(status, f"Retry-After: {asked}")
     _, error, headers = told(downstream)
-    assert (error["attempts"], headers["retry-after"]) == (1, "2")
+    assert (error["attempts"], headers["retry-after"]) == (1, said)
 
 
 def test_a_retry_that_would_come_too_late_is_not_made() -> None:
