@@ -322,6 +322,19 @@ def test_an_admit_that_does_not_answer_is_503_at_the_deadline() -> None:
     assert pending.called
 
 
+def test_the_dial_has_the_time_that_admit_left() -> None:
+    pending: Deferred[Grant] = Deferred()
+    world = with_admit(lambda request: pending)
+    downstream = world.downstream()
+    world.advance(world.settings.hold_seconds - 1)
+    pending.callback(Grant())
+    world.connected()
+    world.advance(0.9)
+    assert downstream.line.sent == b""
+    world.advance(0.1)
+    assert answer_of(downstream)[0] == 504
+
+
 def test_a_credential_callback_is_asked_for_each_attempt() -> None:
     keys = iter(["sk-first-000000", "sk-second-00000"])
     upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=lambda: succeed(next(keys)))
