@@ -71,6 +71,7 @@ def test_a_good_upstream_is_well(simulator: str, tmp_path: Path) -> None:
         ("fault-error-3000", "upstream_unauthorized", "key"),
         ("fault-error-4000", "upstream_rejected_request", "model"),
         ("fault-quota", "upstream_quota_exhausted", "quota"),
+        ("fault-reset", "upstream_connect_failed", "down"),  # asked once: a check retries nothing
     ],
 )
 def test_a_refusal_has_its_cause(
@@ -79,6 +80,15 @@ def test_a_refusal_has_its_cause(
     finding = checked(tmp_path, simulator, "--model", model)
     assert finding["code"] == code
     assert word in finding["cause"]
+
+
+def test_who_does_not_take_the_model_is_asked_for_one_that_it_takes(
+    simulator: str, tmp_path: Path
+) -> None:
+    text = f'[[upstream]]\nurl = "{simulator}"\nmodels = {{ "mine" = "fault-http-401" }}'
+    (tmp_path / "relay.toml").write_text(text)
+    done = relay(tmp_path, "check", "--json", "--config", "relay.toml")
+    assert [finding["code"] for finding in json.loads(done.stdout)] == ["upstream_unauthorized"]
 
 
 def test_a_wrong_port_is_told(tmp_path: Path) -> None:
