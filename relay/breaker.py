@@ -31,7 +31,8 @@ _NOT_ITS_FAULT = frozenset(
         "upstream_rejected_request",
     }
 )
-_NEVER = frozenset({400, 403, 404, 429})
+_OWN_FAILURES = frozenset({401, 408})
+"""Client errors of HTTP that are not for a caller to avoid; all others are."""
 
 
 def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
@@ -41,12 +42,25 @@ def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
     @return: C{trips} if nobody can be served until somebody mends it: its key or its quota;
         C{counts} if it is a failure as may pass; C{passes} if it is the caller's matter or ours.
     """
-    status = refusal.upstream.status if refusal.upstream else None
     if refusal.code == "upstream_quota_exhausted":
         return "trips"  # which comes as 429
-    if status in _NEVER or refusal.code in _NOT_ITS_FAULT:
+    if refusal.code in _NOT_ITS_FAULT or _is_about_the_request(refusal):
         return "passes"
     return "trips" if refusal.code in _AT_ONCE else "counts"
+
+
+def _is_about_the_request(refusal: Refusal) -> bool:
+    """
+    Whether it answered, and did not like what was asked: five requests of one caller must not keep
+    the others out.
+    """
+    facts = refusal.upstream
+    if facts is None:
+        return False
+    if facts.status is None:
+        in_band = facts.stage == "first_event" and refusal.code == "upstream_refused"
+        return in_band and not refusal.retryable
+    return 400 <= facts.status < 500 and facts.status not in _OWN_FAILURES
 
 
 class Breaker:
@@ -63,7 +77,10 @@ class Breaker:
 
     def wait(self, now: float) -> float:
         """Seconds until a hold may try; 0 if it may now."""
-        return 0.0 if self.state == "closed" else max(0.0, self._next - now)
+        left = self._next - now
+        if self.state == "closed" or left > 2 * INTERVAL:  # somebody has set the clock back
+            return 0.0
+        return max(0.0, left)
 
     def begin(self, now: float) -> None:
         """A hold tries, since it need not wait."""
@@ -77,8 +94,13 @@ class Breaker:
         self._failures = 0
 
     def failed(self, refusal: Refusal, now: float) -> None:
-        """An attempt was refused. What began before it opened does not open it for longer."""
+        """
+        An attempt was refused. While it is open that is one which began before, and changes
+        nothing. Who tried and was refused for another reason lets the next try at once.
+        """
         verdict = judged(refusal)
+        if verdict == "passes" and self.state == "half-open":
+            self._next = now
         if verdict == "passes" or self.state == "open":
             return
         self._failures += 1

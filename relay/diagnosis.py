@@ -43,6 +43,7 @@ _BY_ALERT = {
 """By the end of the error: its beginning changes from one OpenSSL to the next."""
 
 _BY_CODE = {
+    "relay_full": "This process may not open more files; look at its limit, as by ulimit -n.",
     "authorizer_unavailable": "The key cannot be had; see the log.",
     "upstream_dns_failed": "Its name does not resolve; look at the host in the URL and at the DNS.",
     "upstream_connect_failed": "It is down, or something between cuts the connection.",

@@ -190,11 +190,15 @@ class Options(usage.Options):
 
     def _check_key(self, upstream: Upstream, key: Credential) -> None:
         # A local model server often wants none, and has no OpenAI behind it to refuse.
-        if key is None and upstream.provider == "openai" and not is_loopback(upstream.host):
-            self._faults.append(
-                f"upstream {upstream.name} has no key: set OPENAI_API_KEY (or key_file in the"
-                " configuration), or use --demo for the built-in simulator"
+        if key is not None or upstream.provider == "generic" or is_loopback(upstream.host):
+            return
+        ways = "name it by key_file or key_env in the configuration"
+        if upstream.provider == "openai":
+            ways = (
+                "set OPENAI_API_KEY (or key_file in the configuration), or use --demo for the"
+                " built-in simulator"
             )
+        self._faults.append(f"upstream {upstream.name} has no key: {ways}")
 
     def _check_certificates(self, upstream: Upstream) -> None:
         host = upstream.host if upstream.secure else None

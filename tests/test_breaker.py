@@ -16,6 +16,12 @@ def failure(code: str = "upstream_refused", status: int | None = None) -> Refusa
     return refuse(code, upstream=UpstreamFacts("openai", "upgrade", status))
 
 
+def failing(stage: Any, status: int | None = None) -> Refusal:
+    """A refusal that says "later"."""
+    facts = UpstreamFacts("openai", stage, status)
+    return refuse("upstream_refused", retryable=True, upstream=facts)
+
+
 DOWN = failure("upstream_connect_failed")
 BAD_KEY = failure("upstream_unauthorized", 401)
 
@@ -47,6 +53,11 @@ def fail(breaker: Breaker, now: float, times: int = FAILURES) -> None:
         (failure("relay_full"), "passes"),
         (failure("authorizer_unavailable"), "passes"),
         (failure("internal_error"), "passes"),
+        (failure("upstream_refused", 405), "passes"),
+        (failure("upstream_refused", 422), "passes"),
+        (refuse("upstream_refused", upstream=UpstreamFacts("a", "first_event")), "passes"),
+        (failing("first_event"), "counts"),
+        (failing("upgrade", 408), "counts"),
         (failure("upstream_refused", 500), "counts"),
         (failure("upstream_refused", 302), "counts"),
         (failure("upstream_refused"), "counts"),
@@ -124,9 +135,22 @@ def test_its_failure_opens_it_again(breaker: Breaker) -> None:
 def test_who_tried_and_left_keeps_nobody_out_for_longer(breaker: Breaker) -> None:
     fail(breaker, 0)
     breaker.begin(INTERVAL)
-    breaker.failed(failure("upstream_rate_limited", 429), INTERVAL)
-    assert breaker.state == "half-open"
     assert breaker.wait(2 * INTERVAL) == 0
+
+
+def test_who_was_refused_for_a_mistake_of_its_own_lets_the_next_try(breaker: Breaker) -> None:
+    fail(breaker, 0)
+    breaker.begin(INTERVAL)
+    breaker.failed(failure("upstream_rejected_request"), INTERVAL + 1)
+    assert breaker.wait(INTERVAL + 1) == 0
+    breaker.begin(INTERVAL + 1)
+    assert breaker.wait(INTERVAL + 1) == INTERVAL
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out(breaker: Breaker) -> None:
+    fail(breaker, 3600)
+    assert breaker.wait(3600 - INTERVAL / 2) > 0
+    assert breaker.wait(0) == 0
 
 
 def test_what_began_before_it_opened_does_not_extend_it(breaker: Breaker) -> None:
@@ -158,6 +182,8 @@ class Holds(RuleBasedStateMachine):
         else:
             self.tries.append(self.now)
         self.breaker.begin(self.now)
+        if outcome not in ("open", "left") and judged(outcome) == "passes":
+            self.tries.clear()  # the next may come at once
         if outcome == "open":
             self.breaker.succeeded()
         elif outcome != "left":

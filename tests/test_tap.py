@@ -104,6 +104,14 @@ def test_no_key_names_both_ways_out() -> None:
     assert faults(environ={}) == [NO_KEY]
 
 
+def test_nor_does_another_provider_start_without_one(config: Path) -> None:
+    config.write_text('[[upstream]]\nprovider = "xai"\n')
+    said = "upstream xai has no key: name it by key_file or key_env in the configuration"
+    assert faults("--config", str(config), environ={}) == [said]
+    config.write_text('[[upstream]]\nprovider = "generic"\nurl = "wss://a.example/"\n')
+    assert parse("--config", str(config), environ={}).upstreams[0].credential is None
+
+
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:9000/v1/realtime", "ws://localhost:9000"])
 def test_an_upstream_on_loopback_may_do_without_a_key(url: str) -> None:
     (upstream,) = parse("--upstream", url, environ={}).upstreams
