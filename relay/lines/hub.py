@@ -5,15 +5,20 @@ from __future__ import annotations
 import select
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from relay.deadline import Deadline
 
 _log = Logger()
 
 BATCH = 256
 """Lines that are read in one turn of the reactor."""
+
+RETRY_SECONDS = 0.1
+"""Until the next try to have an epoll, if there was no descriptor for it."""
 
 
 class Watched(Protocol):
@@ -47,31 +52,53 @@ class Hub:
     for it where there is no epoll.
     """
 
-    def __init__(self, reactor: IReactorFDSet) -> None:
+    def __init__(self, reactor: Any) -> None:
+        """
+        @param reactor: an L{IReactorFDSet} with L{IReactorTime}.
+        """
         self._reactor = reactor
         self._lines: dict[int, Watched] = {}
         self._epoll: Any = None  # only while there are lines, so that nothing is left open
+        self._opening = Deadline(reactor)
 
     def addReader(self, line: Watched) -> None:
         """Watch this one too."""
         if self._lines.get(line.number) is line:
             return
-        if not self._lines:
-            self._epoll = select.epoll()
-            self._reactor.addReader(self)
         self._lines[line.number] = line
-        self._epoll.register(line.number, select.EPOLLIN)
+        if self._epoll is not None:
+            self._epoll.register(line.number, select.EPOLLIN)
+        elif not self._opening.is_set:
+            # In a turn of its own. Now the reactor may be at what its poll has found, and the epoll
+            # might get the number of a socket that was closed a moment ago: what was found for that
+            # would be taken for the epoll's, and a reset for the end of all lines.
+            self._opening.set(0, self._open)
+
+    def _open(self) -> None:
+        try:
+            self._epoll = select.epoll()
+        except OSError:
+            self._opening.set(RETRY_SECONDS, self._open)  # out of descriptors
+            return
+        for number in self._lines:
+            self._epoll.register(number, select.EPOLLIN)
+        self._reactor.addReader(self)
 
     def removeReader(self, line: Watched) -> None:
         """Watch it no longer."""
         if self._lines.get(line.number) is not line:
             return
         del self._lines[line.number]
+        if self._epoll is None:
+            if not self._lines:
+                self._opening.clear()
+            return
         if line.fileno() == line.number:  # a closed socket has left the epoll by itself
             self._epoll.unregister(line.number)
         if not self._lines:
             self._reactor.removeReader(self)
-            self._epoll.close()
+            epoll, self._epoll = self._epoll, None
+            epoll.close()
 
     # -- IReadDescriptor -------------------------------------------------------------------
 

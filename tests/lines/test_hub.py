@@ -1,0 +1,146 @@
+"""One epoll for many lines, and when it may be made."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from relay.lines import hub as module
+from relay.lines.hub import RETRY_SECONDS, Hub
+
+
+class Reactor(Clock):
+    """
+    @ivar readers: what it watches.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list[Hub] = []
+
+    def addReader(self, hub: Hub) -> None:
+        self.readers.append(hub)
+
+    def removeReader(self, hub: Hub) -> None:
+        assert hub.fileno() >= 0, "the reactor looks at its number"
+        self.readers.remove(hub)
+
+
+class Line:
+    """One end of a pair of sockets."""
+
+    def __init__(self) -> None:
+        self.socket, self.other = socket.socketpair()
+        self.number = self.socket.fileno()
+        self.heard: list[bytes] = []
+        self.lost: Failure | None = None
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def doRead(self) -> Exception | None:
+        data = self.socket.recv(100)
+        self.heard.append(data)
+        return None if data else CONNECTION_LOST
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.lost = reason
+
+    def close(self) -> None:
+        self.socket.close()
+        self.other.close()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reactor() -> Reactor:
+    return Reactor()
+
+
+@pytest.fixture
+def hub(reactor: Reactor) -> Hub:
+    return Hub(reactor)
+
+
+def test_what_comes_is_read(reactor: Reactor, hub: Hub, line: Line) -> None:
+    hub.addReader(line)
+    line.other.send(b"early")
+    reactor.advance(0)
+    (watched,) = reactor.readers
+    watched.doRead()
+    assert line.heard == [b"early"]
+
+
+def test_its_number_is_none_that_was_given_up_in_the_same_turn(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    gone = Line()
+    gone.close()
+    hub.addReader(line)
+    # Were there an epoll already, the reactor could take what it found for "gone" for the hub's.
+    assert reactor.readers == []
+    with socket.socket() as next_one:
+        assert next_one.fileno() == gone.number
+
+
+def test_a_line_may_go_before(reactor: Reactor, hub: Hub, line: Line) -> None:
+    hub.addReader(line)
+    hub.removeReader(line)
+    assert reactor.getDelayedCalls() == []
+
+
+def test_nothing_is_open_without_lines(reactor: Reactor, hub: Hub, line: Line) -> None:
+    for _ in range(2):
+        hub.addReader(line)
+        reactor.advance(0)
+        hub.removeReader(line)
+        assert reactor.readers == []
+
+
+def test_without_a_descriptor_it_is_tried_again(
+    reactor: Reactor, hub: Hub, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_epoll() -> object:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.select, "epoll", no_epoll)
+        hub.addReader(line)
+        reactor.advance(0)
+    assert reactor.readers == []
+    reactor.advance(RETRY_SECONDS)
+    assert reactor.readers == [hub]
+    hub.removeReader(line)
+
+
+def test_an_end_ends_one_line_only(reactor: Reactor, hub: Hub, line: Line) -> None:
+    other = Line()
+    for each in (line, other):
+        hub.addReader(each)
+    reactor.advance(0)
+    line.other.close()
+    hub.doRead()
+    assert line.lost is not None
+    assert other.lost is None
+    assert reactor.readers == [hub]
+    hub.removeReader(other)
+    other.close()
+
+
+def test_the_reactors_end_is_theirs(reactor: Reactor, hub: Hub, line: Line) -> None:
+    hub.addReader(line)
+    reactor.advance(0)
+    hub.connectionLost(Failure(CONNECTION_LOST))
+    assert line.lost is not None
+    assert reactor.readers == []
