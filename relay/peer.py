@@ -312,6 +312,9 @@ class PeerProtocol(BareWebSocket):
             self.sendFrame(opcode=8, payload=close.payload())
             self.state = self.STATE_CLOSING
             self._stop_watching()
+            if self._choked:
+                # Who reads slowly has had a part of its time, and is no longer asked how it goes.
+                self._patience.wait_for_reader(self.transport, self._stalled)
 
     def _stop_watching(self) -> None:
         self.keepalive.stop()

@@ -655,6 +655,23 @@ def test_but_not_for_longer_than_a_stall_may_last(
     assert world.is_clean()
 
 
+@pytest.mark.parametrize("by", ["downstream", "relay"])
+def test_at_the_end_a_slow_reader_has_the_whole_time_again(world: World, by: str) -> None:
+    downstream, upstream = world.open()
+    downstream.answers_close = False
+    flood(upstream, downstream)
+    stall = world.settings.limits.stall_seconds
+    world.advance(stall - 0.1)
+    if by == "relay":
+        world.factory.drain()
+    else:
+        downstream.send_close(1000)
+    world.advance(stall - 0.1)
+    assert downstream.line.lost is None
+    world.advance(0.2)
+    assert downstream.line.lost is not None
+
+
 def test_a_slow_reader_of_a_large_message_is_not_stalled(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
