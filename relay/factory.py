@@ -26,6 +26,7 @@ from relay.register import Register
 from relay.resolver import Resolver
 from relay.retry import RetryBudget
 from relay.settings import Settings
+from relay.turns import Turns
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 
@@ -80,6 +81,7 @@ class RelayFactory(FrontFactory):
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
             site or public_site(settings.base_path, lambda: self.is_ready, reactor),
+            heads=Turns(reactor),
             guards_site=site is None,
         )
 

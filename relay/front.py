@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -31,6 +32,7 @@ from relay.hold import Hold, HoldContext
 from relay.records import HoldRecord
 from relay.refusals import Refusal, Refused, http_response, refuse
 from relay.subprotocols import refusal_is_in_band
+from relay.turns import Turns
 
 _log = Logger()
 
@@ -48,6 +50,7 @@ class FrontContext:
     @ivar holds: what the holds share.
     @ivar websocket: the factory of the WebSocket protocols; L{None} where there is a site only.
     @ivar site: answers plain requests.
+    @ivar heads: by turns, what is done about a whole head.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
     @ivar probed: whether it is an admin listener that other machines can reach: L{PROBES} are then
         answered whatever the Host, and the rest to any address, which no page can make its name.
@@ -56,6 +59,7 @@ class FrontContext:
     holds: HoldContext
     websocket: DownstreamFactory | None
     site: IProtocolFactory
+    heads: Turns
     guards_site: bool
     probed: bool = False
 
@@ -97,7 +101,7 @@ class Front(Protocol):
         self._reader = HeadReader(limits.head_bytes, limits.head_fields)
         self._deadline = Deadline(context.holds.clock)
         self._end = Deadline(context.holds.clock)
-        self._closing = False
+        self._closing = self._waits = False
         self._inner: IProtocol | None = None
         self._body_left = 0
         self._take: Callable[[bytes], None] = self._read_head
@@ -135,11 +139,25 @@ class Front(Protocol):
             return
         if head is not None:
             self._deadline.clear()
-            try:
-                self._route(head)
-            except Exception:
-                _log.failure("request {id} failed", id=self._record.request_id)
-                self._refuse(refuse("internal_error"))
+            self._take = self._keep
+            if not self._context.heads.do(partial(self._route_head, head)):
+                self.transport.pauseProducing()
+                self._waits = True
+
+    def _keep(self, data: bytes) -> None:
+        """TLS may have more decrypted than it was asked for."""
+        self._reader.rest += data
+
+    def _route_head(self, head: Head) -> None:
+        if self._take != self._keep:
+            return  # the connection was lost meanwhile
+        if self._waits:
+            self.transport.resumeProducing()
+        try:
+            self._route(head)
+        except Exception:
+            _log.failure("request {id} failed", id=self._record.request_id)
+            self._refuse(refuse("internal_error"))
 
     def _too_slow(self) -> None:
         if self._reader.started:

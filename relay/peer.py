@@ -16,7 +16,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.closing import Close, Side, reply
-from relay.deadline import Deadline
 from relay.interfaces import Outlet, PeerListener
 from relay.keepalive import Keepalive
 from relay.lines.interfaces import Line, Received
@@ -27,8 +26,8 @@ from relay.websocket import BareWebSocket
 _log = Logger()
 
 
-STEPS_A_TURN = 512
-"""Steps of Autobahn's parser in one turn of the reactor; a frame takes one or two."""
+STEPS_A_TURN = 256
+"""Steps of Autobahn's parser for one peer in one turn; a frame takes one or two."""
 
 
 class PeerProtocol(BareWebSocket):
@@ -57,7 +56,7 @@ class PeerProtocol(BareWebSocket):
         self._choked = self._paused = self._finishing = False
         self._patience = Patience(clock, limits)
         self.keepalive = Keepalive(clock, limits.ping_seconds, limits.pong_seconds)
-        self._parse_on = Deadline(clock)
+        self._parses_later = False
 
     # -- what the session asks for ---------------------------------------------------------
 
@@ -152,7 +151,7 @@ class PeerProtocol(BareWebSocket):
         Parse what has come, but only so many frames a turn: a chunk holds 32,768 empty ones, and
         the others would wait more than a second for it.
         """
-        if self._parse_on.is_set:
+        if self._parses_later:
             self._read_or_pause()
             return
         if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
@@ -164,7 +163,8 @@ class PeerProtocol(BareWebSocket):
                 return
             if self._deaf or self.state == self.STATE_CLOSED or not self.processData():
                 return
-        self._parse_on.set(0, self._parse_more)
+        self._parses_later = True
+        self.factory.lines.parsing.later(self._parse_more)
         self._read_or_pause()
 
     def _hand_on(self) -> None:
@@ -174,6 +174,9 @@ class PeerProtocol(BareWebSocket):
         self.line.received(rest)
 
     def _parse_more(self) -> None:
+        if not self._parses_later:
+            return  # the connection is lost
+        self._parses_later = False
         self._parse(self.consumeData)
         self._read_or_pause()
 
@@ -243,11 +246,11 @@ class PeerProtocol(BareWebSocket):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell Autobahn and the listener; nothing of this peer runs on."""
-        if self._parse_on.is_set:
+        if self._parses_later:
+            self._parses_later = False
             self._parse(super().consumeData)  # what came before the end goes before it
         self.keepalive.stop()
         self._patience.stop()
-        self._parse_on.clear()
         self._connectionLost(reason)
         if self._line is not None:
             self._line.release()
@@ -291,7 +294,7 @@ class PeerProtocol(BareWebSocket):
             self._read_or_pause()
 
     def _read_or_pause(self) -> None:
-        if self._paused or self._parse_on.is_set:
+        if self._paused or self._parses_later:
             self.line.pause()
         else:
             self.line.resume()

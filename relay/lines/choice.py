@@ -14,16 +14,19 @@ from relay.lines.interfaces import Line, LineEnd, Received
 from relay.lines.sockets import SocketLine
 from relay.lines.tls import TlsLine
 from relay.lines.transport import TransportLine
+from relay.turns import Turns
 
 
 class Lines:
     """
     Makes the lines of one factory.
 
+    @ivar parsing: what has to wait of what was read on them.
     @param reactor: by which its connections were made.
     """
 
     def __init__(self, reactor: Any) -> None:
+        self.parsing = Turns(reactor)
         self._reactor = reactor
         self._hub = Hub(reactor) if hasattr(select, "epoll") else reactor
 

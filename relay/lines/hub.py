@@ -11,11 +11,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.deadline import Deadline
+from relay.turns import SHARE
 
 _log = Logger()
 
 BATCH = 256
-"""Lines that are read in one turn of the reactor."""
+"""Lines that are read in one turn of the reactor at most."""
 
 RETRY_SECONDS = 0.1
 """Until the next try to have an epoll, if there was no descriptor for it."""
@@ -60,6 +61,7 @@ class Hub:
         self._lines: dict[int, Watched] = {}
         self._epoll: Any = None  # only while there are lines, so that nothing is left open
         self._opening = Deadline(reactor)
+        self._ready: list[tuple[int, int]] = []  # found, and not read yet
 
     def addReader(self, line: Watched) -> None:
         """Watch this one too."""
@@ -111,19 +113,28 @@ class Hub:
         return "relay"
 
     def doRead(self) -> None:
-        """Let those read that can; who comes too late is ready in the next turn too."""
-        for number, _ in self._epoll.poll(0, BATCH):
+        """Let those read that can, for a share of the turn; the others are first in the next."""
+        ready = self._ready or self._epoll.poll(0, BATCH)
+        self._ready = []
+        end = self._reactor.seconds() + SHARE
+        for at, (number, _) in enumerate(ready, 1):
             line = self._lines.get(number)
             if line is None:
                 continue  # the end of one before it was its end too
-            try:
-                why = line.doRead()
-            except Exception as error:
-                _log.failure("exception while reading")
-                why = error
-            if why is not None:
-                self.removeReader(line)
-                line.connectionLost(Failure(why))
+            self._read(line)
+            if self._reactor.seconds() >= end:
+                self._ready = ready[at:]
+                return
+
+    def _read(self, line: Watched) -> None:
+        try:
+            why = line.doRead()
+        except Exception as error:
+            _log.failure("exception while reading")
+            why = error
+        if why is not None:
+            self.removeReader(line)
+            line.connectionLost(Failure(why))
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor ends."""

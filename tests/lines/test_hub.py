@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator
 
@@ -10,8 +11,8 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from relay.lines import hub as module
 from relay.lines.hub import RETRY_SECONDS, Hub
+from relay.turns import SHARE
 
 
 class Reactor(Clock):
@@ -54,6 +55,18 @@ class Line:
     def close(self) -> None:
         self.socket.close()
         self.other.close()
+
+
+class Slow(Line):
+    """To read it takes a whole share."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        super().__init__()
+        self._reactor = reactor
+
+    def doRead(self) -> Exception | None:
+        self._reactor.rightNow += SHARE
+        return super().doRead()
 
 
 @pytest.fixture
@@ -115,7 +128,7 @@ def test_without_a_descriptor_it_is_tried_again(
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.select, "epoll", no_epoll)
+        patch.setattr(select, "epoll", no_epoll)
         hub.addReader(line)
         reactor.advance(0)
     assert reactor.readers == []
@@ -136,6 +149,23 @@ def test_an_end_ends_one_line_only(reactor: Reactor, hub: Hub, line: Line) -> No
     assert reactor.readers == [hub]
     hub.removeReader(other)
     other.close()
+
+
+def test_each_turn_reads_for_its_share_and_the_next_goes_on(reactor: Reactor, hub: Hub) -> None:
+    lines = [Slow(reactor) for _ in range(4)]
+    for line in lines:
+        hub.addReader(line)
+        line.other.send(b"first")
+    reactor.advance(0)
+    for read in range(1, 5):
+        hub.doRead()
+        # Those that were read have more already, and the others are not forgotten.
+        assert [len(line.heard) for line in lines].count(1) == read
+        for line in lines:
+            line.other.send(b"more")
+    for line in lines:
+        hub.removeReader(line)
+        line.close()
 
 
 def test_the_reactors_end_is_theirs(reactor: Reactor, hub: Hub, line: Line) -> None:

@@ -1,0 +1,61 @@
+"""A head that has to wait, since this turn has had so many already."""
+
+from __future__ import annotations
+
+import pytest
+from memory import World
+
+HEAD = (
+    b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+STEP = 1 / 64
+
+
+@pytest.fixture
+def world() -> World:
+    """With something that waits before."""
+    made = World()
+    made.factory._context.heads.later(lambda: None)
+    return made
+
+
+def test_it_is_seen_to_in_a_later_turn(world: World) -> None:
+    line = world.accept()
+    line.deliver(HEAD)
+    assert world.factory.active_holds == 0
+    assert line.paused, "or much could come meanwhile"
+    world.advance(STEP)
+    assert world.factory.active_holds == 1
+    assert not line.paused
+
+
+def test_who_leaves_before_leaves_nothing(world: World) -> None:
+    line = world.accept()
+    line.deliver(HEAD)
+    line.lose()
+    world.advance(STEP)
+    assert world.listener.holds == []
+    assert world.is_clean()
+
+
+def test_what_comes_meanwhile_is_early_all_the_same(world: World) -> None:
+    line = world.accept()
+    line.deliver(HEAD)
+    # The transport is paused, but TLS on top of it may have decrypted more.
+    line.protocol.dataReceived(b"early")
+    world.advance(STEP)
+    assert line.take().startswith(b"HTTP/1.1 400 ")
+    (record,) = world.listener.holds
+    assert record.outcome == "bad_request"
+
+
+def test_a_plain_request_may_have_its_body_meanwhile(world: World) -> None:
+    line = world.accept()
+    line.deliver(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbo")
+    line.deliver(b"dy")
+    world.advance(STEP)
+    assert line.take().startswith(b"HTTP/1.1 404 ")

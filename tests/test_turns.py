@@ -1,0 +1,99 @@
+"""Each turn does a share of the work, and later ones the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from twisted.internet.task import Clock
+
+from relay.turns import SHARE, Turns
+
+
+class Reactor(Clock):
+    """As a reactor has it, what is to be called at once is called in the next turn."""
+
+    def turn(self) -> None:
+        """Call what waits now."""
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call.called = True
+            call.func(*call.args, **call.kw)
+
+
+@pytest.fixture
+def clock() -> Reactor:
+    return Reactor()
+
+
+@pytest.fixture
+def turns(clock: Reactor) -> Turns:
+    return Turns(clock)
+
+
+@pytest.fixture
+def done() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def work(clock: Reactor, done: list[int]) -> Callable[[int], Callable[[], None]]:
+    """Work by number, of which each takes half a share."""
+
+    def begin(number: int) -> None:
+        clock.rightNow += SHARE / 2
+        done.append(number)
+
+    return lambda number: partial(begin, number)
+
+
+Work = Callable[[int], Callable[[], None]]
+
+
+def test_what_takes_no_time_is_done_at_once(clock: Reactor, turns: Turns, done: list[int]) -> None:
+    for number in range(100):
+        assert turns.do(partial(done.append, number))
+    assert done == list(range(100))
+    assert clock.getDelayedCalls() == []
+
+
+def test_each_turn_does_its_share_in_order(
+    clock: Reactor, turns: Turns, work: Work, done: list[int]
+) -> None:
+    assert [turns.do(work(number)) for number in range(5)] == [True, True, False, False, False]
+    assert done == [0, 1]
+    clock.turn()
+    assert done == [0, 1, 2, 3]
+    assert not turns.do(work(5)), "one still waits"
+    clock.turn()
+    assert done == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_new_turn_has_a_new_share(clock: Reactor, turns: Turns, work: Work) -> None:
+    for number in range(5):
+        assert turns.do(work(2 * number))
+        assert turns.do(work(2 * number + 1))
+        clock.turn()
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_is_for_later_is_not_done_now(clock: Reactor, turns: Turns, done: list[int]) -> None:
+    turns.later(partial(done.append, 1))
+    assert done == []
+    clock.turn()
+    assert done == [1]
+
+
+def test_what_adds_to_itself_does_not_take_the_turn(clock: Reactor, turns: Turns) -> None:
+    times = 0
+
+    def again() -> None:
+        nonlocal times
+        times += 1
+        turns.later(again)
+
+    again()
+    for _ in range(3):
+        clock.turn()
+    assert times == 4
