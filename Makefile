@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test lint docs bench bench-compare clean
+.PHONY: run test chaos lint docs bench bench-compare clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -16,6 +16,10 @@ test: $(VENV)/.test
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# The same as a part of "test", with all of its load; a quarter of an hour.
+chaos: $(VENV)/.test
+	CHAOS=long $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -1,0 +1,237 @@
+"""Who breaks the protocol, or floods: the right codes to both sides, both ended, memory bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import pytest
+from chaos.clients import (
+    BINARY,
+    CLOSE,
+    GOODBYE,
+    MORE,
+    PING,
+    TEXT,
+    frame,
+    read_close,
+    read_frame,
+    session,
+)
+from chaos.peers import Echo, upstream
+from chaos.relays import PATIENT, QUICK, Relay, relay, upstream_table
+from chaos.scale import run, scaled
+from picows import WSTransport, WSUpgradeRequest
+
+PATIENCE = scaled(60, 200)
+TIMES = scaled(3, 30)
+"""That each of these is done, by several at once."""
+
+PINGS = scaled(20_000, 200_000)
+FLOOD_SECONDS = scaled(2, 20)
+
+PEAK_KIB = 4096
+"""Memory that a flood of Pings may take while it lasts."""
+
+SEVERAL = 5
+
+
+def _fragments(masked: bool) -> bytes:
+    """More of them than one message may have, of one byte each."""
+    more = frame(MORE, b".", fin=False, masked=masked)
+    return frame(TEXT, b".", fin=False, masked=masked) + more * 5000
+
+
+def _fault(name: str, masked: bool) -> tuple[bytes, int]:
+    """What somebody sends, and the code that it is answered with."""
+    one = frame(TEXT, b"text", masked=masked)
+    match name:
+        case "fragments":
+            return _fragments(masked), 1009
+        case "8 GiB declared":
+            return frame(BINARY, b"." * 1000, declared=2**33, masked=masked), 1009
+        case "more than 63 bits":
+            return frame(BINARY, b"", declared=2**63, masked=masked), 1002
+        case "reserved bits":
+            return bytes((one[0] | 0x40,)) + one[1:], 1002
+        case "reserved opcode":
+            return frame(3, b"", masked=masked), 1002
+        case "wrongly masked":
+            return frame(TEXT, b"text", masked=not masked), 1002
+        case "nothing to continue":
+            return frame(MORE, b"text", masked=masked), 1002
+        case "a message in a message":
+            return frame(TEXT, b"te", fin=False, masked=masked) + one, 1002
+        case "long Ping":
+            return frame(PING, b"." * 126, masked=masked), 1002
+        case "Ping in parts":
+            return frame(PING, b"", fin=False, masked=masked), 1002
+        case "half a close code":
+            return frame(CLOSE, b"\x03", masked=masked), 1002
+        case "impossible close code":
+            return frame(CLOSE, b"\x03\xed", masked=masked), 1002
+        case "reason is no UTF-8":
+            return frame(CLOSE, b"\x03\xe8\xff", masked=masked), 1007
+        case _:
+            raise AssertionError(name)
+
+
+FAULTS = (
+    "fragments",
+    "8 GiB declared",
+    "more than 63 bits",
+    "reserved bits",
+    "reserved opcode",
+    "wrongly masked",
+    "nothing to continue",
+    "a message in a message",
+    "long Ping",
+    "Ping in parts",
+    "half a close code",
+    "impossible close code",
+    "reason is no UTF-8",
+)
+
+
+class Faulty(Echo):
+    """An upstream that says one thing behind its first word."""
+
+    def __init__(self, says: bytes) -> None:
+        super().__init__()
+        self._says = says
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        transport.underlying_transport.write(self._says)
+
+
+class Upstreams:
+    """
+    By the model that is asked for: number of a fault of upstream's, or an echo.
+
+    @ivar made: those of downstream's faults, in the order of the holds.
+    """
+
+    def __init__(self) -> None:
+        self.made: list[Echo] = []
+
+    def __call__(self, request: WSUpgradeRequest) -> Echo:
+        """For L{upstream}."""
+        model = request.path.rpartition(b"model=")[2].decode()
+        if model.isdigit():
+            self.made.append(Faulty(_fault(FAULTS[int(model)], False)[0]))
+        elif model == "pings":
+            self.made.append(Faulty(frame(PING, b"." * 125, masked=False) * PINGS))
+        else:
+            self.made.append(Echo())
+        return self.made[-1]
+
+    async def latest(self) -> tuple[int | None, str]:
+        """How the last one was closed."""
+        await self.made[-1].ended
+        close = self.made[-1].close
+        assert close is not None, "without a Close"
+        return close
+
+
+async def downstream_fails(running: Relay, upstreams: Upstreams, name: str) -> None:
+    says, code = _fault(name, True)
+    async with session(running.port, "echo") as (reader, writer):
+        writer.write(says)
+        assert await read_close(reader) == code
+    code_up, reason = await upstreams.latest()
+    assert (code_up, reason[:25]) == (1011, "relay: downstream fault: ")
+
+
+async def upstream_fails(running: Relay, upstreams: Upstreams, name: str) -> None:
+    _, code = _fault(name, False)
+    async with session(running.port, str(FAULTS.index(name))) as (reader, writer):
+        assert await read_close(reader) == 1011
+        writer.write(frame(CLOSE, b"\x03\xf3"))
+        assert await reader.read() == b""
+    assert (await upstreams.latest())[0] == code
+
+
+async def faulted(folder: Path, plane: str) -> None:
+    async with AsyncExitStack() as stack:
+        upstreams = Upstreams()
+        target = await stack.enter_async_context(upstream(upstreams))
+        config = f'plane = "{plane}"\n' + QUICK + upstream_table(target)
+        running = await stack.enter_async_context(relay(folder, config))
+        for times in (1, TIMES):
+            async with running.checked(memory=times > 1):
+                for name in FAULTS * times:
+                    await downstream_fails(running, upstreams, name)
+                    await upstream_fails(running, upstreams, name)
+
+
+@pytest.mark.parametrize("plane", ["splice", "message"])
+def test_who_breaks_the_protocol_is_told_so(tmp_path: Path, plane: str) -> None:
+    run(faulted(tmp_path, plane), PATIENCE)
+
+
+# -- Pings ---------------------------------------------------------------------------------
+
+
+async def pings_and_reads(running: Relay) -> None:
+    """Floods, and is served all the same."""
+    async with session(running.port, "echo") as (reader, writer):
+        for _ in range(PINGS // 1000):
+            writer.write(frame(PING, b"." * 125) * 1000)
+            await writer.drain()
+        writer.write(frame(TEXT, b"still there"))
+        assert await read_frame(reader) == (TEXT, b"still there")
+        writer.write(GOODBYE)
+        assert await read_close(reader) == 1000
+
+
+async def is_pinged(running: Relay) -> None:
+    """Its upstream floods the relay, and serves it all the same."""
+    async with session(running.port, "pings") as (reader, writer):
+        writer.write(frame(TEXT, b"still there"))
+        assert await read_frame(reader) == (TEXT, b"still there")
+        writer.write(GOODBYE)
+        assert await read_close(reader) == 1000
+
+
+async def pings_and_reads_nothing(running: Relay) -> None:
+    """Floods, and does not want the answers."""
+    async with session(running.port, "echo") as (_, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        end = asyncio.get_running_loop().time() + FLOOD_SECONDS
+        while asyncio.get_running_loop().time() < end and not writer.transport.is_closing():
+            writer.write(frame(PING, b"." * 125) * 100)
+            await asyncio.wait({asyncio.ensure_future(_drained(writer))}, timeout=0.1)
+            await asyncio.sleep(0)
+
+
+async def _drained(writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        await writer.drain()
+
+
+WAYS = (pings_and_reads, is_pinged, pings_and_reads_nothing)
+
+
+async def pinged(folder: Path, plane: str) -> None:
+    async with AsyncExitStack() as stack:
+        target = await stack.enter_async_context(upstream(Upstreams()))
+        config = f'plane = "{plane}"\n' + PATIENT + upstream_table(target)
+        running = await stack.enter_async_context(relay(folder, config))
+        await asyncio.gather(*(way(running) for way in WAYS * SEVERAL))
+        before = await running.settled()
+        async with running.checked():
+            flood = asyncio.gather(*(way(running) for way in WAYS * SEVERAL))
+            peak = 0
+            while not flood.done():
+                peak = max(peak, (await running.look()).memory_kib)
+                await asyncio.sleep(0.2)
+            await flood
+        print(f"a peak of {peak - before.memory_kib:+} KiB")
+        assert peak - before.memory_kib <= PEAK_KIB
+
+
+@pytest.mark.parametrize("plane", ["splice", "message"])
+def test_a_flood_of_pings_is_borne(tmp_path: Path, plane: str) -> None:
+    run(pinged(tmp_path, plane), PATIENCE)
