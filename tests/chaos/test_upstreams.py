@@ -169,9 +169,9 @@ def test_a_breaker_lets_one_hold_an_interval_through(tmp_path: Path) -> None:
 
 async def unanswered(folder: Path) -> None:
     with unanswering_port() as port:
-        async with relay(folder, QUICK + upstream_table(port)) as running:
-            async with running.checked(memory=False):
-                assert await holds(running, 20) == {"upstream_timeout": 20}
+        config = QUICK + upstream_table(port)
+        async with relay(folder, config) as running, running.checked(memory=False):
+            assert await holds(running, 20) == {"upstream_timeout": 20}
 
 
 def test_an_upstream_that_does_not_answer(tmp_path: Path) -> None:
