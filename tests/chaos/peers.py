@@ -25,6 +25,9 @@ FIRST = b'{"type":"session.created","event_id":"event_1","session":{"id":"sess_1
 
 DATA = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
+OPEN_SECONDS = 120.0
+"""Until a session that does not open is given up: a relay may have been stopped."""
+
 BURST = 16
 """Messages that one side sends at once, at most; then others have their turn."""
 
@@ -242,7 +245,7 @@ class ChainPeer(Peer):
 async def call(url: str, size: int = 200) -> Caller:
     """A session that has its first event; L{Caller.close} tells if it ended instead."""
     caller = Caller(size)
-    await ws_connect(lambda: caller, url)
+    await ws_connect(lambda: caller, url, websocket_handshake_timeout=OPEN_SECONDS)
     await caller.first
     return caller
 

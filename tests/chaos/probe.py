@@ -186,6 +186,7 @@ class Inside:
             "watched": len({*REACTOR.getReaders(), *REACTOR.getWriters()}),
             "calls": sorted(_name(call.func) for call in REACTOR.getDelayedCalls()),
             "memory_kib": _memory_kib(),
+            "blocks": sys.getallocatedblocks(),
             "turns": turns.count,
             "cpu": turns.cpu,
             "wall": turns.wall,

@@ -94,6 +94,7 @@ class Look:
     watched: int
     calls: list[str]
     memory_kib: int
+    blocks: int
     turns: int
     cpu: float
     wall: float

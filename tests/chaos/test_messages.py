@@ -25,16 +25,15 @@ PATIENCE = scaled(30, 600)
 
 
 class Upstream(ChainPeer):
-    """Says its first word, then its chain."""
+    """Says its first word, and its chain when it may."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         super().on_ws_connected(transport)
         transport.send(WSMsgType.TEXT, FIRST)
-        self.begin()
 
 
 class Downstream(ChainPeer):
-    """Hears the first word, then begins its chain."""
+    """Hears the first word before all else."""
 
     heard = False
 
@@ -46,7 +45,6 @@ class Downstream(ChainPeer):
         self.heard = True
         if payload != FIRST:
             self.faults.append(f"first came {payload[:50]!r}")
-        self.begin()
 
 
 class Pair:
@@ -78,6 +76,12 @@ class Pair:
         number = self.number
         self.upstream = Upstream(2 * number + 1, 2 * number, self.count, self._awaits("upstream"))
         return self.upstream
+
+    def begin(self) -> None:
+        """Both send from now on."""
+        assert self.upstream is not None
+        self.downstream.begin()
+        self.upstream.begin()
 
     def check(self) -> int:
         """What came is what was sent; return how many messages that is known of."""
@@ -111,15 +115,21 @@ class Pairs:
 
 
 async def load(running: Relay, pairs: Pairs, first: int, sessions: int, messages: int) -> int:
-    """Open so many sessions, and let all of them end; return the messages known to have come."""
+    """
+    Open so many sessions, and when all are open let them send, and end.
+
+    @return: the messages known to have come.
+    """
     made = [pairs.new(first + at, messages // sessions // 2) for at in range(sessions)]
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def begin(pair: Pair) -> None:
+    async def connect(pair: Pair) -> None:
         async with gate:
             await ws_connect(lambda: pair.downstream, f"{running.url}?model={pair.number}")
 
-    await asyncio.gather(*map(begin, made))
+    await asyncio.gather(*map(connect, made))
+    for pair in made:
+        pair.begin()
     await asyncio.gather(*(pair.downstream.ended for pair in made))
     ends = [pair.upstream.ended for pair in made if pair.upstream is not None]
     await asyncio.gather(*ends)

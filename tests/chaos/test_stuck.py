@@ -28,10 +28,10 @@ from chaos.scale import run, scaled
 from picows import WSUpgradeRequest
 
 PATIENCE = scaled(60, 200)
-OF_EACH = scaled(5, 50)
+OF_EACH = scaled(5, 20)
 HONEST = scaled(10, 50)
 
-WAY_SECONDS = 15.0
+WAY_SECONDS = scaled(15, 60)
 """Until somebody has waited in vain to be ended: each deadline is a second or less."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from chaos.clients import GOODBYE, open_session, read_close
 from chaos.faults import EVERY, NONE, FaultProxy, Mix, proxy, unanswering_port
 from chaos.peers import Caller, Echo, call, echo, upstream
-from chaos.relays import BREAKER_SECONDS, HOLD_SECONDS, QUICK, Relay, relay, upstream_table
+from chaos.relays import BREAKER_SECONDS, HOLD_SECONDS, PATIENT, QUICK, Relay, relay, upstream_table
 from chaos.scale import run, scaled
 from picows import WSUpgradeRequest
 
@@ -225,7 +225,7 @@ async def died(folder: Path) -> None:
         first = await stack.enter_async_context(proxy(target))
         tables = upstream_table(first.port, "first", breaker=True)
         tables += upstream_table(second, "second", priority=1, breaker=True)
-        crowd.running = await stack.enter_async_context(relay(folder, QUICK + tables))
+        crowd.running = await stack.enter_async_context(relay(folder, PATIENT + tables))
         # Once to have all that the relay keeps, then for the checks.
         await one_dies(crowd, first)
         async with crowd.running.checked():
