@@ -236,7 +236,7 @@ async def relay(folder: Path, config: str) -> AsyncIterator[Relay]:
     paths = [folder / f"{number}.{kind}" for kind in ("toml", "log", "probe")]
     toml, log, socket = paths
     toml.write_text(config)
-    arguments = ["--listen", LOOPBACK, "--config", str(toml)]
+    arguments = ["--listen", LOOPBACK, "--admin", "", "--config", str(toml)]
     variables = environ(PYTHONUNBUFFERED="1")
     # Tracing would be measured too: what is covered is counted by the other tests.
     variables = {k: v for k, v in variables.items() if not k.startswith("COVERAGE_")}

@@ -14,7 +14,7 @@ from chaos.peers import echo, upstream
 from chaos.relays import QUICK, Relay, relay, upstream_table
 from chaos.scale import run, scaled
 
-CYCLES = scaled(1500, 100_000)
+CYCLES = scaled(1000, 100_000)
 AT_ONCE = scaled(60, 150)
 PATIENCE = scaled(60, 900)
 

@@ -30,10 +30,10 @@ TIMES = scaled(3, 30)
 
 PINGS = scaled(20_000, 200_000)
 
-PEAK_KIB = 4096
+PEAK_KIB = 2048
 """Memory that a flood of Pings may take while it lasts."""
 
-SEVERAL = 5
+SEVERAL = scaled(2, 5)
 
 
 def _fragments(masked: bool) -> bytes:

@@ -17,7 +17,7 @@ from picows import WSUpgradeRequest
 
 PATIENCE = scaled(60, 300)
 
-ROUNDS = scaled(2, 20)
+ROUNDS = scaled(1, 20)
 """Of all that a flapping upstream is."""
 
 STATES: tuple[Mix | None, ...] = (
