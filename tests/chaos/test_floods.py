@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chaos.clients import (
@@ -42,55 +43,32 @@ def _fragments(masked: bool) -> bytes:
     return frame(TEXT, b".", fin=False, masked=masked) + more * 5000
 
 
-def _fault(name: str, masked: bool) -> tuple[bytes, int]:
-    """What somebody sends, and the code that it is answered with."""
-    one = frame(TEXT, b"text", masked=masked)
-    match name:
-        case "fragments":
-            return _fragments(masked), 1009
-        case "8 GiB declared":
-            return frame(BINARY, b"." * 1000, declared=2**33, masked=masked), 1009
-        case "more than 63 bits":
-            return frame(BINARY, b"", declared=2**63, masked=masked), 1002
-        case "reserved bits":
-            return bytes((one[0] | 0x40,)) + one[1:], 1002
-        case "reserved opcode":
-            return frame(3, b"", masked=masked), 1002
-        case "wrongly masked":
-            return frame(TEXT, b"text", masked=not masked), 1002
-        case "nothing to continue":
-            return frame(MORE, b"text", masked=masked), 1002
-        case "a message in a message":
-            return frame(TEXT, b"te", fin=False, masked=masked) + one, 1002
-        case "long Ping":
-            return frame(PING, b"." * 126, masked=masked), 1002
-        case "Ping in parts":
-            return frame(PING, b"", fin=False, masked=masked), 1002
-        case "half a close code":
-            return frame(CLOSE, b"\x03", masked=masked), 1002
-        case "impossible close code":
-            return frame(CLOSE, b"\x03\xed", masked=masked), 1002
-        case "reason is no UTF-8":
-            return frame(CLOSE, b"\x03\xe8\xff", masked=masked), 1007
-        case _:
-            raise AssertionError(name)
+def faults(masked: bool) -> dict[str, tuple[bytes, int]]:
+    """What somebody may send, and the code that it is answered with."""
+
+    def one(opcode: int, payload: bytes = b"", **options: Any) -> bytes:
+        return frame(opcode, payload, **{"masked": masked, **options})
+
+    text = one(TEXT, b"text")
+    return {
+        "fragments": (_fragments(masked), 1009),
+        "8 GiB declared": (one(BINARY, b"." * 1000, declared=2**33), 1009),
+        "more than 63 bits": (one(BINARY, declared=2**63), 1002),
+        "reserved bits": (bytes((text[0] | 0x40,)) + text[1:], 1002),
+        "reserved opcode": (one(3), 1002),
+        "wrongly masked": (one(TEXT, b"text", masked=not masked), 1002),
+        "nothing to continue": (one(MORE, b"text"), 1002),
+        "a message in a message": (one(TEXT, b"te", fin=False) + text, 1002),
+        "long Ping": (one(PING, b"." * 126), 1002),
+        "Ping in parts": (one(PING, fin=False), 1002),
+        "half a close code": (one(CLOSE, b"\x03"), 1002),
+        "impossible close code": (one(CLOSE, b"\x03\xed"), 1002),
+        "reason is no UTF-8": (one(CLOSE, b"\x03\xe8\xff"), 1007),
+    }
 
 
-FAULTS = (
-    "fragments",
-    "8 GiB declared",
-    "more than 63 bits",
-    "reserved bits",
-    "reserved opcode",
-    "wrongly masked",
-    "nothing to continue",
-    "a message in a message",
-    "long Ping",
-    "Ping in parts",
-    "half a close code",
-    "impossible close code",
-    "reason is no UTF-8",
-)
+BY_CLIENT, BY_SERVER = faults(True), faults(False)
+NAMES = tuple(BY_CLIENT)
 
 
 class Faulty(Echo):
@@ -119,7 +97,7 @@ class Upstreams:
         """For L{upstream}."""
         model = request.path.rpartition(b"model=")[2].decode()
         if model.isdigit():
-            self.made.append(Faulty(_fault(FAULTS[int(model)], False)[0]))
+            self.made.append(Faulty(BY_SERVER[NAMES[int(model)]][0]))
         elif model == "pings":
             self.made.append(Faulty(frame(PING, b"." * 125, masked=False) * PINGS))
         else:
@@ -135,7 +113,7 @@ class Upstreams:
 
 
 async def downstream_fails(running: Relay, upstreams: Upstreams, name: str) -> None:
-    says, code = _fault(name, True)
+    says, code = BY_CLIENT[name]
     async with session(running.port, "echo") as (reader, writer):
         writer.write(says)
         assert await read_close(reader) == code
@@ -144,8 +122,8 @@ async def downstream_fails(running: Relay, upstreams: Upstreams, name: str) -> N
 
 
 async def upstream_fails(running: Relay, upstreams: Upstreams, name: str) -> None:
-    _, code = _fault(name, False)
-    async with session(running.port, str(FAULTS.index(name))) as (reader, writer):
+    _, code = BY_SERVER[name]
+    async with session(running.port, str(NAMES.index(name))) as (reader, writer):
         assert await read_close(reader) == 1011
         writer.write(frame(CLOSE, b"\x03\xf3"))
         assert await reader.read() == b""
@@ -160,7 +138,7 @@ async def faulted(folder: Path, plane: str) -> None:
         running = await stack.enter_async_context(relay(folder, config))
         for times in (1, TIMES):
             async with running.checked(memory=times > 1):
-                for name in FAULTS * times:
+                for name in NAMES * times:
                     await downstream_fails(running, upstreams, name)
                     await upstream_fails(running, upstreams, name)
 
