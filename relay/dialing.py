@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
 from relay.balancing import Balancer, Standing
@@ -69,6 +70,7 @@ class Dialer:
             try:
                 return await self._attempt(standing, head, attempts, end)
             except Refused as refused:
+                refused.__traceback__ = None  # as of L{_without_frames}, but by now of others
                 tried[standing] = refused.refusal
                 if refused.refusal.code == "upstream_rejected_request":
                     raise
@@ -106,6 +108,7 @@ class Dialer:
         with _telling(standing):
             standing.begin(began)
         opening = Deferred.fromCoroutine(self._opener.open(standing.upstream, head, record))
+        opening.addErrback(_without_frames)
         opening.addTimeout(max(0.0, end - began), self._clock, partial(_too_late, record))
         try:
             opened = await opening
@@ -125,6 +128,12 @@ class Dialer:
         record.outcome = refusal.code
         with _telling(standing, refusal):
             standing.failed(refusal, self._clock.seconds())
+
+
+def _without_frames(failure: Failure) -> Failure:
+    """Its frames have it, a reference cycle; and those of who cancelled it."""
+    failure.cleanFailure()
+    return failure
 
 
 def _too_late(record: AttemptRecord, result: object, seconds: float) -> NoReturn:

@@ -115,7 +115,7 @@ class RelayService(Service):
         self._ports: list[IListeningPort] = []
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
-        self._garbage = Garbage(reactor, self._is_quiet)
+        self._garbage = Garbage(reactor, self._served)
         self._faults: list[str] = []
 
     def setServiceParent(self, parent: Any) -> None:
@@ -164,8 +164,9 @@ class RelayService(Service):
         signals = Signals(self._reactor, seconds, self.end, self._abort)
         self._reactor.callWhenRunning(signals.install)
 
-    def _is_quiet(self) -> bool:
-        return self._factory is None or not self._factory.active_sessions
+    def _served(self) -> int:
+        factory = self._factory
+        return 0 if factory is None else factory.active_holds + factory.active_sessions
 
     def end(self) -> None:
         """Stop the reactor, and by that this service."""

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from twisted.internet.task import Clock
 
-from relay.garbage import NEVER, QUIET_SECONDS, Garbage
+from relay.garbage import FEW, NEVER, QUIET_SECONDS, Garbage
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def clock() -> Iterator[Clock]:
 
 
 def test_the_old_are_not_collected_while_it_runs(clock: Clock) -> None:
-    garbage = Garbage(clock, lambda: True)
+    garbage = Garbage(clock, lambda: 0)
     garbage.start()
     assert gc.get_threshold()[2] == NEVER
     assert gc.get_freeze_count() > 0
@@ -29,9 +29,9 @@ def test_the_old_are_not_collected_while_it_runs(clock: Clock) -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_but_when_nobody_is_there(clock: Clock) -> None:
-    quiet = [True, False, True]
-    garbage = Garbage(clock, lambda: quiet.pop(0))
+def test_but_when_few_are_there(clock: Clock) -> None:
+    served = [0, FEW + 1, FEW]
+    garbage = Garbage(clock, lambda: served.pop(0))
     garbage.start()
     counts = []
     with patch("gc.collect") as collect:
