@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -32,7 +31,7 @@ from relay.hold import Hold, HoldContext
 from relay.records import HoldRecord
 from relay.refusals import Refusal, Refused, http_response, refuse
 from relay.subprotocols import refusal_is_in_band
-from relay.turns import Turns
+from relay.turns import Inflow, Turns
 
 _log = Logger()
 
@@ -50,7 +49,7 @@ class FrontContext:
     @ivar holds: what the holds share.
     @ivar websocket: the factory of the WebSocket protocols; L{None} where there is a site only.
     @ivar site: answers plain requests.
-    @ivar heads: by turns, what is done about a whole head.
+    @ivar heads: by turns, what is done about request heads.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
     @ivar probed: whether it is an admin listener that other machines can reach: L{PROBES} are then
         answered whatever the Host, and the rest to any address, which no page can make its name.
@@ -101,10 +100,11 @@ class Front(Protocol):
         self._reader = HeadReader(limits.head_bytes, limits.head_fields)
         self._deadline = Deadline(context.holds.clock)
         self._end = Deadline(context.holds.clock)
-        self._closing = self._waits = False
+        self._closing = False
         self._inner: IProtocol | None = None
         self._body_left = 0
-        self._take: Callable[[bytes], None] = self._read_head
+        self._inflow = Inflow(context.heads, self._read_head)
+        self._take: Callable[[bytes], None] = self._wait_for_turn
         self._record = HoldRecord(f"req_{secrets.token_hex(12)}", _address(addr))
 
     def connectionMade(self) -> None:
@@ -120,6 +120,7 @@ class Front(Protocol):
         self._deadline.clear()
         self._end.clear()
         self._take = _drop
+        self._inflow.end()
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.connectionLost(reason)
@@ -131,6 +132,9 @@ class Front(Protocol):
 
     # -- the head --------------------------------------------------------------------------
 
+    def _wait_for_turn(self, data: bytes) -> None:
+        self._inflow.received(self.transport, data)
+
     def _read_head(self, data: bytes) -> None:
         try:
             head = self._reader.feed(data)
@@ -139,25 +143,11 @@ class Front(Protocol):
             return
         if head is not None:
             self._deadline.clear()
-            self._take = self._keep
-            if not self._context.heads.do(partial(self._route_head, head)):
-                self.transport.pauseProducing()
-                self._waits = True
-
-    def _keep(self, data: bytes) -> None:
-        """TLS may have more decrypted than it was asked for."""
-        self._reader.rest += data
-
-    def _route_head(self, head: Head) -> None:
-        if self._take != self._keep:
-            return  # the connection was lost meanwhile
-        if self._waits:
-            self.transport.resumeProducing()
-        try:
-            self._route(head)
-        except Exception:
-            _log.failure("request {id} failed", id=self._record.request_id)
-            self._refuse(refuse("internal_error"))
+            try:
+                self._route(head)
+            except Exception:
+                _log.failure("request {id} failed", id=self._record.request_id)
+                self._refuse(refuse("internal_error"))
 
     def _too_slow(self) -> None:
         if self._reader.started:

@@ -174,8 +174,6 @@ class PeerProtocol(BareWebSocket):
         self.line.received(rest)
 
     def _parse_more(self) -> None:
-        if not self._parses_later:
-            return  # the connection is lost
         self._parses_later = False
         self._parse(self.consumeData)
         self._read_or_pause()
@@ -248,6 +246,7 @@ class PeerProtocol(BareWebSocket):
         """Tell Autobahn and the listener; nothing of this peer runs on."""
         if self._parses_later:
             self._parses_later = False
+            self.factory.lines.parsing.forget(self._parse_more)
             self._parse(super().consumeData)  # what came before the end goes before it
         self.keepalive.stop()
         self._patience.stop()

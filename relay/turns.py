@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from relay.deadline import Deadline
 
-SHARE = 0.008
+SHARE = 0.005
 """Seconds of one turn for one kind of work."""
 
 
@@ -49,6 +50,13 @@ class Turns:
         self._waiting.append(work)
         self._go_on()
 
+    def forget(self, work: Callable[[], None]) -> None:
+        """Do not do what waits, if it does."""
+        if work in self._waiting:
+            self._waiting.remove(work)
+            if not self._waiting and not self._spent:
+                self._next.clear()
+
     def _do(self, work: Callable[[], None]) -> None:
         began = self._clock.seconds()
         work()
@@ -64,8 +72,47 @@ class Turns:
     def _turn(self) -> None:
         self._spent = 0.0
         for _ in range(len(self._waiting)):  # what these add is for the next turn
-            if self._spent >= SHARE:
+            if not self._waiting or self._spent >= SHARE:
                 break
             self._do(self._waiting.popleft())
         if self._waiting:
             self._go_on()
+
+
+class Inflow:
+    """
+    What comes on one connection, and is much work: it may have to wait for its turn.
+
+    @param take: is given the bytes; must not raise.
+    """
+
+    __slots__ = ("_kept", "_paused", "_take", "_turns")
+
+    def __init__(self, turns: Turns, take: Callable[[bytes], None]) -> None:
+        self._turns = turns
+        self._take = take
+        self._kept = b""
+        self._paused: Any = None
+
+    def received(self, transport: Any, data: bytes) -> None:
+        """Take them now, or read no more until they are taken."""
+        if self._kept:
+            self._kept += data  # TLS had more decrypted
+            return
+        self._kept = data
+        if not self._turns.do(self._take_kept):
+            self._paused = transport
+            transport.pauseProducing()
+
+    def _take_kept(self) -> None:
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.resumeProducing()  # before: who takes them may do as it likes with the transport
+        data, self._kept = self._kept, b""
+        self._take(data)
+
+    def end(self) -> bytes:
+        """The connection is lost; return what was not taken."""
+        self._turns.forget(self._take_kept)
+        data, self._kept, self._paused = self._kept, b"", None
+        return data

@@ -21,6 +21,7 @@ from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
 from relay.settings import Limits
+from relay.turns import Inflow
 
 _log = Logger()
 
@@ -95,6 +96,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         self.when_lost: Callable[[], None] | None = None
         self._request = request
         self._reader: AnswerReader | None = AnswerReader()
+        self._inflow: Inflow | None = None
 
     @staticmethod
     def perMessageCompressionAccept(response: object) -> None:
@@ -130,17 +132,22 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         """Read the answer before Autobahn does, which caps nothing and drops the body."""
         if self._reader is None:
             super().dataReceived(data)
-        elif self.attempt is not None:
-            self._read_answer(self._reader, self.attempt, data)
+            return
+        if self._inflow is None:
+            self._inflow = Inflow(self.factory.lines.answers, self._read_answer)
+        self._inflow.received(self.transport, data)
 
-    def _read_answer(self, reader: AnswerReader, attempt: HandshakeListener, data: bytes) -> None:
+    def _read_answer(self, data: bytes) -> None:
+        reader, attempt = self._reader, self.attempt
+        if reader is None or attempt is None:
+            return
         try:
             complete = reader.feed(data)
         except MalformedAnswer:
             attempt.malformed()
             return
         if reader.switching is not None:
-            self._reader = None
+            self._reader = self._inflow = None
             self._shake_hands(attempt, reader.switching)
         elif complete:
             self.take_answer()
@@ -175,6 +182,9 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """An answer may end with the connection."""
+        if self._inflow is not None:
+            inflow, self._inflow = self._inflow, None
+            self._read_answer(inflow.end())
         self.take_answer()
         attempt, self.attempt = self.attempt, None
         super().connectionLost(reason)

@@ -1,4 +1,4 @@
-"""A head that has to wait, since this turn has had so many already."""
+"""A head that has to wait, since this turn has had so many already; and an answer of upstream's."""
 
 from __future__ import annotations
 
@@ -59,3 +59,37 @@ def test_a_plain_request_may_have_its_body_meanwhile(world: World) -> None:
     line.deliver(b"dy")
     world.advance(STEP)
     assert line.take().startswith(b"HTTP/1.1 404 ")
+
+
+def answers_wait(world: World) -> None:
+    """Something waits before the next answer."""
+    websocket = world.factory._context.websocket
+    assert websocket is not None
+    websocket.lines.answers.later(lambda: None)
+
+
+def test_an_answer_of_upstreams_may_have_to_wait_too(world: World) -> None:
+    downstream = world.downstream()
+    world.advance(STEP)
+    upstream = world.connected()
+    answers_wait(world)
+    world.answering(upstream)
+    assert upstream.paused
+    world.advance(STEP)
+    assert not upstream.paused
+    assert downstream.line.sent == b""
+
+
+@pytest.mark.parametrize("ending", ["by downstream", "by upstream"])
+def test_a_hold_may_end_while_the_answer_waits(world: World, ending: str) -> None:
+    downstream = world.downstream()
+    world.advance(STEP)
+    upstream = world.connected()
+    answers_wait(world)
+    upstream.deliver(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+    (downstream.line if ending == "by downstream" else upstream).lose()
+    world.advance(STEP)
+    (record,) = world.listener.holds
+    # What had come before the end counts.
+    assert record.outcome == ("left" if ending == "by downstream" else "upstream_unauthorized")
+    assert upstream.lost is not None

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from twisted.internet.task import Clock
 
-from relay.turns import SHARE, Turns
+from relay.turns import SHARE, Inflow, Turns
 
 
 class Reactor(Clock):
@@ -97,3 +97,75 @@ def test_what_adds_to_itself_does_not_take_the_turn(clock: Reactor, turns: Turns
     for _ in range(3):
         clock.turn()
     assert times == 4
+
+
+def test_what_is_forgotten_is_not_done(clock: Reactor, turns: Turns, done: list[int]) -> None:
+    first, second = (partial(done.append, number) for number in (1, 2))
+    turns.later(first)
+    turns.later(second)
+    turns.forget(first)
+    turns.forget(first)
+    clock.turn()
+    assert done == [2]
+
+
+def test_one_may_be_the_end_of_another(clock: Reactor, turns: Turns, done: list[int]) -> None:
+    other = partial(done.append, 1)
+    turns.later(lambda: turns.forget(other))
+    turns.later(other)
+    clock.turn()
+    assert done == []
+    assert clock.getDelayedCalls() == []
+
+
+def test_nothing_runs_when_all_is_forgotten(clock: Reactor, turns: Turns) -> None:
+    turns.later(print)
+    turns.forget(print)
+    assert clock.getDelayedCalls() == []
+
+
+class Transport:
+    """
+    @ivar paused: whether it does not read.
+    """
+
+    paused = False
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+
+def test_what_comes_is_taken_at_once(turns: Turns) -> None:
+    taken: list[bytes] = []
+    inflow = Inflow(turns, taken.append)
+    transport = Transport()
+    inflow.received(transport, b"one")
+    inflow.received(transport, b"two")
+    assert taken == [b"one", b"two"]
+    assert not transport.paused
+
+
+def test_what_must_wait_pauses_the_transport(clock: Reactor, turns: Turns) -> None:
+    taken: list[bytes] = []
+    inflow = Inflow(turns, taken.append)
+    transport = Transport()
+    turns.later(lambda: None)
+    inflow.received(transport, b"one")
+    inflow.received(transport, b"two")
+    assert (taken, transport.paused) == ([], True)
+    clock.turn()
+    assert (taken, transport.paused) == ([b"onetwo"], False)
+
+
+def test_what_was_not_taken_at_the_end_is_returned(clock: Reactor, turns: Turns) -> None:
+    taken: list[bytes] = []
+    inflow = Inflow(turns, taken.append)
+    transport = Transport()
+    turns.later(lambda: None)
+    inflow.received(transport, b"one")
+    assert inflow.end() == b"one"
+    clock.turn()
+    assert (taken, transport.paused) == ([], True)

@@ -21,12 +21,13 @@ class Lines:
     """
     Makes the lines of one factory.
 
-    @ivar parsing: what has to wait of what was read on them.
+    @ivar answers: by turns, what upstreams answer to an upgrade.
+    @ivar parsing: by turns, what has to wait of what was read on them.
     @param reactor: by which its connections were made.
     """
 
     def __init__(self, reactor: Any) -> None:
-        self.parsing = Turns(reactor)
+        self.answers, self.parsing = Turns(reactor), Turns(reactor)
         self._reactor = reactor
         self._hub = Hub(reactor) if hasattr(select, "epoll") else reactor
 
