@@ -114,5 +114,10 @@ class Inflow:
     def end(self) -> bytes:
         """The connection is lost; return what was not taken."""
         self._turns.forget(self._take_kept)
+        self._take = _drop  # who takes has this, a reference cycle
         data, self._kept, self._paused = self._kept, b"", None
         return data
+
+
+def _drop(data: bytes) -> None:
+    """Nobody is there any more."""
