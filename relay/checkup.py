@@ -17,6 +17,7 @@ from relay.admission.request import Request
 from relay.attempt import OpenUpstream
 from relay.balancing import Balancer
 from relay.closing import Close, Side
+from relay.connector import Connector
 from relay.diagnosis import Finding
 from relay.dialing import Dialer
 from relay.head import Head
@@ -51,8 +52,10 @@ async def check(
 async def _check(
     upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
 ) -> Finding:
-    opener = Opener([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
-    dialer = Dialer(Balancer([upstream], random), RetryBudget(least=0), opener, reactor)
+    connector = Connector([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
+    dialer = Dialer(
+        Balancer([upstream], random), RetryBudget(least=0), Opener(connector, reactor), reactor
+    )
     context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
     if not upstream.takes(model):

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from relay.admission.request import Admit
 from relay.balancing import Balancer, Standing
 from relay.closing import Side
+from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
 from relay.drain import Drain
@@ -75,8 +76,8 @@ class RelayFactory(FrontFactory):
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
         lines = Lines(reactor)
-        opener = Opener(upstreams, settings.limits, reactor, Resolver(reactor), lines)
-        dialer = Dialer(balancer, RetryBudget(), opener, reactor)
+        connector = Connector(upstreams, settings.limits, reactor, Resolver(reactor), lines)
+        dialer = Dialer(balancer, RetryBudget(), Opener(connector, reactor), reactor)
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),

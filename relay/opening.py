@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -12,12 +10,9 @@ from relay.attempt import Attempt, OpenUpstream
 from relay.callbacks import answer_of
 from relay.connector import Connector
 from relay.head import Head
-from relay.lines.choice import Lines
 from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.refusals import Refused, refuse
-from relay.resolver import Resolver
-from relay.settings import Limits
 from relay.subprotocols import for_upstream
 from relay.upstream import UpgradeRequest
 
@@ -28,20 +23,12 @@ class Opener:
     """
     Makes the attempts of one relay.
 
-    @param reactor: for the connections and every deadline.
-    @param lines: for what the connections read and write once they are open.
+    @param clock: of every deadline.
     """
 
-    def __init__(
-        self,
-        upstreams: Iterable[Upstream],
-        limits: Limits,
-        reactor: IReactorTime,
-        resolver: Resolver,
-        lines: Lines,
-    ) -> None:
-        self._reactor = reactor
-        self._connector = Connector(upstreams, limits, reactor, resolver, lines)
+    def __init__(self, connector: Connector, clock: IReactorTime) -> None:
+        self._connector = connector
+        self._clock = clock
 
     async def open(self, upstream: Upstream, head: Head, record: AttemptRecord) -> OpenUpstream:
         """
@@ -51,7 +38,7 @@ class Opener:
         @raise Refused: by the upstream, or by what is in between.
         """
         credential = await self._credential(upstream)
-        attempt = Attempt(self._reactor, upstream, upstream.secrets(credential), record)
+        attempt = Attempt(self._clock, upstream, upstream.secrets(credential), record)
         request = _request(upstream, head, credential)
         try:
             await self._connector.connect(upstream, attempt, request, record)
