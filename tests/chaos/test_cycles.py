@@ -95,7 +95,9 @@ async def cycled(folder: Path) -> None:
         print(f"straight {dict(cycles.straight)}\nfaulty {dict(cycles.faulty)}")
         print(f"upstream {dict(faulty.accepted)}")
         assert set(cycles.straight) <= TRUTHFUL | OPENED | LEFT
-        assert cycles.straight["altered"] <= faulty.accepted["corrupt"]
+        # One bit can make another message of it, or a length that is never reached.
+        odd = cycles.straight["altered"] + cycles.straight["lost"]
+        assert odd <= faulty.accepted["corrupt"]
 
 
 def test_nothing_is_left_of_what_opens_and_closes(tmp_path: Path) -> None:
