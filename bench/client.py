@@ -8,7 +8,7 @@ from collections import deque
 from functools import partial
 from time import perf_counter
 
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 OPEN_SECONDS = 20.0
 """Time for one session to be opened and have its first event."""
@@ -89,7 +89,7 @@ class Session(WSListener):
     def close(self) -> None:
         """Begin the closing handshake; L{ended} fires when it is done."""
         self._closing = True
-        self._transport.send_close()
+        self._transport.send_close(WSCloseCode.OK)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
@@ -101,7 +101,7 @@ class Session(WSListener):
                 length, self._length = self._length, 0
                 self._received(length)
         elif frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close()
+            transport.send_close(WSCloseCode.OK)
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

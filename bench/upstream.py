@@ -18,6 +18,7 @@ from pathlib import Path
 import trustme
 import uvloop
 from picows import (
+    WSCloseCode,
     WSFrame,
     WSListener,
     WSMsgType,
@@ -41,7 +42,7 @@ class Echo(WSListener):
         if frame.msg_type in DATA:
             transport.send(frame.msg_type, frame.get_payload_as_memoryview(), frame.fin)
         elif frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close()
+            transport.send_close(WSCloseCode.OK)
             transport.disconnect()
 
 
