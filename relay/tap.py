@@ -17,13 +17,14 @@ from typing import Any, ClassVar, NoReturn
 
 import attrs
 from twisted.internet.endpoints import serverFromString
+from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from relay.addresses import is_loopback
 from relay.checks import shown
 from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
-from relay.logs import JSONObserver, open_log
+from relay.logs import JSONObserver, TextObserver, open_log
 from relay.providers import Credential, Upstream
 from relay.proxies import proxy_for
 from relay.service import OPEN_TO_ALL, RelayService
@@ -272,10 +273,11 @@ def makeService(options: Options) -> RelayService:
     """The service that the options describe."""
     from twisted.internet import reactor
 
-    observer = None
-    if options.settings.log_format == "json":
-        in_reactor = reactor.callFromThread  # type: ignore[attr-defined]
-        observer = JSONObserver(open_log(options.parent or {"nodaemon": True}, in_reactor))
+    twistd: Mapping[str, Any] = options.parent or {"nodaemon": True}
+    observer: ILogObserver | None = None
+    if not twistd.get("syslog"):  # which is twistd's own matter
+        kind = JSONObserver if options.settings.log_format == "json" else TextObserver
+        observer = kind(open_log(twistd, reactor.callFromThread))  # type: ignore[attr-defined]
     return RelayService(
         options.settings,
         options.upstreams,

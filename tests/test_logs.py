@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, textFileLogObserver
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
-from relay.logs import JSONObserver, open_log
+from relay.logs import JSONObserver, TextObserver, open_log
 
 
 class Mute:
@@ -183,3 +183,34 @@ def test_a_daemon_logs_where_twistd_would(tmp_path: Path, monkeypatch: pytest.Mo
     file.close()
     assert (tmp_path / "twistd.log").exists()
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN, "somebody else's stays"
+
+
+# -- as text -------------------------------------------------------------------------------
+
+
+def _failure() -> Failure:
+    try:
+        raise ValueError("no")
+    except ValueError:
+        return Failure()
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"log_format": "opened {id}", "id": "req_1", "log_namespace": "relay.x"},
+    {"log_format": "two\nlines", "log_level": LogLevel.warn, "log_namespace": "relay.x"},
+    {"log_format": "from of old", "log_system": "-", "log_level": LogLevel.info},
+    {"log_format": "failed", "log_failure": _failure(), "log_level": LogLevel.critical},
+    {"log_format": "cannot {say}", "log_level": LogLevel.info},
+    {"log_format": "", "log_level": LogLevel.info},
+    {"log_level": LogLevel.info},
+]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_text_is_as_twistd_writes_it(event: dict[str, Any]) -> None:
+    ours, theirs = io.StringIO(), io.StringIO()
+    observer, model = TextObserver(ours), textFileLogObserver(theirs)
+    for when in (1_700_000_000.25, 1_700_000_000.75, 1_700_000_001.0):
+        observer({"log_time": when, **event})
+        model({"log_time": when, **event})
+    assert ours.getvalue() == theirs.getvalue()

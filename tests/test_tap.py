@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from relay import Proxy, Upstream, tap
-from relay.logs import JSONObserver
+from relay.logs import JSONObserver, TextObserver
 from relay.settings import Settings
 from relay.tap import Options, makeService
 
@@ -373,10 +373,20 @@ def test_the_service_is_made_of_the_options(monkeypatch: pytest.MonkeyPatch) -> 
     (first, first_named), (second, second_named) = made
     assert first == (Settings(), (), ())
     assert first_named["demo"] is True
-    assert first_named["observer"] is None
+    assert isinstance(first_named["observer"], TextObserver)
     assert second[1][0].name == "openai"
     assert second_named["demo"] is False
     assert isinstance(second_named["observer"], JSONObserver)
+
+
+def test_what_goes_to_syslog_is_left_to_twistd(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(tap, "RelayService", lambda *given, **named: made.append(named))
+    options = parse("--demo")
+    options.parent = usage.Options()
+    options.parent["syslog"] = 1
+    makeService(options)
+    assert made[0]["observer"] is None
 
 
 def test_the_service_is_one() -> None:
