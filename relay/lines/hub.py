@@ -116,25 +116,23 @@ class Hub:
         """Let those read that can, for a share of the turn; the others are first in the next."""
         ready = self._ready or self._epoll.poll(0, BATCH)
         self._ready = []
-        end = self._reactor.seconds() + SHARE
+        lines, seconds = self._lines, self._reactor.seconds
+        end = seconds() + SHARE
         for at, (number, _) in enumerate(ready, 1):
-            line = self._lines.get(number)
+            line = lines.get(number)
             if line is None:
                 continue  # the end of one before it was its end too
-            self._read(line)
-            if self._reactor.seconds() >= end:
+            try:
+                why = line.doRead()
+            except Exception as error:
+                _log.failure("exception while reading")
+                why = error
+            if why is not None:
+                self.removeReader(line)
+                line.connectionLost(Failure(why))
+            if seconds() >= end:
                 self._ready = ready[at:]
                 return
-
-    def _read(self, line: Watched) -> None:
-        try:
-            why = line.doRead()
-        except Exception as error:
-            _log.failure("exception while reading")
-            why = error
-        if why is not None:
-            self.removeReader(line)
-            line.connectionLost(Failure(why))
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor ends."""
