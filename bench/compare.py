@@ -82,10 +82,11 @@ def _relay(name: str, plane: str, checkout: Path) -> Peer:
     said = json.loads(done.stdout)
     if not Path(said["file"]).is_relative_to(checkout):
         raise SystemExit(f"{name} is imported from elsewhere")
-    knows = "plane" in said["fields"]
-    if not knows:
-        print(f"{name} has no choice of planes")
-    return relay(name, plane if knows else None, checkout)
+    wanted = {"plane": plane, "admin": ""}
+    own = {key: value for key, value in wanted.items() if key in said["fields"]}
+    for key in wanted.keys() - own.keys():
+        print(f"{name} has no setting {key}")
+    return relay(name, own, checkout)
 
 
 def _row(runs: Sequence[Mapping[str, Mapping[str, Outcome]]], load: Load) -> list[str]:

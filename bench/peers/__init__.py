@@ -7,8 +7,8 @@ from bench.peers.pumps import AIOHTTP_PEER, NODE_PEER, PLAIN_PEER, WEBSOCKETS_PE
 from bench.peers.relays import relay
 
 PEERS = (
-    relay("splice", "splice"),
-    relay("message", "message"),
+    relay("splice", {"plane": "splice", "admin": ""}),
+    relay("message", {"plane": "message", "admin": ""}),
     PLAIN_PEER,
     NGINX_PEER,
     HAPROXY_PEER,
@@ -18,5 +18,5 @@ PEERS = (
 )
 """In the order they run."""
 
-EXTRA = (relay("relay", None),)
+EXTRA = (relay("relay", {"admin": ""}),)
 """Not measured unless asked for: the relay with the plane it takes by itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from bench.peers.place import Peer, Place, lacks_package, versions
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 
 SETTINGS = """\
-{plane}listen = ["tcp:{port}:interface=127.0.0.1"]
-admin = ""
+{own}
+listen = ["tcp:{port}:interface=127.0.0.1"]
 
 [limits]
 sessions = 20000
@@ -23,9 +24,9 @@ ca_file = "{ca_file}"
 """
 
 
-def _command(plane: str | None, place: Place) -> list[str]:
+def _command(own: Mapping[str, str], place: Place) -> list[str]:
     settings = SETTINGS.format(
-        plane=f'plane = "{plane}"\n' if plane else "",
+        own="\n".join(f'{key} = "{value}"' for key, value in own.items()),
         port=place.port,
         origin=place.upstream.origin,
         ca_file=place.upstream.ca_file,
@@ -34,14 +35,14 @@ def _command(plane: str | None, place: Place) -> list[str]:
     return [*TWISTD, "--nodaemon", "--pidfile=", "realtime-relay", "--config", config]
 
 
-def relay(name: str, plane: str | None, checkout: Path | None = None) -> Peer:
+def relay(name: str, own: Mapping[str, str], checkout: Path | None = None) -> Peer:
     """
-    @param plane: which one, as in the settings; the relay's own choice if it is not named.
+    @param own: settings besides those that every relay of this project has ever known.
     @param checkout: take the relay from this working tree, not from where it is installed.
     """
     return Peer(
         name,
-        command=partial(_command, plane),
+        command=partial(_command, own),
         lacks=partial(lacks_package, "realtime-relay"),
         version=partial(versions, "realtime-relay", "Twisted", "autobahn", "pyOpenSSL"),
         environ={"PYTHONPATH": str(checkout)} if checkout else {},
