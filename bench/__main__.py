@@ -97,7 +97,7 @@ def _medians(runs: Sequence[Run], load: Load, peer: str) -> dict[str, float | No
 
 def _tables(runs: Sequence[Run], loads: Sequence[Load], peers: Sequence[Peer]) -> list[Table]:
     names = [peer.name for peer in peers]
-    return [*(load_table(runs, load, names) for load in loads), bars.bars_table(runs)]
+    return [bars.bars_table(runs), *(load_table(runs, load, names) for load in loads)]
 
 
 def _setting(peers: Sequence[Peer]) -> list[str]:
@@ -125,7 +125,8 @@ def main() -> None:
         arguments.json.write_text(json.dumps(_as_json(runs, loads, peers), indent=1) + "\n")
     if arguments.markdown:
         lines = [f"- {line}" for line in _setting(peers)]
-        text = "\n".join([*lines, "", *(table.as_markdown() for table in tables)])
+        said = ["Measured like this:", "", *lines, ""]
+        text = "\n".join([*said, *(table.as_markdown() for table in tables)])
         arguments.markdown.write_text(text, "utf-8")
     if arguments.charts:
         # matplotlib takes a second to import, and writes to its own cache.

@@ -70,7 +70,7 @@ class Table:
         rule = ["---", *["---:"] * (len(self.headings) - 1)]
         lines = [f"| {' | '.join(line)} |" for line in (self.headings, rule, *self.rows)]
         notes = [f"\n{note}" for note in self.notes]
-        return "\n".join([f"### {self.title}\n", *lines, *notes, ""])
+        return "\n".join([f"## {self.title}\n", *lines, *notes, ""])
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
