@@ -94,7 +94,7 @@ def test_a_table_aligns_its_columns() -> None:
         "a note",
     ]
     assert table.as_markdown().splitlines() == [
-        "### Title",
+        "## Title",
         "",
         "|  | CPU |",
         "| --- | ---: |",
