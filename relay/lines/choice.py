@@ -40,11 +40,9 @@ class Lines:
         """
         if IReactorFDSet.providedBy(self._reactor):
             if _has_socket(transport):
-                hub = self._hub_for(transport)
-                return SocketLine(self._reactor, hub, transport, end, received)
+                return SocketLine(self._hub_for(transport), transport, end, received)
             if isinstance(transport, TLSMemoryBIOProtocol) and _has_socket(transport.transport):
-                hub = self._hub_for(transport.transport)
-                return TlsLine(self._reactor, hub, transport, end, received)
+                return TlsLine(self._hub_for(transport.transport), transport, end, received)
         return TransportLine(transport, end, received)
 
     def _hub_for(self, transport: Any) -> Hub | IReactorFDSet:

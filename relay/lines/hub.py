@@ -16,7 +16,9 @@ from relay.turns import SHARE
 _log = Logger()
 
 BATCH = 256
-"""Lines that are read in one turn of the reactor at most."""
+"""Lines that are dealt with in one turn of the reactor at most."""
+
+IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 
 RETRY_SECONDS = 0.1
 """Until the next try to have an epoll, if there was no descriptor for it."""
@@ -24,7 +26,7 @@ RETRY_SECONDS = 0.1
 
 class Watched(Protocol):
     """
-    A line, as the hub sees it: an L{IReadDescriptor}.
+    A line, as the hub sees it: an L{IReadWriteDescriptor}.
 
     @ivar number: of its socket, also after that is closed.
     """
@@ -36,6 +38,9 @@ class Watched(Protocol):
 
     def doRead(self) -> Exception | None:
         """Read what there is, or say how the connection ended."""
+
+    def doWrite(self) -> Exception | None:
+        """Write what waits, or say how the connection ended."""
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection ended so."""
@@ -49,8 +54,12 @@ class Hub:
     The reactor takes 2.8 µs for each descriptor that is ready (a context for its log, two checks),
     as much as all that the relay does with a message. This takes 0.3.
 
-    It has the C{addReader} and C{removeReader} of L{IReactorFDSet}, so that a reactor can stand in
-    for it where there is no epoll.
+    A socket is watched here alone, for reading and for writing. If the reactor watched it too, its
+    poll could find a reset that the hub finds as well: the hub closes the socket, an accept in the
+    same turn gets its number, and what was found for the old connection would end the new one.
+
+    It has the methods of L{IReactorFDSet} that lines use, so that a reactor can stand in for it
+    where there is no epoll.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -58,18 +67,57 @@ class Hub:
         @param reactor: an L{IReactorFDSet} with L{IReactorTime}.
         """
         self._reactor = reactor
-        self._lines: dict[int, Watched] = {}
+        self._watched: dict[int, tuple[Watched, int]] = {}  # with what is looked for
         self._epoll: Any = None  # only while there are lines, so that nothing is left open
         self._opening = Deadline(reactor)
-        self._ready: list[tuple[int, int]] = []  # found, and not read yet
+        self._ready: list[tuple[int, int]] = []  # found, and not dealt with yet
 
     def addReader(self, line: Watched) -> None:
-        """Watch this one too."""
-        if self._lines.get(line.number) is line:
+        """Watch whether there is something to read."""
+        self._watch(line, self._mask(line) | IN)
+
+    def removeReader(self, line: Watched) -> None:
+        """Watch that no longer."""
+        self._watch(line, self._mask(line) & ~IN)
+
+    def addWriter(self, line: Watched) -> None:
+        """Watch whether there is room to write."""
+        self._watch(line, self._mask(line) | OUT)
+
+    def removeWriter(self, line: Watched) -> None:
+        """Watch that no longer."""
+        self._watch(line, self._mask(line) & ~OUT)
+
+    def _mask(self, line: Watched) -> int:
+        """What is looked for; 0 also if its number is another's by now."""
+        watched, mask = self._watched.get(line.number, (None, 0))
+        return mask if watched is line else 0
+
+    def _watch(self, line: Watched, mask: int) -> None:
+        before = self._mask(line)
+        if mask == before:
             return
-        self._lines[line.number] = line
-        if self._epoll is not None:
-            self._epoll.register(line.number, select.EPOLLIN)
+        if mask:
+            self._watched[line.number] = (line, mask)
+        else:
+            del self._watched[line.number]
+        if self._epoll is None:
+            self._open_or_not()
+            return
+        if not before:
+            self._epoll.register(line.number, mask)
+        elif mask:
+            self._epoll.modify(line.number, mask)
+        elif line.fileno() == line.number:  # a closed socket has left the epoll by itself
+            self._epoll.unregister(line.number)
+        if not self._watched:
+            self._close()
+
+    # -- its epoll -------------------------------------------------------------------------
+
+    def _open_or_not(self) -> None:
+        if not self._watched:
+            self._opening.clear()
         elif not self._opening.is_set:
             # In a turn of its own. Now the reactor may be at what its poll has found, and the epoll
             # might get the number of a socket that was closed a moment ago: what was found for that
@@ -82,25 +130,14 @@ class Hub:
         except OSError:
             self._opening.set(RETRY_SECONDS, self._open)  # out of descriptors
             return
-        for number in self._lines:
-            self._epoll.register(number, select.EPOLLIN)
+        for number, (_, mask) in self._watched.items():
+            self._epoll.register(number, mask)
         self._reactor.addReader(self)
 
-    def removeReader(self, line: Watched) -> None:
-        """Watch it no longer."""
-        if self._lines.get(line.number) is not line:
-            return
-        del self._lines[line.number]
-        if self._epoll is None:
-            if not self._lines:
-                self._opening.clear()
-            return
-        if line.fileno() == line.number:  # a closed socket has left the epoll by itself
-            self._epoll.unregister(line.number)
-        if not self._lines:
-            self._reactor.removeReader(self)
-            epoll, self._epoll = self._epoll, None
-            epoll.close()
+    def _close(self) -> None:
+        self._reactor.removeReader(self)
+        epoll, self._epoll = self._epoll, None
+        epoll.close()
 
     # -- IReadDescriptor -------------------------------------------------------------------
 
@@ -113,29 +150,44 @@ class Hub:
         return "relay"
 
     def doRead(self) -> None:
-        """Let those read that can, for a share of the turn; the others are first in the next."""
+        """Let those read and write that can, for a share of the turn; the others are the next."""
         ready = self._ready or self._epoll.poll(0, BATCH)
         self._ready = []
-        lines, seconds = self._lines, self._reactor.seconds
+        watched, seconds = self._watched, self._reactor.seconds
         end = seconds() + SHARE
-        for at, (number, _) in enumerate(ready, 1):
-            line = lines.get(number)
+        for at, (number, events) in enumerate(ready, 1):
+            line, mask = watched.get(number, (None, 0))
             if line is None:
                 continue  # the end of one before it was its end too
             try:
-                why = line.doRead()
+                # A reset is an event of its own, and a read finds it too.
+                why = line.doRead() if mask == IN else self._write_and_read(line, events)
             except Exception as error:
-                _log.failure("exception while reading")
+                _log.failure("exception while reading or writing")
                 why = error
             if why is not None:
-                self.removeReader(line)
-                line.connectionLost(Failure(why))
+                self._end(line, Failure(why))
             if seconds() >= end:
                 self._ready = ready[at:]
                 return
 
+    def _write_and_read(self, line: Watched, events: int) -> Exception | None:
+        """For a line that waits for room."""
+        if events & ~IN:
+            why = line.doWrite()
+            if why is not None:
+                return why
+        return line.doRead() if events & ~OUT and self._mask(line) & IN else None
+
+    def _end(self, line: Watched, reason: Failure) -> None:
+        """The end of one line reaches no other, whatever it raises."""
+        self._watch(line, 0)
+        try:
+            line.connectionLost(reason)
+        except Exception:
+            _log.failure("exception at the end of a connection")
+
     def connectionLost(self, reason: Failure) -> None:
         """The reactor ends."""
-        for line in list(self._lines.values()):
-            self.removeReader(line)
-            line.connectionLost(reason)
+        for line, _ in list(self._watched.values()):
+            self._end(line, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 Received = Callable[[bytes], None]
 
@@ -17,17 +17,27 @@ class LineEnd(Protocol):
     def drained(self) -> None:
         """Nothing waits any more."""
 
+    def failed(self) -> None:
+        """The line itself raised an exception, which is at hand; its connection ends now."""
+
 
 class Line(Protocol):
     """
-    The bytes of one connection.
+    The bytes of one connection. None of its methods raises an exception, and once the connection
+    is gone none does anything.
 
     @ivar direct: whether the socket is used without the layers in between.
     @ivar received: what is called with bytes that came; must not raise.
+    @ivar socket: where the bytes go in the end; L{None} if it is not at hand.
     """
 
     direct: bool
     received: Received
+    socket: Any
+
+    @property
+    def queued(self) -> int:
+        """Bytes, roughly, that were written and that the kernel has not taken."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Write, or let it wait."""
@@ -46,3 +56,42 @@ class Line(Protocol):
 
     def release(self) -> None:
         """The connection is lost, however that came about."""
+
+
+def in_transport(transport: Any) -> int:
+    """Bytes that one of Twisted's transports holds back: no public name tells how many."""
+    held = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return held + int(getattr(transport, "_tempDataLen", 0))
+
+
+class _NoLine:
+    """The line of a peer that has none yet, or none any more."""
+
+    direct = False
+    socket: Any = None
+    queued = 0
+
+    @property
+    def received(self) -> Received:
+        """Nobody is there to receive it."""
+        return _drop
+
+    @received.setter
+    def received(self, received: Received) -> None:
+        """All peers without a line share this one."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Nobody is there to read it."""
+
+    def pause(self) -> None:
+        """Nothing comes."""
+
+    resume = hang_up = abort = release = pause
+
+
+def _drop(data: bytes) -> None:
+    """Nobody is there to receive it."""
+
+
+NO_LINE: Line = _NoLine()
+"""What a peer has in place of a line while it has none: it does nothing."""

@@ -29,19 +29,19 @@ class TlsLine(SocketLine):
 
     def __init__(
         self,
-        reactor: IReactorFDSet,
         hub: Hub | IReactorFDSet,
         tls: TLSMemoryBIOProtocol,
         end: LineEnd,
         received: Received,
     ) -> None:
-        super().__init__(reactor, hub, tls.transport, end, received)
+        super().__init__(hub, tls.transport, end, received)
         self._tls = tls
         self._connection: Any = tls.getHandle()
-        self._broken = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Encrypt and write."""
+        if self._over or self._broken:
+            return
         send = self._connection.send
         size = len(data)
         try:
@@ -53,8 +53,11 @@ class TlsLine(SocketLine):
                     send(view[start : start + RECORD])
         except SSL.Error:
             # What TLS has given up; also a wait for a renegotiation, which none allows any more.
-            self._broken = True
-            self._reactor.addWriter(self)  # it tells, in a turn of its own
+            self._break()
+            return
+        except Exception:
+            self._break()
+            self._end.failed()
             return
         self._flush(min(size + OVERHEAD, READ))
 
@@ -71,10 +74,10 @@ class TlsLine(SocketLine):
 
     def hang_up(self) -> None:
         """End the connection once all is written, by a C{close_notify} first."""
-        self._leave()
-        self._transport.writeSequence([bytes(data) for data in self._queue])
-        self._transport.resumeProducing()
-        self._tls.loseConnection()
+        if not self._over:
+            self._give_back()
+            self._transport.resumeProducing()  # for the other end's close_notify
+            self._tls.loseConnection()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -85,14 +88,16 @@ class TlsLine(SocketLine):
         """Read, decrypt, and send what OpenSSL answers by itself, such as new keys."""
         try:
             data = self._recv(READ)
+            if not data:
+                return CONNECTION_DONE
+            self._connection.bio_write(data)
+            return self._decrypt(len(data) if _is_one_record(data) else 0)
         except BlockingIOError:
             return None
-        except OSError:
+        except (OSError, SSL.Error):
             return CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
-        self._connection.bio_write(data)
-        return self._decrypt(len(data) if _is_one_record(data) else 0)
+        except Exception:
+            return self._failed()
 
     def _decrypt(self, one: int) -> Exception | None:
         """
@@ -115,10 +120,6 @@ class TlsLine(SocketLine):
             return CONNECTION_DONE
         except SSL.Error:
             return CONNECTION_LOST
-
-    def doWrite(self) -> Any:
-        """Write what waits."""
-        return CONNECTION_LOST if self._broken else super().doWrite()
 
 
 def _is_one_record(data: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from relay.lines.interfaces import LineEnd, Received
+from relay.lines.interfaces import LineEnd, Received, in_transport
 
 
 @implementer(IPushProducer)
@@ -18,10 +18,16 @@ class TransportLine:
 
     def __init__(self, transport: Any, end: LineEnd, received: Received) -> None:
         self.received = received
+        self.socket = getattr(transport, "socket", None)
         self._transport = transport
         self._end = end
         # Autobahn has no backpressure by default: sendMessage never blocks.
         transport.registerProducer(self, True)
+
+    @property
+    def queued(self) -> int:
+        """Bytes that the kernel has not taken."""
+        return in_transport(self._transport)
 
     def write(self, data: bytes | memoryview) -> None:
         """Write, or let it wait. What the transport cannot write, it must not be given."""

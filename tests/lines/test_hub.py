@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from twisted.internet.main import CONNECTION_LOST
@@ -39,6 +40,8 @@ class Line:
         self.socket, self.other = socket.socketpair()
         self.number = self.socket.fileno()
         self.heard: list[bytes] = []
+        self.writes = 0
+        self.leaves: Hub | None = None
         self.lost: Failure | None = None
 
     def fileno(self) -> int:
@@ -48,6 +51,17 @@ class Line:
         data = self.socket.recv(100)
         self.heard.append(data)
         return None if data else CONNECTION_LOST
+
+    def doWrite(self) -> Exception | None:
+        self.writes += 1
+        if self.leaves is not None:
+            self.leaves.removeReader(self)
+            self.leaves.removeWriter(self)
+        try:
+            self.socket.send(b"x")
+        except OSError:
+            return CONNECTION_LOST
+        return None
 
     def connectionLost(self, reason: Failure) -> None:
         self.lost = reason
@@ -174,3 +188,101 @@ def test_the_reactors_end_is_theirs(reactor: Reactor, hub: Hub, line: Line) -> N
     hub.connectionLost(Failure(CONNECTION_LOST))
     assert line.lost is not None
     assert reactor.readers == []
+
+
+class Broken(Line):
+    """Everything it is asked raises."""
+
+    def doRead(self) -> Exception | None:
+        raise RuntimeError("a bug")
+
+    doWrite = doRead
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        raise RuntimeError("another")
+
+
+@pytest.mark.parametrize("watch", [Hub.addReader, Hub.addWriter])
+def test_a_line_that_raises_ends_alone(
+    reactor: Reactor, hub: Hub, line: Line, watch: Callable[[Hub, Line], None]
+) -> None:
+    broken = Broken()
+    for each in (broken, line):
+        watch(hub, each)
+        each.other.send(b"hello")
+    hub.addReader(line)
+    reactor.advance(0)
+    hub.doRead()
+    hub.doRead()
+    assert broken.lost is not None
+    assert line.heard == [b"hello"]
+    assert reactor.readers == [hub]
+    for each in (broken, line):
+        hub.removeReader(each)
+        hub.removeWriter(each)
+    broken.close()
+
+
+def test_a_line_that_waits_for_room_is_told_when_there_is_some(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    hub.addWriter(line)
+    reactor.advance(0)
+    hub.doRead()
+    assert (line.writes, line.heard) == (1, [])
+    line.other.send(b"not looked for")
+    hub.doRead()
+    assert (line.writes, line.heard) == (2, [])
+    hub.addReader(line)
+    hub.doRead()
+    assert (line.writes, line.heard) == (3, [b"not looked for"])
+    hub.removeWriter(line)
+    line.other.send(b"more")
+    hub.doRead()
+    assert (line.writes, line.heard) == (3, [b"not looked for", b"more"])
+    hub.removeReader(line)
+    assert reactor.readers == []
+
+
+def test_a_line_that_hangs_up_when_it_has_written_is_not_read(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    line.leaves = hub
+    hub.addReader(line)
+    hub.addWriter(line)
+    line.other.send(b"too late")
+    reactor.advance(0)
+    hub.doRead()
+    assert line.heard == []
+    assert reactor.readers == []
+
+
+def test_a_reset_is_found_by_the_write_that_waits(reactor: Reactor, hub: Hub, line: Line) -> None:
+    hub.addWriter(line)
+    reactor.advance(0)
+    line.other.close()
+    hub.doRead()
+    assert line.lost is not None
+
+
+def test_a_number_that_is_anothers_by_now_is_left_alone(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    before = Line()
+    hub.addReader(before)
+    reactor.advance(0)
+    number = before.number
+    hub.removeReader(before)
+    before.close()
+    line.number = number
+    line.socket, moved = socket.socket(fileno=os.dup2(line.socket.fileno(), number)), line.socket
+    moved.close()
+    hub.addReader(line)
+    hub.removeReader(before)
+    hub.removeWriter(before)
+    line.other.send(b"still here")
+    reactor.advance(0)
+    hub.doRead()
+    assert line.heard == [b"still here"]
+    hub.removeReader(line)
