@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 from relay import closing
+from relay.ending import ENDING, Phase, Row
 from relay.metrics import METRICS
 from relay.providers import PROVIDERS, Provider
 from relay.refusals import KINDS
@@ -61,6 +62,20 @@ def closes() -> str:
     groups += [(str(code), code) for code in sorted(closing.PASSED | closing.TRANSLATED)]
     groups += [("3000 to 4999", 3000), ("1004 to 1006, 1016 to 2999, 5000 up", 1004)]
     return _table("received,the other side gets,its sender gets", (_close_row(*g) for g in groups))
+
+
+def _ending_row(phase: Phase, row: Row) -> tuple[str, ...]:
+    cells = []
+    for after, actions in row.values():
+        leads = [f"*{after}*"] if after != phase else []
+        cells.append("; ".join([*(action.replace("_", " ") for action in actions), *leads]))
+    return (f"*{phase}*", *cells)
+
+
+def ending() -> str:
+    """What each happening does in each phase of one connection, and the phase it leads to."""
+    columns = ",".join(["phase", *ENDING["open"]])
+    return _table(columns, (_ending_row(*row) for row in ENDING.items()))
 
 
 def _default(attribute: attrs.Attribute[Any]) -> str:
@@ -125,6 +140,7 @@ def metrics() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "closes": closes,
+    "ending": ending,
     "settings": _settings(Settings),
     "listener": _settings(ListenerTable),
     "upstream": _settings(UpstreamTable),

@@ -15,12 +15,13 @@ from relay.classify import refusal_of_answer, refusal_of_opening
 from relay.closing import Close, Side
 from relay.deadline import Deadline
 from relay.events import ServerEvent, parse_event
+from relay.interfaces import NOBODY
 from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.scrub import scrub
 from relay.tls import is_alert, name_of
-from relay.upstream import UpstreamProtocol
+from relay.upstream import HandshakeListener, UpstreamProtocol
 
 ANSWER_SECONDS = 1.0
 """How long the rest of an answer other than 101 is awaited."""
@@ -54,11 +55,9 @@ class OpenUpstream:
         return selected
 
 
-class Attempt:
+class Attempt(HandshakeListener):
     """
     Listens to the handshake and the first event, and decides what they mean.
-
-    A L{relay.upstream.HandshakeListener}.
 
     @ivar result: fires with an L{OpenUpstream} or fails with L{Refused}. Cancelling it drops the
         connection.
@@ -109,7 +108,7 @@ class Attempt:
         if not self._over:
             protocol = self._end()
             if protocol is not None:
-                protocol.attempt = protocol.listener = None
+                protocol.attempt, protocol.listener = None, NOBODY
                 protocol.abort()
 
     def _end(self) -> UpstreamProtocol | None:
@@ -218,6 +217,12 @@ class Attempt:
         self.refuse(refuse("upstream_timeout"))
 
     stalled = silent
+
+    def failed(self, side: Side, failure: Failure) -> None:
+        """The relay itself went wrong; the hold tells of it."""
+        if not self._over:
+            self.drop()
+            self.result.errback(failure)
 
     def lost(self, side: Side, reason: Failure) -> None:
         """The connection ended before a first event, or behind an error."""

@@ -22,6 +22,7 @@ from relay.diagnosis import Finding
 from relay.dialing import Dialer
 from relay.head import Head
 from relay.hold import Hold, HoldContext
+from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.opening import Opener
 from relay.providers import Upstream
@@ -109,24 +110,11 @@ def _connected(upstream: Upstream) -> socket.socket:
     return tunnel.sock
 
 
-class _Farewell:
+class _Farewell(PeerListener):
     """Listens to an upstream only until it is gone."""
 
     def __init__(self) -> None:
         self.gone: Deferred[None] = Deferred()
-
-    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
-        """Nobody reads it."""
-
-    def closed(self, side: Side, close: Close) -> None:
-        """It answers."""
-
-    faulted = closed
-
-    def silent(self, side: Side) -> None:
-        """It is cut at its deadline."""
-
-    stalled = silent
 
     def lost(self, side: Side, reason: Failure) -> None:
         """That was all."""

@@ -1,44 +1,71 @@
 """
-Whether the other end takes what was written, beyond what a transport knows.
+Whether the other end of a connection takes what was written, and whether it has sent something,
+beyond what a transport knows.
 
 A transport's buffer is empty as soon as the kernel has the bytes, which holds megabytes; to abort
 then would lose them to a slow reader. And while its buffer drains, it does not say how fast.
+
+Source: Linux's tcp(7), TCP_INFO, with C{linux/tcp.h}; unix(7), SIOCOUTQ; tcp(7), FIONREAD.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from typing import Any
+from fcntl import ioctl
+from termios import FIONREAD, TIOCOUTQ
+
+from attrs import frozen
+
+from relay.lines.interfaces import Line
 
 _SIZE = 148
 # tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes of Linux 4.6 and newer (linux/tcp.h).
 _FIELDS = struct.Struct("=24xI92xQ16xI")
+_INT = struct.Struct("=i")
 
 
-def _tcp_info(transport: Any) -> tuple[int, int]:
-    """Bytes acknowledged so far, and those that still wait; zeros where the kernel is silent."""
+def _bytes(line: Line, request: int) -> int:
+    (count,) = _INT.unpack(ioctl(line.socket, request, bytes(_INT.size)))
+    return int(count)
+
+
+def has_arrived(line: Line) -> bool:
+    """Whether the other end has sent something that nobody has read yet."""
     try:
-        info = transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
-    except (AttributeError, OSError):
-        return 0, 0
+        return _bytes(line, FIONREAD) > 0
+    except (OSError, TypeError, ValueError):  # it has no socket, or none that is open
+        return False
+
+
+@frozen
+class Written:
+    """
+    What became of the bytes that were written on a connection.
+
+    @ivar waiting: those that the other end has not taken, roughly: on a Unix socket the kernel
+        counts what they take up.
+    @ivar acknowledged: those that it has; L{None} on a Unix socket, where nobody counts them.
+    """
+
+    waiting: int
+    acknowledged: int | None
+
+    def taken_since(self, before: Written) -> int:
+        """Bytes that the other end has taken in between, roughly on a Unix socket."""
+        if self.acknowledged is None or before.acknowledged is None:
+            # More than before waits where a layer above has refilled what was taken.
+            return abs(before.waiting - self.waiting)
+        return self.acknowledged - before.acknowledged
+
+
+def written(line: Line) -> Written | None:
+    """What is known of it now; L{None} where the kernel does not tell."""
+    try:
+        if line.socket.family == socket.AF_UNIX:
+            return Written(_bytes(line, TIOCOUTQ) + line.queued, None)
+        info = line.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    except (AttributeError, OSError, ValueError):
+        return None
     unacknowledged, acknowledged, unsent = _FIELDS.unpack(info.ljust(_SIZE, b"\0"))
-    return acknowledged, unacknowledged + unsent
-
-
-class Delivery:
-    """
-    Follows what one transport's other end acknowledges.
-
-    Not for another system than Linux, nor for another transport than TCP and TLS over it: there,
-    nothing ever progresses.
-    """
-
-    def __init__(self) -> None:
-        self._acknowledged = 0
-
-    def progressed(self, transport: Any) -> bool:
-        """Whether bytes wait, and some have been acknowledged since this was last asked."""
-        before = self._acknowledged
-        self._acknowledged, waiting = _tcp_info(transport)
-        return waiting > 0 and self._acknowledged > before
+    return Written(unacknowledged + unsent + line.queued, acknowledged)

@@ -14,8 +14,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
+from relay.bulkhead import bulkhead
 from relay.closing import FAILED, Close, Side
 from relay.hold import Hold
+from relay.interfaces import NOBODY
 from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
 from relay.refusals import Refusal, Refused, error_event, refuse
@@ -122,6 +124,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
             self.state = self.STATE_CLOSED
             self._answer(self._refusal or refuse("bad_request"))
 
+    @bulkhead
     def dataReceived(self, data: bytes) -> None:
         """Anything before the 101 is an error, so there is no queue."""
         if self._holding:
@@ -134,8 +137,23 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         """In the hold: cancel the dial."""
         if self.state == self.STATE_CONNECTING:
             self.state = self.STATE_CLOSED
-            self._hold.leave()
+            self._leave()
         super().connectionLost(reason)
+
+    @bulkhead
+    def _leave(self) -> None:
+        self._hold.leave()
+
+    def failed(self) -> None:
+        """The relay itself went wrong here, with an exception that is at hand."""
+        if self.listener is not NOBODY:
+            super().failed()
+            return
+        _log.failure("the handshake of {id} failed", id=self._hold.request.id)
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.protocol.abort()
+        self.abort()
 
     # -- open ------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ Closed all at once, a thousand clients would connect again all at once, to the r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
-from typing import Literal
+from typing import Literal, ParamSpec
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -41,6 +42,17 @@ TICK = 0.02
 
 BREATH = 0.001
 """Seconds between two such turns when there is no time left, so that others have theirs."""
+
+
+Ps = ParamSpec("Ps")
+
+
+def _alone(end: Callable[Ps, object], *args: Ps.args, **kwargs: Ps.kwargs) -> None:
+    """End one of many: an exception out of it does not keep the others open."""
+    try:
+        end(*args, **kwargs)
+    except Exception:
+        _log.failure("exception while ending what is open")
 
 
 class Pace:
@@ -163,11 +175,11 @@ class Drain:
         sessions = self._in_order()
         count, wait = self._pace.step(len(sessions), now)
         for session in sessions[:count]:
-            session.close(closing.DRAIN)
+            _alone(session.close, closing.DRAIN)
         time_is_up = now >= self._pace.deadline
         if time_is_up:
             for hold in list(islice(self._register.holds, BATCH)):
-                hold.end(refuse("draining"))
+                _alone(hold.end, refuse("draining"))
         goes_on = not time_is_up or self._register.holds or sessions[count:]
         if self.phase == "draining" and goes_on:
             self._step.set(wait, self._close_some)
@@ -180,7 +192,7 @@ class Drain:
     def _cut_some(self) -> None:
         some, self._to_cut = self._to_cut[:BATCH], self._to_cut[BATCH:]
         for each in some:
-            each.abort()
+            _alone(each.abort)
         if self._to_cut:
             self._step.set(BREATH, self._cut_some)
 

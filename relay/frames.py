@@ -73,6 +73,7 @@ class FrameWalk:
     @ivar left: bytes still to come of the frame whose header has crossed.
     @ivar begun: while C{left} is not 0, bytes of that frame that have crossed, its header included.
     @ivar told: whether a control frame or a fault was found; for the owner to clear.
+    @ivar controls: how many Pings and Pongs were found; for the owner to clear.
     @ivar ping: payload of the last Ping, unmasked, 125 bytes at most; for the owner to clear. Only
         the last need be answered (RFC 6455, 5.5.3).
     @ivar close: payload of the Close, unmasked, 0 or 2 to 125 bytes. Nothing behind it is read.
@@ -90,6 +91,7 @@ class FrameWalk:
         """
         self.left = self.begun = 0
         self.told = False
+        self.controls = 0
         self.ping: bytes | None = None
         self.close: bytes | None = None
         self.fault: tuple[int, str] | None = None
@@ -236,6 +238,8 @@ class FrameWalk:
         if after > end:
             return pos
         self.told, opcode = True, first & 0x0F
+        if opcode != _CLOSE:
+            self.controls += 1
         if opcode == _PONG:
             return after
         payload = bytes(data[at:after])

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from relay.addresses import is_address, is_loopback
 from relay.admission.origins import host_is_allowed, host_name, origin_is_allowed
 from relay.admission.request import Request
+from relay.bulkhead import bulkhead
 from relay.deadline import Deadline
 from relay.downstream import DownstreamFactory, DownstreamProtocol
 from relay.head import Head, HeadReader, upgrade_refusal
@@ -111,6 +112,7 @@ class Front(Protocol):
         """The head has a deadline; it is Autobahn's and HTTPChannel's weak spot."""
         self._deadline.set(self._limits.head_seconds, self._too_slow)
 
+    @bulkhead
     def dataReceived(self, data: bytes) -> None:
         """Give the bytes to who has the connection now."""
         self._take(data)
@@ -122,9 +124,16 @@ class Front(Protocol):
         self._take = _drop
         self._inflow.end()
         inner, self._inner = self._inner, None
-        if inner is not None:
-            inner.connectionLost(reason)
-        self._context.holds.register.left(self)
+        try:
+            if inner is not None:
+                inner.connectionLost(reason)
+        finally:
+            self._context.holds.register.left(self)
+
+    def failed(self) -> None:
+        """The relay itself went wrong here, with an exception that is at hand."""
+        _log.failure("request {id} failed", id=self._record.request_id)
+        self.abort()
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -135,6 +144,7 @@ class Front(Protocol):
     def _wait_for_turn(self, data: bytes) -> None:
         self._inflow.received(self.transport, data)
 
+    @bulkhead
     def _read_head(self, data: bytes) -> None:
         try:
             head = self._reader.feed(data)
@@ -149,6 +159,7 @@ class Front(Protocol):
                 _log.failure("request {id} failed", id=self._record.request_id)
                 self._refuse(refuse("internal_error"))
 
+    @bulkhead
     def _too_slow(self) -> None:
         if self._reader.started:
             self._refuse(refuse("request_timeout"))
@@ -295,6 +306,7 @@ class Front(Protocol):
         else:
             self.transport.loseConnection()
 
+    @bulkhead
     def _check_end(self) -> None:
         """C{loseConnection} has no deadline: who still does not read after one more turn is cut."""
         if self._closing:

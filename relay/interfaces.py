@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.closing import Close, Side
+
+_log = Logger()
 
 
 class Outlet(Protocol):
     """
     Where a spliced peer's own frames go.
 
-    @ivar waiting: whether some wait for the end of a frame that is crossing.
+    @ivar within: whether a frame is crossing to the peer, so that its own have to wait.
+    @ivar waiting: whether some wait.
     """
+
+    @property
+    def within(self) -> bool: ...
 
     @property
     def waiting(self) -> bool: ...
@@ -23,8 +30,11 @@ class Outlet(Protocol):
         """Send a control frame as soon as there is a place for it."""
 
 
-class PeerListener(Protocol):
-    """Who is told what a peer does: the attempt in the hold, the session afterwards."""
+class PeerListener:
+    """
+    One that is told what a peer does: the attempt in the hold, the session afterwards. By itself it
+    does nothing about it.
+    """
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """A whole message came."""
@@ -39,7 +49,15 @@ class PeerListener(Protocol):
         """The peer no longer answers pings; its connection is about to be aborted."""
 
     def stalled(self, side: Side) -> None:
-        """The peer has read nothing for too long; its connection is about to be aborted."""
+        """The peer has read too little for too long; its connection is about to be aborted."""
+
+    def failed(self, side: Side, failure: Failure) -> None:
+        """The relay itself went wrong at this peer: log it, and end what the peer is a part of."""
+        _log.failure("exception at a peer that nobody listens to ({side})", failure, side=side)
 
     def lost(self, side: Side, reason: Failure) -> None:
         """The connection is gone, however it ended. The last call."""
+
+
+NOBODY = PeerListener()
+"""What a peer tells when nobody listens."""

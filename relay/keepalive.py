@@ -27,6 +27,7 @@ class Keepalive:
         "_ping_seconds",
         "_pinged",
         "_pong_seconds",
+        "_shows_life",
         "heard",
     )
 
@@ -34,36 +35,46 @@ class Keepalive:
         self.heard = False
         self._ping_seconds = ping_seconds
         self._pong_seconds = pong_seconds
-        self._ping: Callable[[], bool] = _sees_nothing
-        self._give_up: Callable[[], object] = _sees_nothing
+        self._ping: Callable[[], object] = _nothing
+        self._shows_life: Callable[[], bool | None] = _nothing
+        self._give_up: Callable[[], object] = _nothing
         self._pinged = False
         self._check = Deadline(clock)
 
-    def start(self, ping: Callable[[], bool], give_up: Callable[[], object]) -> None:
+    def start(
+        self,
+        ping: Callable[[], object],
+        shows_life: Callable[[], bool | None],
+        give_up: Callable[[], object],
+    ) -> None:
         """
         Begin to watch.
 
-        @param ping: pings, and returns whether an answer would be seen.
-        @param give_up: called once, if none came.
+        @param ping: pings.
+        @param shows_life: whether a peer that was not heard is there all the same; L{None} if that
+            cannot be told at present: then it is not given up.
+        @param give_up: called once, if it shows none.
         """
-        self._ping, self._give_up = ping, give_up
+        self._ping, self._shows_life, self._give_up = ping, shows_life, give_up
         self._check.set(self._ping_seconds, self._look)
 
     def stop(self) -> None:
         """Watch no longer, and let go of what would be called."""
         self._check.clear()
-        self._ping = self._give_up = _sees_nothing
+        self._ping = self._shows_life = self._give_up = _nothing
 
     def _look(self) -> None:
-        if self.heard:
+        lives = self.heard or self._shows_life()
+        if lives:
             self.heard = self._pinged = False
             self._check.set(self._ping_seconds, self._look)
-        elif self._pinged:
+        elif self._pinged and lives is not None:
             self._give_up()
         else:
-            self._pinged = self._ping()
+            self._pinged = lives is not None
             self._check.set(self._pong_seconds, self._look)
+            self._ping()
 
 
-def _sees_nothing() -> bool:
-    return False
+def _nothing() -> None:
+    """Nobody is watched."""

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from relay.deadline import Deadline
-from relay.delivery import Delivery
+from relay.delivery import Written, written
+from relay.lines.interfaces import Line
 from relay.settings import Limits
+
+SLOWEST = 4096
+"""
+Bytes in a second that a reader has to take while data waits for it, else it counts as stalled. Not
+even telephone audio, with 8,000 bytes a second, gets through to a reader as slow as that.
+"""
 
 
 class Patience:
     """
-    The two deadlines of who does not read: while data waits for it, and when its connection ends.
+    The two deadlines of a peer that does not read: while data waits for it, and when its connection
+    ends. Each is put off as long as the peer takes L{SLOWEST} at least.
 
     It holds what it calls only while it waits (see L{Deadline}).
     """
 
-    __slots__ = ("_clock", "_delivery", "_limits", "_linger", "_linger_end", "_stall")
+    __slots__ = ("_before", "_limits", "_linger", "_stall")
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
-        self._clock = clock
         self._limits = limits
         self._stall = Deadline(clock)
         self._linger = Deadline(clock)
-        self._linger_end = 0.0
-        self._delivery = Delivery()
+        self._before: Written | None = None  # when this was last asked for
 
-    def wait_for_reader(self, transport: Any, stalled: Callable[[], None]) -> None:
+    def wait_for_reader(self, line: Line, stalled: Callable[[], None]) -> None:
         """Data waits, from now on; call C{stalled} when it has waited for too long."""
-        if not self._stall.is_set:
-            self._delivery.progressed(transport)  # from here on
+        self._before = written(line)
         self._stall.set(self._limits.stall_seconds, stalled)
 
-    def still_reads(self, transport: Any, stalled: Callable[[], None]) -> bool:
+    def still_reads(self, line: Line, stalled: Callable[[], None]) -> bool:
         """A slow reader of a large message is no stalled one: if it is that, wait on."""
-        slow = self._delivery.progressed(transport)
+        slow = self._progressed(line, self._limits.stall_seconds)
         if slow:
             self._stall.set(self._limits.stall_seconds, stalled)
         return slow
@@ -47,23 +51,42 @@ class Patience:
         """No data waits any more."""
         self._stall.clear()
 
-    def wait_for_end(self, transport: Any, give_up: Callable[[], None]) -> None:
+    def wait_for_end(self, line: Line, give_up: Callable[[], None]) -> None:
         """
         The connection should end now; call C{give_up} when that has taken too long.
 
-        Who goes on reading what waits in the kernel gets it, for as long as a stall may last.
+        A reader that goes on taking what waits in the kernel gets it.
         """
-        if not self._linger_end:
-            self._linger_end = self._clock.seconds() + self._limits.stall_seconds
-            self._delivery.progressed(transport)  # from here on
-        check = partial(self._check_end, transport, give_up)
-        self._linger.set(self._limits.linger_seconds, check)
+        self._before = written(line)
+        self._wait_for_end(line, give_up)
 
-    def _check_end(self, transport: Any, give_up: Callable[[], None]) -> None:
-        if self._delivery.progressed(transport) and self._clock.seconds() < self._linger_end:
-            self.wait_for_end(transport, give_up)
+    def _wait_for_end(self, line: Line, give_up: Callable[[], None]) -> None:
+        self._linger.set(self._limits.linger_seconds, partial(self._check_end, line, give_up))
+
+    def _check_end(self, line: Line, give_up: Callable[[], None]) -> None:
+        if self._progressed(line, self._limits.linger_seconds):
+            self._wait_for_end(line, give_up)
         else:
             give_up()
+
+    def _progressed(self, line: Line, seconds: float) -> bool:
+        """Whether data waits, and enough of it was taken in the seconds since this was asked."""
+        before, now = self._before, written(line)
+        self._before = now
+        if before is None or now is None or not now.waiting:
+            return False
+        return now.taken_since(before) >= SLOWEST * seconds
+
+    def takes(self, line: Line) -> bool:
+        """
+        Whether a peer within a large frame is there: it has taken something since this was last
+        asked, or there is nothing to take. To be asked while neither deadline runs.
+        """
+        before, now = self._before, written(line)
+        self._before = now
+        if before is None or now is None or not now.waiting:
+            return True  # where nothing is known, the stall deadline decides
+        return now.taken_since(before) > 0
 
     def stop(self) -> None:
         """The connection is lost."""

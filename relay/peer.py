@@ -9,22 +9,24 @@ no deadlines and its log repeats credentials.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.closing import Close, Side, reply
-from relay.interfaces import Outlet, PeerListener
+from relay.bulkhead import bulkhead
+from relay.closing import FAILED, Close, Side, reply
+from relay.delivery import has_arrived
+from relay.ending import DEAF, ENDING, Action, Happening, Phase
+from relay.interfaces import NOBODY, Outlet, PeerListener
 from relay.keepalive import Keepalive
-from relay.lines.interfaces import Line, Received
+from relay.lines.interfaces import NO_LINE, Line, Received
 from relay.patience import Patience
 from relay.settings import Limits
+from relay.throttle import Throttle
 from relay.websocket import BareWebSocket
-
-_log = Logger()
-
 
 STEPS_A_TURN = 256
 """Steps of Autobahn's parser for one peer in one turn; a frame takes one or two."""
@@ -34,43 +36,47 @@ class PeerProtocol(BareWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
-    @ivar listener: who is told; L{None} once the connection is gone.
+    How it ends is read from L{relay.ending}. What is called from outside has a wall around it
+    (L{relay.bulkhead}), and once the connection is gone all of it is safe and does nothing: the
+    table has nothing in that row, the line is L{NO_LINE}, the listener is L{NOBODY}, and no
+    deadline is set any more.
+
     Its factory must have C{lines} (L{relay.lines.choice.Lines}).
 
+    @ivar listener: is told what the peer does.
     @ivar keepalive: watches whether the peer is there.
+    @ivar line: the bytes below the frames, from when the WebSocket is open until it is lost.
     @ivar source: the other side, whose reading stops while this side does not read.
     """
 
     side: Side
-    _line: Line | None = None
+    line: Line = NO_LINE
+    listener: PeerListener = NOBODY
+    source: PeerProtocol | None = None
     _outlet: Outlet | None = None
+    _phase: Phase = "open"
+    _fragments = 0
+    _choked = _paused = _parses_later = False
+    _throttle: Throttle | None = None  # most peers need none
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
         super().__init__()
         self.maxMessagePayloadSize = limits.message_bytes
-        self.listener: PeerListener | None = None
-        self.source: PeerProtocol | None = None
         self._clock = clock
         self._limits = limits
-        self._fragments = 0
-        self._choked = self._paused = self._finishing = False
         self._patience = Patience(clock, limits)
         self.keepalive = Keepalive(clock, limits.ping_seconds, limits.pong_seconds)
-        self._parses_later = False
 
     # -- what the session asks for ---------------------------------------------------------
 
     def begin(self, listener: PeerListener) -> None:
         """Watch the peer, and tell C{listener} what it does."""
-        self.listener = listener
         self.forget_handshake()
-        self.keepalive.start(self._ping, self._gone)
-
-    @property
-    def line(self) -> Line:
-        """The bytes below the frames, from when the WebSocket is open."""
-        assert self._line is not None, "the WebSocket is not open yet"
-        return self._line
+        if self._phase == "gone":
+            listener.lost(self.side, Failure(ConnectionDone()))
+            return
+        self.listener = listener
+        self.keepalive.start(self._ping, self._shows_life, self._gone)
 
     def splice(self, received: Received, outlet: Outlet) -> None:
         """
@@ -87,64 +93,44 @@ class PeerProtocol(BareWebSocket):
 
     def close(self, close: Close) -> None:
         """Send a Close behind what was sent before, and hang up when it is answered or late."""
-        if self.state != self.STATE_OPEN:
-            return
-        self._send_close(close)
-        self._wait_for_end()
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        self.state = self.STATE_CLOSED
-        if self._line is not None:
-            self._line.abort()
-        elif self.transport is not None:
-            self.transport.abortConnection()
+        self._happens("close", close)
 
     def cut(self) -> None:
         """End the connection without a Close: it is within a frame that will never be whole."""
-        self._finishing = True
-        self.state = self.STATE_CLOSED
-        self._stop_watching()
-        self._patience.caught_up()
-        self._patience.wait_for_end(self.transport, self.abort)
-        self.line.hang_up()
+        self._happens("cut")
+
+    @bulkhead
+    def abort(self) -> None:
+        """Drop the connection now."""
+        self._happens("abort")
 
     # -- what Autobahn tells ---------------------------------------------------------------
 
     def _onOpen(self) -> None:
-        self._line = self.factory.lines.line(self.transport, self, self._take)
+        self.line = self.factory.lines.line(self.transport, self, self._take)
         super()._onOpen()
 
+    @bulkhead
     def dataReceived(self, data: bytes) -> None:
         """By the transport: before there is a line, where it has no other, and after it."""
-        received = self._take if self._line is None else self._line.received
+        received = self._take if self.line is NO_LINE else self.line.received
         received(data)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Write a frame of Autobahn's, or the handshake."""
         if self._outlet is not None:
             self._outlet.write(data)
-        elif self._line is not None:
-            self._line.write(data)
+        elif self.line is not NO_LINE:
+            self.line.write(data)
         else:
             self.transport.write(data)
 
+    @bulkhead
     def _take(self, data: bytes) -> None:
         """Feed Autobahn, without its debug line for each chunk."""
         self.keepalive.heard = True
-        if not self._deaf:
-            self._parse(self._dataReceived, data)
-
-    @property
-    def _deaf(self) -> bool:
-        """After a fault or a Close there are no frames any more, only bytes to drain."""
-        return self.failedByMe or self._finishing
-
-    def _parse(self, parse: Callable[..., object], *data: bytes) -> None:
-        try:
-            parse(*data)
-        except Exception:
-            self.failed()
+        if self._phase not in DEAF:
+            self._dataReceived(data)
 
     def consumeData(self) -> None:
         """
@@ -161,7 +147,7 @@ class PeerProtocol(BareWebSocket):
             if self._outlet is not None:
                 self._hand_on()
                 return
-            if self._deaf or self.state == self.STATE_CLOSED or not self.processData():
+            if self._phase in DEAF or not self.processData():
                 return
         self._parses_later = True
         self.factory.lines.parsing.later(self._parse_more)
@@ -173,28 +159,52 @@ class PeerProtocol(BareWebSocket):
         rest, self.data = self.data, b""
         self.line.received(rest)
 
+    @bulkhead
     def _parse_more(self) -> None:
         self._parses_later = False
-        self._parse(self.consumeData)
+        self.consumeData()
         self._read_or_pause()
+
+    @bulkhead
+    def _parse_rest(self) -> None:
+        """The connection is lost: what came before that goes before it."""
+        self._parses_later = False
+        self.factory.lines.parsing.forget(self._parse_more)
+        super().consumeData()
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
         self._fragments += 1
         super().onMessageFrameBegin(length)
-        if self._fragments > self._limits.message_fragments and not self.failedByMe:
+        if self._fragments > self._limits.message_fragments:
             self.fail(1009, "too many fragments")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Hand a message on while nobody has closed."""
         self._fragments = 0
-        if self.listener is not None and self.state == self.STATE_OPEN:
+        if self.state == self.STATE_OPEN:
             self.listener.message(self.side, payload, isBinary)
 
     def onPing(self, payload: bytes) -> None:
+        """Answer it, as one of many perhaps."""
+        self.count_controls(1)
+        self.answer_ping(payload)
+
+    def answer_ping(self, payload: bytes) -> None:
         """Answer, unless the peer does not read: a ping flood would fill the buffer."""
         if not self._choked:
             self.sendPong(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """It was heard already."""
+        self.count_controls(1)
+
+    def count_controls(self, count: int) -> None:
+        """So many control frames came. A peer that floods is read more slowly."""
+        if self._throttle is None:
+            self._throttle = Throttle(self._clock, self._read_or_pause)
+        if self._throttle.spend(count):
+            self._read_or_pause()
 
     def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
         """
@@ -203,33 +213,16 @@ class PeerProtocol(BareWebSocket):
         Autobahn's own takes 1014 and 1015 for violations, reports them as a clean 1000, and when
         closes cross drops what is not yet sent.
         """
-        if self._finishing:
-            return True
         reason = _decode(reasonRaw or b"")
         if reason is None:
             self.fail(1007, "close reason is not UTF-8")
-            return True
-        was_open = self.state == self.STATE_OPEN
-        self._send_close(reply(code))
-        self._hang_up()
-        if was_open and self.listener is not None:
-            self.listener.closed(self.side, Close(code, reason))
+        else:
+            self._happens("close received", Close(code, reason))
         return True
-
-    def failed(self) -> None:
-        """What this peer sent could not be dealt with; to be called with the exception at hand."""
-        _log.failure("exception while reading from {side}", side=self.side)
-        self.fail(1011, "internal error")
 
     def fail(self, code: int, reason: str) -> None:
         """The peer broke the protocol or a limit: close, and drop what else it sends."""
-        if self.failedByMe:
-            return
-        self.failedByMe = True
-        close = Close(code, f"relay: {reason}")
-        self.close(close)
-        if self.listener is not None:
-            self.listener.faulted(self.side, close)
+        self._happens("fault", Close(code, f"relay: {reason}"))
 
     def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
         self.fail(code, reason)
@@ -242,41 +235,47 @@ class PeerProtocol(BareWebSocket):
         self.fail(1007, reason)
         return True
 
+    def failed(self) -> None:
+        """The relay itself went wrong here, with an exception that is at hand."""
+        self.listener.failed(self.side, Failure())
+
+    def end_in_error(self) -> None:
+        """After that: close, and read no more frames; or, where an end had begun, drop it."""
+        self._happens("error", FAILED)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell Autobahn and the listener; nothing of this peer runs on."""
         if self._parses_later:
-            self._parses_later = False
-            self.factory.lines.parsing.forget(self._parse_more)
-            self._parse(super().consumeData)  # what came before the end goes before it
-        self.keepalive.stop()
-        self._patience.stop()
+            self._parse_rest()
+        self._happens("lost")
+        self._stop_deadlines()
         self._connectionLost(reason)
-        if self._line is not None:
-            self._line.release()
-        self._line = self._outlet = None
-        listener, self.listener, self.source = self.listener, None, None
-        if listener is not None:
+        line, self.line, self._outlet = self.line, NO_LINE, None
+        line.release()
+        listener, self.listener, self.source = self.listener, NOBODY, None
+        try:
             listener.lost(self.side, reason)
+        except Exception:
+            listener.failed(self.side, Failure())
 
     # -- reading and writing ---------------------------------------------------------------
 
+    @bulkhead
     def blocked(self) -> None:
         """The peer does not read: stop the source, and give it until the stall deadline."""
         self._choked = True
-        self._patience.wait_for_reader(self.transport, self._stalled)
+        self._patience.wait_for_reader(self.line, self._stalled)
         if self.source is not None:
             self.source.pause_reading()
 
+    @bulkhead
     def drained(self) -> None:
         """All that was sent is written."""
         self._choked = False
         self._patience.caught_up()
         if self.source is not None:
             self.source.resume_reading()
-        if self._finishing:
-            self._hang_up()
-        elif self.state == self.STATE_CLOSING:
-            self._wait_for_end()
+        self._happens("written")
 
     def pause_reading(self) -> None:
         """The other side is behind. A peer that is closing is read to its end."""
@@ -292,74 +291,127 @@ class PeerProtocol(BareWebSocket):
             self.keepalive.heard = True
             self._read_or_pause()
 
+    @bulkhead
     def _read_or_pause(self) -> None:
-        if self._paused or self._parses_later:
+        throttled = self._throttle is not None and self._throttle.is_set
+        if self._paused or self._parses_later or throttled:
             self.line.pause()
         else:
             self.line.resume()
 
+    @bulkhead
     def _stalled(self) -> None:
-        is_open = self.state == self.STATE_OPEN  # else it holds up an end
-        if is_open and self._patience.still_reads(self.transport, self._stalled):
-            return
-        if self.listener is not None:
+        if not self._patience.still_reads(self.line, self._stalled):
             self.listener.stalled(self.side)
-        self.abort()
+            self.abort()
 
     # -- closing ---------------------------------------------------------------------------
 
+    def _happens(self, happening: Happening, close: Close | None = None) -> None:
+        self._phase, actions = ENDING[self._phase][happening]
+        for action in actions:
+            _DO[action](self, close)
+
     def _send_close(self, close: Close) -> None:
-        if self.state == self.STATE_OPEN:
-            # Not sendClose: that takes only 1000 and 3000 to 4999.
-            self.sendFrame(opcode=8, payload=close.payload())
-            self.state = self.STATE_CLOSING
-            self._stop_watching()
-            if self._choked:
-                # Who reads slowly has had a part of its time, and is no longer asked how it goes.
-                self._patience.wait_for_reader(self.transport, self._stalled)
+        # Not sendClose: that takes only 1000 and 3000 to 4999.
+        self.sendFrame(opcode=8, payload=close.payload())
+        self.state = self.STATE_CLOSING
+        self._stop_watching()
+        if self._choked:
+            # A peer that reads slowly has had a part of its time: now it has all of it again.
+            self._patience.wait_for_reader(self.line, self._stalled)
+
+    def _answer_close(self, close: Close) -> None:
+        self._send_close(reply(close.code))
 
     def _stop_watching(self) -> None:
         self.keepalive.stop()
         # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
         self.resume_reading()
 
-    def _wait_for_end(self) -> None:
+    def _linger(self, _: object) -> None:
         """Start the linger deadline, but not before the buffer is empty."""
         if not self._choked:
-            self._patience.wait_for_end(self.transport, self.abort)
+            self._patience.wait_for_end(self.line, self.abort)
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, _: object) -> None:
         """Both Closes are exchanged: end the connection once all is written."""
-        self._finishing = True
         if self._choked:
             return
-        self._patience.wait_for_end(self.transport, self.abort)
+        self._patience.wait_for_end(self.line, self.abort)
         # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
-        if self.factory.isServer and not self._is_within_frame:
+        has_more_to_say = self._outlet is not None and self._outlet.waiting
+        if self.factory.isServer and not has_more_to_say:
             self.line.hang_up()
 
-    @property
-    def _is_within_frame(self) -> bool:
-        """Whether the last words have to wait."""
-        return self._outlet is not None and self._outlet.waiting
+    def _cut_off(self, _: object) -> None:
+        self.state = self.STATE_CLOSED
+        self._stop_watching()
+        self._patience.caught_up()
+        self._patience.wait_for_end(self.line, self.abort)
+        self.line.hang_up()
+
+    def _drop(self, _: object) -> None:
+        self.state = self.STATE_CLOSED
+        self._stop_deadlines()
+        if self.line is not NO_LINE:
+            self.line.abort()
+        elif self.transport is not None:
+            self.transport.abortConnection()
+
+    def _stop_deadlines(self) -> None:
+        self.keepalive.stop()
+        self._patience.stop()
+        if self._throttle is not None:
+            self._throttle.stop()
+
+    def _tell_close(self, close: Close) -> None:
+        self.listener.closed(self.side, close)
+
+    def _tell_fault(self, close: Close) -> None:
+        self.listener.faulted(self.side, close)
 
     def frame_ended(self) -> None:
         """What had to wait for the end of a frame is sent."""
-        if self._finishing:
-            self._hang_up()
+        self._happens("written")
 
     # -- keepalive -------------------------------------------------------------------------
 
-    def _ping(self) -> bool:
+    @bulkhead
+    def _ping(self) -> None:
         """Also while paused, when no answer is seen: writing shows a dead connection."""
         if not self._choked:
             self.sendPing(b"relay")
-        return not (self._choked or self._paused)
 
+    @bulkhead
+    def _shows_life(self) -> bool | None:
+        """
+        Whether a peer that was not heard is there all the same; L{None} if that cannot be told.
+
+        What it has sent may lie unread, when the relay itself was stopped for a while. And within a
+        large frame it cannot be pinged, but takes the bytes of it.
+        """
+        if self._choked or self._paused:
+            return None  # the stall deadline has an eye on a side that does not read
+        within = self._outlet is not None and self._outlet.within
+        return has_arrived(self.line) or (within and self._patience.takes(self.line))
+
+    @bulkhead
     def _gone(self) -> None:
-        if self.listener is not None:
-            self.listener.silent(self.side)
+        self.listener.silent(self.side)
         self.abort()
+
+
+_DO: dict[Action, Callable[[PeerProtocol, Any], None]] = {
+    "send_close": PeerProtocol._send_close,
+    "answer_close": PeerProtocol._answer_close,
+    "linger": PeerProtocol._linger,
+    "hang_up": PeerProtocol._hang_up,
+    "cut_off": PeerProtocol._cut_off,
+    "drop": PeerProtocol._drop,
+    "tell_close": PeerProtocol._tell_close,
+    "tell_fault": PeerProtocol._tell_fault,
+}
 
 
 def _decode(reason: bytes) -> str | None:

@@ -83,12 +83,12 @@ class Register:
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Tell of a hold that ended without a session."""
-        self._tell(lambda listener: listener.refused(record, refusal))
+        self._tell(record, lambda listener: listener.refused(record, refusal))
         self.ended()
 
     def opened(self, record: HoldRecord) -> None:
         """Tell of a hold that ended with a session."""
-        self._tell(lambda listener: listener.opened(record))
+        self._tell(record, lambda listener: listener.opened(record))
 
     @property
     def listens(self) -> bool:
@@ -97,12 +97,12 @@ class Register:
 
     def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
         """Tell what an upstream told."""
-        self._tell(lambda listener: listener.event(hold, event))
+        self._tell(hold, lambda listener: listener.event(hold, event))
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
         """A session ended: forget it and tell of it."""
         self.sessions.discard(session)
-        self._tell(lambda listener: listener.closed(record))
+        self._tell(record.hold, lambda listener: listener.closed(record))
         self.ended()
 
     def left(self, connection: OpenConnection) -> None:
@@ -110,9 +110,10 @@ class Register:
         self.connections.discard(connection)
         self.ended()
 
-    def _tell(self, call: Callable[[RelayListener], None]) -> None:
+    def _tell(self, hold: HoldRecord, call: Callable[[RelayListener], None]) -> None:
+        """A listener's exception reaches neither the session nor the other listeners."""
         for listener in self._listeners:
             try:
                 call(listener)
             except Exception:
-                _log.failure("a listener failed")
+                _log.failure("a listener failed at {id}", id=hold.request_id)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay import closing
 from relay.attempt import OpenUpstream
-from relay.closing import Close, Side
+from relay.closing import FAILED, Close, Side
 from relay.events import parse_json
+from relay.interfaces import PeerListener
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.choice import plane_for
@@ -19,6 +22,8 @@ from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.scrub import redact
 from relay.settings import Settings
 from relay.usage import tokens_of
+
+_log = Logger()
 
 
 def opposite(side: Side) -> Side:
@@ -40,13 +45,13 @@ class SessionOwner(Protocol):
         """Both connections are gone."""
 
 
-class Session:
+class Session(PeerListener):
     """
     Two peers joined: what one receives the other sends, and the end of one ends the other.
 
-    The L{PeerListener} of both. Messages go straight to the plane; what an end means is read from
-    L{relay.closing}.
-
+    It listens to both. Messages go straight to the plane; what an end means is read from
+    L{relay.closing}. An exception anywhere in it ends both sides (L{failed}) and goes no further:
+    the peers have walls around what others call, and so have L{start}, L{close} and L{abort}.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class Session:
         }
         peek = Peek(self._peeked) if owner.listens and opened.upstream.traits.first_event else None
         self._plane = plane_for(settings.plane, downstream, opened.protocol, settings.limits, peek)
-        self.message = self._plane.message
+        self.message = self._plane.message  # type: ignore[method-assign]  # a call a message less
         self._opened = opened
         self._hold = hold
         self._clock = clock
@@ -74,6 +79,7 @@ class Session:
         self._began = clock.seconds()
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
+        self._has_failed = self._is_over = False
 
     def start(self) -> None:
         """Join the peers; upstream's first event crosses before anything else."""
@@ -81,18 +87,33 @@ class Session:
         downstream.source, upstream.source = upstream, downstream
         upstream.listener = self
         downstream.begin(self)
-        self._plane.start(self._opened.first)
+        try:
+            self._plane.start(self._opened.first)
+        except Exception:
+            self.failed("downstream", Failure())
         self._opened.first.clear()  # not to be kept as long as the session
 
     def close(self, close: Close) -> None:
         """End it from here, both sides alike."""
-        self._because(close.code, "relay")
-        for peer in list(self._peers.values()):
-            peer.close(close)
+        try:
+            self._close(close)
+        except Exception:
+            self.failed("downstream", Failure())
 
     def abort(self) -> None:
         """Drop both connections now."""
         self._because(closing.DRAIN.code, "relay")
+        try:
+            self._abort()
+        except Exception:
+            self.failed("downstream", Failure())
+
+    def _close(self, close: Close) -> None:
+        self._because(close.code, "relay")
+        for peer in list(self._peers.values()):
+            peer.close(close)
+
+    def _abort(self) -> None:
         for peer in list(self._peers.values()):
             peer.abort()
 
@@ -152,13 +173,40 @@ class Session:
         """End the other side, or, as the second of the two, the session."""
         close = closing.LOST[side]
         self._because(close.code, side)
-        del self._peers[side]
+        self._peers.pop(side, None)
         self._plane.lost(side)
         self._close_other(side, close)
         for survivor in self._peers.values():
             survivor.source = None
-        if not self._peers:
-            self._finish()
+        self._finish()
+
+    def failed(self, side: Side, failure: Failure) -> None:
+        """
+        The relay itself went wrong: log it, close both sides, and if that raises too, drop them.
+        Whatever its end raises is not logged: it follows from the first exception.
+        """
+        if not self._has_failed:
+            line = "session {id} failed at its {side} side"
+            _log.failure(line, failure, id=self._hold.request_id, side=side)
+        ends = (self._abort,) if self._has_failed else (partial(self._fail, side), self._abort)
+        self._has_failed = True
+        self._because(FAILED.code, "relay")
+        for end in ends:
+            try:
+                end()
+                self._finish()
+                return
+            except Exception:
+                continue
+        self._peers.clear()
+        self._finish()
+
+    def _fail(self, side: Side) -> None:
+        """Close both sides, and read no more frames of the side that the exception came from."""
+        self._close_other(side, FAILED)
+        peer = self._peers.get(side)
+        if peer is not None:
+            peer.end_in_error()
 
     def _because(self, code: int | None, by: str) -> None:
         """Keep the first cause: what follows is its echo."""
@@ -171,10 +219,17 @@ class Session:
             peer.close(close)
 
     def _finish(self) -> None:
+        """Tell of the end, once both connections are gone."""
+        if self._peers or self._is_over:
+            return
+        self._is_over = True
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self._began
         sent: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
-        self._plane.add_to(sent)
+        try:
+            self._plane.add_to(sent)
+        except Exception:
+            _log.failure("could not count what crossed in {id}", id=self._hold.request_id)
         record = ClosedRecord(
             self._hold,
             self._opened.session_id,

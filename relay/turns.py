@@ -12,8 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from relay.deadline import Deadline
+
+_log = Logger()
 
 SHARE = 0.005
 """Seconds of one turn for one kind of work."""
@@ -36,7 +39,7 @@ class Turns:
         """
         Do it now, or later if this turn has had its share.
 
-        @param work: must not raise.
+        @param work: an exception out of it is logged, and keeps nobody else waiting.
         @return: whether it is done.
         """
         if self._waiting or self._spent >= SHARE:
@@ -59,7 +62,10 @@ class Turns:
 
     def _do(self, work: Callable[[], None]) -> None:
         began = self._clock.seconds()
-        work()
+        try:
+            work()
+        except Exception:
+            _log.failure("exception in work that had to wait for its turn")
         spent = self._clock.seconds() - began
         if spent:
             self._spent += spent
@@ -83,7 +89,7 @@ class Inflow:
     """
     What comes on one connection, and is much work: it may have to wait for its turn.
 
-    @param take: is given the bytes; must not raise.
+    @param take: is given the bytes.
     """
 
     __slots__ = ("_kept", "_paused", "_take", "_turns")

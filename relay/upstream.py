@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from attrs import frozen
 from autobahn.twisted.websocket import WebSocketClientProtocol
@@ -15,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.answer import Answer, AnswerReader, MalformedAnswer
+from relay.bulkhead import bulkhead
 from relay.closing import Side
 from relay.connecting import OneConnection
 from relay.interfaces import PeerListener
@@ -44,8 +44,8 @@ class UpgradeRequest:
     subprotocols: list[str]
 
 
-class HandshakeListener(PeerListener, Protocol):
-    """Who is told how the handshake goes; told as L{PeerListener} from then on."""
+class HandshakeListener(PeerListener):
+    """One that is told how the handshake goes, and from then on as a L{PeerListener}."""
 
     def connected(self, protocol: UpstreamProtocol) -> None:
         """The TCP connection is there, the request is on its way."""
@@ -97,17 +97,27 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         self._request = request
         self._reader: AnswerReader | None = AnswerReader()
         self._inflow: Inflow | None = None
+        self._has_ended = False
 
     @staticmethod
     def perMessageCompressionAccept(response: object) -> None:
         """Accept no extension: none is offered."""
 
+    def failed(self) -> None:
+        """The relay itself went wrong here, with an exception that is at hand."""
+        if self.attempt is None:
+            super().failed()
+        else:
+            self.attempt.failed(self.side, Failure())
+
+    @bulkhead
     def connectionMade(self) -> None:
         """Send the request."""
         if self.attempt is not None:
             self.attempt.connected(self)
         super().connectionMade()
 
+    @bulkhead
     def handshakeCompleted(self) -> None:
         """TLS is up (L{IHandshakeListener})."""
         if self.attempt is not None:
@@ -128,6 +138,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             useragent="realtime-relay",
         )
 
+    @bulkhead
     def dataReceived(self, data: bytes) -> None:
         """Read the answer before Autobahn does, which caps nothing and drops the body."""
         if self._reader is None:
@@ -137,6 +148,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             self._inflow = Inflow(self.factory.lines.answers, self._read_answer)
         self._inflow.received(self.transport, data)
 
+    @bulkhead
     def _read_answer(self, data: bytes) -> None:
         reader, attempt = self._reader, self.attempt
         if reader is None or attempt is None:
@@ -148,7 +160,8 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             return
         if reader.switching is not None:
             self._reader = self._inflow = None
-            self._shake_hands(attempt, reader.switching)
+            if not self._has_ended:  # else it opened for nobody
+                self._shake_hands(attempt, reader.switching)
         elif complete:
             self.take_answer()
         elif reader.answer() is not None:
@@ -182,16 +195,23 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """An answer may end with the connection."""
+        try:
+            self._end_handshake()
+        finally:
+            attempt, self.attempt = self.attempt, None
+            super().connectionLost(reason)
+            if attempt is not None:
+                attempt.unanswered(reason)
+            if self.when_lost is not None:
+                self.when_lost()
+
+    @bulkhead
+    def _end_handshake(self) -> None:
         if self._inflow is not None:
             inflow, self._inflow = self._inflow, None
+            self._has_ended = True
             self._read_answer(inflow.end())
         self.take_answer()
-        attempt, self.attempt = self.attempt, None
-        super().connectionLost(reason)
-        if attempt is not None:
-            attempt.unanswered(reason)
-        if self.when_lost is not None:
-            self.when_lost()
 
 
 class UpstreamFactory(OneConnection[IProtocol]):

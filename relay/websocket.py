@@ -91,8 +91,6 @@ class BareWebSocket(WebSocketProtocol):
         """
         payload = b"".join(self.message_data)
         self.message_data = []
-        if self.failedByMe:
-            return
         if not self.message_is_binary and not is_utf8(payload):
             self._invalid_payload("text is not UTF-8")
             return

@@ -15,16 +15,15 @@ class Watched:
     """A peer that is pinged after 20 seconds and given up 10 later."""
 
     clock: Clock = field(default_factory=Clock)
-    answer_is_seen: bool = True
+    shows_life: bool | None = False
     told: list[tuple[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.keepalive = Keepalive(self.clock, 20, 10)
-        self.keepalive.start(self.ping, self.give_up)
+        self.keepalive.start(self.ping, lambda: self.shows_life, self.give_up)
 
-    def ping(self) -> bool:
+    def ping(self) -> None:
         self.told.append(("ping", self.clock.seconds()))
-        return self.answer_is_seen
 
     def give_up(self) -> None:
         self.told.append(("gone", self.clock.seconds()))
@@ -58,10 +57,28 @@ def test_any_sign_of_life_will_do_until_the_next_look(watched: Watched) -> None:
     assert watched.told == [("ping", 40), ("ping", 70)]
 
 
-def test_whose_answer_would_not_be_seen_is_pinged_on(watched: Watched) -> None:
-    watched.answer_is_seen = False
+def test_a_peer_of_which_nothing_can_be_told_is_pinged_on(watched: Watched) -> None:
+    watched.shows_life = None
     watched.wait(55)
     assert watched.told == [("ping", 20), ("ping", 30), ("ping", 40), ("ping", 50)]
+    watched.shows_life = False
+    watched.wait(10)
+    assert watched.told[4:] == [("ping", 60)]
+    watched.wait(10)
+    assert watched.told[5:] == [("gone", 70)]
+
+
+def test_a_peer_that_shows_life_in_another_way_is_left_in_peace(watched: Watched) -> None:
+    watched.shows_life = True
+    watched.wait(100)
+    assert watched.told == []
+
+
+def test_a_peer_that_shows_life_when_its_time_is_up_is_kept(watched: Watched) -> None:
+    watched.wait(29)
+    watched.shows_life = True
+    watched.wait(20)
+    assert watched.told == [("ping", 20)]
 
 
 def test_who_is_no_longer_watched_is_left_alone(watched: Watched) -> None:

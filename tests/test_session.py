@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Literal
 from unittest.mock import patch
 
@@ -12,7 +13,8 @@ from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
 from relay.closing import LOST, STALLED, Close
-from relay.delivery import Delivery
+from relay.delivery import Written
+from relay.patience import SLOWEST
 from relay.peer import STEPS_A_TURN
 
 Plane = Literal["splice", "message"]
@@ -620,37 +622,43 @@ def test_a_second_close_does_not_start_the_linger_anew(world: World) -> None:
     assert upstream.line.lost is not None
 
 
-def reading(monkeypatch: pytest.MonkeyPatch, *answers: bool) -> None:
-    """What the kernel says of the other end, each time it is asked; then that it has stopped."""
-    told = iter(answers)
-    monkeypatch.setattr(Delivery, "progressed", lambda self, transport: next(told, False))
+def reading(world: World, monkeypatch: pytest.MonkeyPatch, rate: float, seconds: float) -> None:
+    """What the kernel says: the other end takes so many bytes a second, for so long from now."""
+    began = world.reactor.seconds()
+
+    def written(line: object) -> Written:
+        passed = min(world.reactor.seconds() - began, seconds)
+        return Written(waiting=1, acknowledged=math.ceil(passed * rate))
+
+    monkeypatch.setattr("relay.patience.written", written)
 
 
-def test_who_still_reads_what_waits_in_the_kernel_gets_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lingers", [1, 3, 100])
+def test_a_slow_reader_gets_what_waits_in_the_kernel_at_a_close(
+    world: World, monkeypatch: pytest.MonkeyPatch, lingers: int
 ) -> None:
     downstream, upstream = world.open()
     downstream.answers_close = False
-    reading(monkeypatch, False, True, True)
+    linger = world.settings.limits.linger_seconds
+    reading(world, monkeypatch, SLOWEST, lingers * linger)
     upstream.line.reset()
     downstream.read()
-    linger = world.settings.limits.linger_seconds
-    world.advance(3 * linger - 0.1)
+    world.advance((lingers + 1) * linger - 0.1)
     assert downstream.line.lost is None
     world.advance(0.2)
     assert downstream.line.lost is not None
+    assert world.is_clean()
 
 
-def test_but_not_for_longer_than_a_stall_may_last(
+def test_a_reader_below_the_slowest_pace_is_cut_at_a_close(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downstream, upstream = world.open()
     downstream.answers_close = False
-    reading(monkeypatch, *[True] * 1000)
+    reading(world, monkeypatch, SLOWEST - 10, 1000)
     upstream.line.reset()
     downstream.read()
-    limits = world.settings.limits
-    world.advance(limits.stall_seconds + limits.linger_seconds)
+    world.advance(world.settings.limits.linger_seconds + 0.1)
     assert downstream.line.lost is not None
     assert world.is_clean()
 
@@ -673,18 +681,33 @@ def test_at_the_end_a_slow_reader_has_the_whole_time_again(world: World, by: str
     assert downstream.line.lost is not None
 
 
+@pytest.mark.parametrize("closing", [False, True])
+@pytest.mark.parametrize("stalls", [1, 4])
 def test_a_slow_reader_of_a_large_message_is_not_stalled(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, stalls: int, closing: bool
 ) -> None:
     downstream, upstream = world.open()
-    reading(monkeypatch, False, True, True)
-    flood(upstream, downstream)
     stall = world.settings.limits.stall_seconds
-    for _ in range(3):
+    reading(world, monkeypatch, SLOWEST, stalls * stall)
+    flood(upstream, downstream)
+    if closing:
+        downstream.send_close(1000)
+    for _ in range(stalls + 1):
         assert downstream.line.lost is None
         for _ in range(3):
             world.advance(stall / 3)
             upstream.send_frame(Frame(Opcode.PONG, b""))
+    world.advance(0.1)
+    assert downstream.line.lost is not None
+
+
+def test_a_reader_below_the_slowest_pace_is_stalled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = world.open()
+    reading(world, monkeypatch, SLOWEST - 10, 1000)
+    flood(upstream, downstream)
+    world.advance(world.settings.limits.stall_seconds + 0.1)
     assert downstream.line.lost is not None
 
 

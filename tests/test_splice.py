@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
 from relay import Settings
-from relay.closing import LOST
+from relay.closing import LOST, SILENT
+from relay.delivery import Written
 from relay.planes.splice import WHOLE
+from relay.throttle import BURST, RATE
 
 BIG = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)
 SMALL = Frame(Opcode.BINARY, b"x" * 1000).serialize(mask=False)
@@ -137,19 +141,66 @@ def test_who_reads_nothing_of_an_unfinished_frame_is_cut(
 # -- the relay's own frames ----------------------------------------------------------------
 
 
-def test_a_ping_waits_for_the_end_of_the_frame(world: World, pair: tuple[Peer, Peer]) -> None:
+def taking_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel says of every connection: bytes wait, and none is acknowledged."""
+    monkeypatch.setattr("relay.patience.written", lambda line: Written(1, 0))
+
+
+def trickle(world: World, sender: Peer, frame: bytes, seconds: float) -> None:
+    """The frame comes for so long, and is not whole at the end."""
+    for second in range(int(seconds)):
+        sender.line.deliver(frame[200 * second : 200 * (second + 1)])
+        world.advance(1)
+
+
+def test_a_ping_waits_for_the_end_of_the_frame(
+    world: World, pair: tuple[Peer, Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     downstream, upstream = pair
-    upstream.line.deliver(BIG[:2000])
+    taking_nothing(monkeypatch)
+    trickle(world, upstream, BIG, 65)
+    assert downstream.line.sent == BIG[:13_000]
     downstream.send("last words")
-    world.advance(2 * world.settings.limits.ping_seconds)
-    assert downstream.line.sent == BIG[:2000]
-    upstream.line.deliver(BIG[2000:] + BIG[:9])
+    upstream.line.deliver(BIG[13_000:] + BIG[:9])
     downstream.read()
     assert downstream.pings == [b"relay"]
     assert len(downstream.received) == 2
     upstream.line.deliver(BIG[9:])
     downstream.read()
     assert len(downstream.received) == 3
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_a_peer_that_takes_the_bytes_of_a_long_frame_lives(
+    world: World,
+    pair: tuple[Peer, Peer],
+    monkeypatch: pytest.MonkeyPatch,
+    from_upstream: bool,
+) -> None:
+    downstream, upstream = pair
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    taken = itertools.count()
+    monkeypatch.setattr("relay.patience.written", lambda line: Written(1, next(taken)))
+    large = Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=not from_upstream)
+    trickle(world, sender, large, 300)
+    assert receiver.line.lost is None
+    assert sender.line.lost is None
+    sender.line.deliver(large[60_000:])
+    receiver.read()
+    assert receiver.received[-1] == b"x" * 70_000
+
+
+def test_a_peer_that_takes_nothing_of_a_long_frame_is_given_up(
+    world: World, pair: tuple[Peer, Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downstream, upstream = pair
+    taking_nothing(monkeypatch)
+    trickle(world, upstream, Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=False), 79)
+    assert downstream.line.lost is None
+    world.advance(2)
+    assert downstream.line.lost is not None
+    upstream.read()
+    assert upstream.close == (1001, SILENT["downstream"].reason)
 
 
 def test_a_pong_waits_too(pair: tuple[Peer, Peer]) -> None:
@@ -164,13 +215,55 @@ def test_a_pong_waits_too(pair: tuple[Peer, Peer]) -> None:
     assert downstream.pongs == [b"there?"]
 
 
-def test_of_a_flood_of_pings_the_last_is_answered(pair: tuple[Peer, Peer]) -> None:
+def pings(count: int, mask: bool) -> bytes:
+    """So many, and what each says is its number."""
+    return b"".join(Frame(Opcode.PING, b"%d" % n).serialize(mask=mask) for n in range(count))
+
+
+def test_of_the_pings_in_a_chunk_the_last_is_answered(pair: tuple[Peer, Peer]) -> None:
     downstream, upstream = pair
-    pings = (Frame(Opcode.PING, b"%d" % n).serialize(mask=False) for n in range(1000))
-    upstream.line.deliver(b"".join(pings))
+    upstream.line.deliver(pings(100, mask=False))
     upstream.read()
-    assert upstream.pongs == [b"999"]
+    assert upstream.pongs == [b"99"]
     assert downstream.line.sent == b""
+
+
+def test_of_the_pongs_behind_a_frame_the_last_is_kept(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
+    downstream, upstream = pair
+    upstream.line.deliver(BIG[:2000])
+    for number in range(1000):
+        downstream.send_frame(Frame(Opcode.PING, b"%d" % number))
+        world.advance(1 / 64)
+    upstream.line.deliver(BIG[2000:])
+    downstream.read()
+    assert downstream.pongs == [b"999"]
+
+
+@pytest.mark.parametrize("plane", ["splice", "message"])
+def test_a_flood_of_pings_is_read_slowly_and_the_other_way_is_not(
+    monkeypatch: pytest.MonkeyPatch, plane: str
+) -> None:
+    monkeypatch.setattr(World, "plane", plane)
+    world = World()
+    downstream, upstream = world.open()
+    downstream.line.deliver(pings(BURST, mask=True))
+    world.advance(1)
+    assert not downstream.line.paused
+    downstream.line.deliver(pings(2 * RATE + BURST, mask=True))
+    world.reactor.pump([0] * 20)
+    assert downstream.line.paused
+    upstream.send("for the one that floods")
+    downstream.read()
+    assert downstream.received[-1] == "for the one that floods"
+    world.advance(1.9)
+    assert downstream.line.paused
+    world.advance(0.2)
+    assert not downstream.line.paused
+    downstream.send("well again")
+    upstream.read()
+    assert upstream.received == ["well again"]
 
 
 def drain(world: World) -> None:

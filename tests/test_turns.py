@@ -124,6 +124,21 @@ def test_nothing_runs_when_all_is_forgotten(clock: Reactor, turns: Turns) -> Non
     assert clock.getDelayedCalls() == []
 
 
+def test_work_that_raises_keeps_nobody_waiting(
+    clock: Reactor, turns: Turns, work: Work, done: list[int]
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("a bug")
+
+    assert turns.do(broken)
+    for number in range(3):
+        turns.later(broken)
+        turns.later(work(number))
+    for _ in range(4):
+        clock.turn()
+    assert done == [0, 1, 2]
+
+
 class Transport:
     """
     @ivar paused: whether it does not read.

@@ -42,7 +42,8 @@ class Lane:
         self._keepalive = sender.keepalive
         self._receiver = receiver
         self._write = receiver.line.write
-        self._kept = self._waiting = b""
+        self._kept = b""
+        self._waiting: dict[int, bytes] = {}  # one frame of each kind, by its first byte
         self._broken = False
 
     def received(self, data: bytes) -> None:
@@ -52,6 +53,7 @@ class Lane:
             self._pass_on(data)
         except Exception:
             self.break_off()
+            self._sender.line.received = _unread
             self._sender.failed()
 
     def _pass_on(self, data: bytes | memoryview) -> None:
@@ -83,9 +85,12 @@ class Lane:
     def _take_control(self) -> None:
         walk = self.walk
         walk.told = False
+        if walk.controls:
+            controls, walk.controls = walk.controls, 0
+            self._sender.count_controls(controls)
         if walk.ping is not None:
             payload, walk.ping = walk.ping, None
-            self._sender.onPing(payload)
+            self._sender.answer_ping(payload)
         if walk.close is not None:
             code = int.from_bytes(walk.close[:2], "big") if walk.close else None
             self._sender.onCloseFrame(code, walk.close[2:])
@@ -95,18 +100,27 @@ class Lane:
     # -- the relay's own frames to the receiver --------------------------------------------
 
     @property
+    def within(self) -> bool:
+        """Whether a frame is crossing to the receiver."""
+        return bool(self.walk.left and not self._kept)
+
+    @property
     def waiting(self) -> bool:
-        """Whether some of them wait."""
+        """Whether some of the relay's own wait for its end."""
         return bool(self._waiting)
 
     def write(self, data: bytes) -> None:
-        """Send one; within a frame, behind it."""
-        if not self.walk.left or self._kept:
+        """
+        Send one; within a frame, behind it. Of Pings and of Pongs only the last one waits, which is
+        all that has to be answered (RFC 6455, 5.5.3).
+        """
+        if not self.within:
             self._write(data)
         elif self._broken:
             self._receiver.cut()
         else:
-            self._waiting += data
+            self._waiting.pop(data[0], None)
+            self._waiting[data[0]] = data
 
     def _end_frame(self, data: memoryview) -> None:
         """Pass on the rest of the frame, then what waited for its end."""
@@ -114,7 +128,7 @@ class Lane:
         for piece in self.walk.feed(data[:left]):
             self._write(piece)
         if not self.walk.left:
-            waited, self._waiting = self._waiting, b""
+            waited, self._waiting = b"".join(self._waiting.values()), {}
             self._write(waited)
             self._receiver.frame_ended()
             self._pass_on(data[left:])
@@ -123,8 +137,12 @@ class Lane:
         """No more comes from the sender: a frame in flight will never be whole."""
         self._broken = True
         if self._waiting:
-            self._waiting = b""
+            self._waiting = {}
             self._receiver.cut()
+
+
+def _unread(data: bytes) -> None:
+    """For a lane that has failed: where a frame begins is not known any more."""
 
 
 class SplicePlane:
