@@ -1,0 +1,218 @@
+"""The far ends of a session, which may do anything at all."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from attrs import Factory, define
+from model.network import Socket
+from websockets.client import ClientProtocol
+from websockets.frames import DATA_OPCODES, Frame, Opcode, apply_mask
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+Message = tuple[bool, bytes]
+"""Whether it is text, and its payload."""
+
+ALL = 1 << 30
+"""Bytes."""
+
+MASK = b"mask"
+
+
+class Tls:
+    """TLS at a far end, by Python's C{ssl}."""
+
+    def __init__(self, context: ssl.SSLContext, is_server: bool) -> None:
+        self._come, self._go = ssl.MemoryBIO(), ssl.MemoryBIO()
+        name = None if is_server else "127.0.0.1"
+        self._bio = context.wrap_bio(self._come, self._go, is_server, name)
+        self._unsent: list[bytes] = []
+        self._is_open = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what came; return what it says."""
+        self._come.write(data)
+        parts = []
+        try:
+            if not self._is_open:
+                self._bio.do_handshake()
+                self._is_open = True
+                for unsent in self._unsent:
+                    self._bio.write(unsent)
+            while part := self._bio.read(1 << 16):
+                parts.append(part)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.end()
+        return b"".join(parts)
+
+    def write(self, data: bytes) -> None:
+        """Say something, once the handshake is done."""
+        if self._is_open:
+            self._bio.write(data)
+        else:
+            self._unsent.append(data)
+
+    def end(self) -> None:
+        """Send close_notify."""
+        try:
+            self._bio.unwrap()
+        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+            pass  # the relay's has not come
+
+    def sent(self) -> bytes:
+        """What is to be sent by now."""
+        return self._go.read()
+
+
+@define(eq=False)
+class End:
+    """
+    One far end. What it says waits in C{backlog} until it is let go, in parts if need be.
+
+    @ivar sent: the messages that the relay may pass on, in order.
+    @ivar got: those that came from it.
+    @ivar says_no_more: whether a Close or a fault has been said: what follows goes nowhere.
+    @ivar is_close_got: whether a Close came.
+    @ivar reads: whether it reads whatever comes.
+    @ivar mute: whether it answers neither Pings nor Closes.
+    """
+
+    socket: Socket
+    sans: Any
+    tls: Tls | None = None
+    sent: list[Message] = Factory(list)
+    got: list[Message] = Factory(list)
+    backlog: bytearray = Factory(bytearray)
+    says_no_more: bool = False
+    is_close_got: bool = False
+    reads: bool = True
+    mute: bool = False
+    _sending: list[Message] = Factory(list)
+    _getting: list[Message] = Factory(list)
+    is_closing: bool = False
+
+    @property
+    def is_client(self) -> bool:
+        return isinstance(self.sans, ClientProtocol)
+
+    # -- saying ----------------------------------------------------------------------------
+
+    def put(self, data: bytes) -> None:
+        """Bytes to say, below the frames."""
+        if self.tls is None:
+            self.backlog += data
+        else:
+            self.tls.write(data)
+            self.backlog += self.tls.sent()
+
+    def frame(self, opcode: int, payload: bytes, fin: bool = True, bits: int = 0) -> bytes:
+        """
+        A frame, valid or not.
+
+        @param bits: the reserved ones.
+        """
+        masked, size = 0x80 if self.is_client else 0, len(payload)
+        first = bytes([(0x80 if fin else 0) | bits | opcode])
+        if size < 126:
+            head = first + bytes([masked | size])
+        elif size < 1 << 16:
+            head = first + bytes([masked | 126]) + size.to_bytes(2, "big")
+        else:
+            head = first + bytes([masked | 127]) + size.to_bytes(8, "big")
+        if not masked:
+            return head + payload
+        return head + MASK + apply_mask(payload, MASK)
+
+    def say(self, is_text: bool, payload: bytes, fin: bool, limit: int) -> None:
+        """Say a message, or a part of one that goes on."""
+        opcode = Opcode.TEXT if is_text else Opcode.BINARY
+        if self._sending:
+            opcode, is_text = Opcode.CONT, self._sending[0][0]
+        self.put(self.frame(opcode, payload, fin))
+        self._sending.append((is_text, payload))
+        if sum(len(part) for _, part in self._sending) > limit:
+            self.says_no_more = True
+        if fin:
+            whole = _whole(self._sending)
+            if not self.says_no_more:
+                self.sent.append(whole)
+
+    def is_within_message(self) -> bool:
+        return bool(self._sending)
+
+    def close(self, payload: bytes) -> None:
+        """Say a Close."""
+        self.put(self.frame(Opcode.CLOSE, payload))
+        self.says_no_more = self.is_closing = True
+
+    def let_go(self, size: int = ALL) -> None:
+        """Put so many bytes on the wire."""
+        data = bytes(self.backlog[:size])
+        del self.backlog[:size]
+        if data:
+            self.socket.deliver(data)
+
+    def hang_up(self) -> bool:
+        """As the server, close the connection behind both Closes; return whether it did."""
+        is_finished = self.is_close_got and self.is_closing and not self.backlog
+        if self.socket.is_gone or self.mute or self.is_client or not is_finished:
+            return False
+        self.socket.leave()
+        return True
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def read(self, size: int = ALL) -> bool:
+        """Read, and answer as a WebSocket should; return whether anything came."""
+        data = self.socket.take(size)
+        if not data:
+            return False
+        was_let_go = not self.backlog
+        if self.tls is not None:
+            plain = self.tls.feed(data)
+            self.backlog += self.tls.sent()
+        else:
+            plain = data
+        if plain:
+            self.sans.receive_data(plain)
+            self._take_events()
+        if was_let_go:
+            self.let_go()
+        return True
+
+    def _take_events(self) -> None:
+        for event in self.sans.events_received():
+            if isinstance(event, Request):
+                self.sans.send_response(self.sans.accept(event))
+            elif isinstance(event, Frame):
+                self._take(event)
+        for data in self.sans.data_to_send():
+            if data and not self.mute and not self.is_closing:
+                self.put(data)
+        if self.is_close_got and not self.mute:
+            self.is_closing = self.says_no_more = True
+
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode in DATA_OPCODES:
+            self._getting.append((frame.opcode is Opcode.TEXT, bytes(frame.data)))
+            if frame.fin:
+                self.got.append(_whole(self._getting))
+        elif frame.opcode is Opcode.CLOSE:
+            self.is_close_got = True
+
+    @property
+    def fault(self) -> Exception | None:
+        """What is wrong with what the relay sent."""
+        error: Exception | None = self.sans.parser_exc
+        return None if isinstance(error, EOFError) else error
+
+
+def _whole(parts: list[Message]) -> Message:
+    message = parts[0][0], b"".join(payload for _, payload in parts)
+    parts.clear()
+    return message
+

@@ -1,0 +1,255 @@
+"""One relay, several sessions at once, one clock: what can be done to them, and what must hold."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import trustme
+from attrs import Factory, define, field
+from memory import Listener, no_limits
+from model.ends import End, Tls
+from model.network import HERE, THERE, TURNS, Endless, Reactor
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from websockets.client import ClientProtocol
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+
+from relay import Limits, RelayFactory, Settings, Upstream
+from relay.closing import Side
+from relay.tls import server_options
+
+CREATED = b'{"type":"session.created"}'
+
+LIMITS = Limits(
+    message_bytes=1 << 17,
+    stall_seconds=3.0,
+    linger_seconds=1.0,
+    ping_seconds=4.0,
+    pong_seconds=2.0,
+)
+
+LONGEST = 30.0
+"""Seconds beyond every deadline there is."""
+
+Plane = Literal["splice", "message"]
+
+
+@define
+class Certificates:
+    """What TLS needs on both legs."""
+
+    relay: CertificateOptions
+    ca_file: str
+    client: ssl.SSLContext
+    server: ssl.SSLContext
+
+
+@cache
+def certificates() -> Certificates:
+    """Made once."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1")
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(server)
+    with TemporaryDirectory() as folder:
+        chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+        chain.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+        leaf.private_key_pem.write_to_path(str(key))
+        options = server_options(str(chain), str(key))
+    return Certificates(options, _ca_file(authority), client, server)
+
+
+def _ca_file(authority: trustme.CA) -> str:
+    folder = TemporaryDirectory()
+    _FOLDERS.append(folder)
+    path = Path(folder.name, "ca.pem")
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+_FOLDERS: list[TemporaryDirectory[str]] = []
+
+
+@define(eq=False)
+class Pair:
+    """
+    The two far ends of a session.
+
+    @ivar is_faulty: whether an end did what may end the session or lose a part of it.
+    """
+
+    ends: dict[Side, End]
+    is_faulty: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return all(end.socket.is_gone for end in self.ends.values())
+
+    @property
+    def directions(self) -> Iterable[tuple[End, End]]:
+        """Sender and receiver, each way."""
+        downstream, upstream = self.ends["downstream"], self.ends["upstream"]
+        return (downstream, upstream), (upstream, downstream)
+
+
+@define(eq=False)
+class World:
+    """
+    A relay.
+
+    @ivar secure: the legs that go by TLS.
+    @ivar room: bytes that the kernels of one connection take.
+    """
+
+    plane: Plane
+    secure: frozenset[Side]
+    room: int
+    writes_first: bool
+    pairs: list[Pair] = Factory(list)
+    reactor: Reactor = field(init=False)
+    listener: Listener = Factory(Listener)
+    factory: RelayFactory = field(init=False)
+    _accepting: Any = field(init=False)
+    _logged: list[str] = Factory(list)
+
+    def __attrs_post_init__(self) -> None:
+        self.reactor = Reactor(self.writes_first)
+        scheme, ca_file = "ws", None
+        if "upstream" in self.secure:
+            scheme, ca_file = "wss", certificates().ca_file
+        self.factory = RelayFactory(
+            [Upstream(f"{scheme}://127.0.0.1:9000/v1/realtime", ca_file=ca_file)],
+            reactor=self.reactor,
+            settings=Settings(plane=self.plane, limits=LIMITS, drain_seconds=2.0),
+            listeners=[self.listener],
+        )
+        self._accepting = self.factory
+        if "downstream" in self.secure:
+            options = certificates().relay
+            self._accepting = TLSMemoryBIOFactory(options, False, self.factory, self.reactor)
+        globalLogPublisher.addObserver(self._log)
+
+    def _log(self, event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None or event.get("isError") or event["log_level"] >= LogLevel.error:
+            trace = failure.getTraceback() if failure is not None else ""
+            self._logged.append(f"{formatEvent(event)}\n{trace}")
+
+    def forget(self) -> None:
+        """It is over."""
+        globalLogPublisher.removeObserver(self._log)
+
+    # -- sessions --------------------------------------------------------------------------
+
+    def open(self) -> Pair:
+        """A session more, with upstream's first event received."""
+        downstream = self._downstream()
+        self.settle(downstream)
+        _, _, factory, _, _ = self.reactor.tcpClients.pop()
+        upstream = self._upstream(self.reactor.connect(factory.buildProtocol(HERE), self.room))
+        self.settle(downstream, upstream)
+        upstream.say(True, CREATED, True, LIMITS.message_bytes)
+        upstream.let_go()
+        self.settle(downstream, upstream)
+        assert downstream.got == [(True, CREATED)], "it did not open"
+        pair = Pair({"downstream": downstream, "upstream": upstream})
+        self.pairs.append(pair)
+        return pair
+
+    def _downstream(self) -> End:
+        socket = self.reactor.connect(self._accepting.buildProtocol(THERE), self.room)
+        sans = no_limits(ClientProtocol(parse_uri("ws://localhost:8080/v1/realtime?model=m")))
+        tls = Tls(certificates().client, False) if "downstream" in self.secure else None
+        end = End(socket, sans, tls)
+        sans.send_request(sans.connect())
+        if tls is not None:
+            tls.feed(b"")
+        for data in sans.data_to_send():
+            end.put(data)
+        end.let_go()
+        return end
+
+    def _upstream(self, socket: Any) -> End:
+        sans = no_limits(ServerProtocol())
+        tls = Tls(certificates().server, True) if "upstream" in self.secure else None
+        return End(socket, sans, tls)
+
+    def settle(self, *more: End) -> None:
+        """Turn until nothing moves."""
+        for _ in range(TURNS):
+            if not self.turn(*more):
+                return
+        raise Endless
+
+    def turn(self, *more: End) -> bool:
+        """One turn, in which all far ends read that do so."""
+        moved = False
+        for end in [*(end for pair in self.pairs for end in pair.ends.values()), *more]:
+            if end.reads:
+                moved = end.read() or moved
+            moved = end.hang_up() or moved
+        return self.reactor.turn() or moved
+
+    def later(self, seconds: float) -> None:
+        """Time passes, in steps so small that deadlines fire in their order."""
+        for _ in range(round(seconds * 4)):
+            self.reactor.later(0.25)
+            self.settle()
+
+    # -- what must hold --------------------------------------------------------------------
+
+    def check_errors(self) -> None:
+        """No exception has gone where it would reach others, or the log."""
+        traces = [failure.getTraceback() for failure in self.reactor.failures]
+        assert not traces, f"an exception reached the reactor:\n{traces[0]}"
+        assert not self._logged, f"an error was logged:\n{self._logged[0]}"
+
+    def check_messages(self) -> None:
+        """What has crossed is what was sent, in order, as far as it came."""
+        for pair in self.pairs:
+            for sender, receiver in pair.directions:
+                assert receiver.fault is None, f"the relay's frames are wrong: {receiver.fault}"
+                sent, got = sender.sent, receiver.got
+                assert got == sent[: len(got)], "what came is not what was sent"
+
+    def check_bystanders(self) -> None:
+        """Sessions to which nothing was done have all their messages, and go on."""
+        pairs = [pair for pair in self.pairs if not pair.is_faulty]
+        for pair in pairs:
+            for end in pair.ends.values():
+                end.let_go()
+                end.say(True, b"still there?", True, LIMITS.message_bytes)
+                end.let_go()
+        self.settle()
+        for pair in pairs:
+            for sender, receiver in pair.directions:
+                assert not sender.socket.is_over, "a bystander's connection has ended"
+                assert not sender.is_close_got, "a bystander was sent a Close"
+                assert receiver.got == sender.sent, "a bystander lost something"
+
+    def check_nothing_left(self) -> None:
+        """All is over, and each session was told of once."""
+        self.check_errors()
+        assert self.factory.active_sessions == 0, "a session was left in the register"
+        assert self.factory.active_holds == 0, "a hold was left in the register"
+        assert [standing.sessions for standing in self.factory.standings] == [0]
+        opened = Counter(record.request_id for record in self.listener.holds)
+        closed = Counter(record.hold.request_id for record in self.listener.ends)
+        assert len(opened) == len(self.pairs)
+        assert opened == closed, "opened is not closed"
+        assert set(opened.values()) == {1}, "a session was told of twice"
+        assert self.reactor.getDelayedCalls() == [], "a call was left on the clock"
+        assert self.reactor.getReaders() == [], "a reader was left"
+        assert self.reactor.getWriters() == [], "a writer was left"
+        left = [socket for socket in self.reactor.sockets.values() if not socket.is_closed]
+        assert not left, "a socket was left open"
