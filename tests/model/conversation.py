@@ -231,13 +231,10 @@ class Conversation(RuleBasedStateMachine):
     def ends(self, side: Side, way: str, turns: str) -> None:
         """Its connection, or its half of it."""
         end = self._end(side, True)
-        if way != "close_notify":
+        if way == "close_notify":
+            end.end_tls()
+        else:
             getattr(end.socket, way)()
-        elif end.tls is not None:
-            end.tls.end()
-            end.put(b"")
-            end.let_go()
-        end.says_no_more = True
         self._turn(turns)
 
     # -- and the rest ----------------------------------------------------------------------

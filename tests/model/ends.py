@@ -20,6 +20,9 @@ ALL = 1 << 30
 
 MASK = b"mask"
 
+CLOSE_WITHIN = "incomplete fragmented message"
+"""What C{websockets} says to a Close between fragments, where RFC 6455, 5.4 allows one."""
+
 
 class Tls:
     """TLS at a far end, by Python's C{ssl}."""
@@ -149,6 +152,14 @@ class End:
         self.put(self.frame(Opcode.CLOSE, payload))
         self.says_no_more = self.is_closing = True
 
+    def end_tls(self) -> None:
+        """Say that it says no more, below the frames, where that can be said."""
+        if self.tls is not None:
+            self.tls.end()
+            self.put(b"")
+            self.let_go()
+            self.says_no_more = True
+
     def let_go(self, size: int = ALL) -> None:
         """Put so many bytes on the wire."""
         data = bytes(self.backlog[:size])
@@ -179,6 +190,7 @@ class End:
             plain = data
         if plain:
             self.sans.receive_data(plain)
+            self.is_close_got |= CLOSE_WITHIN in str(self.sans.parser_exc)
             self._take_events()
         if was_let_go:
             self.let_go()
@@ -208,7 +220,7 @@ class End:
     def fault(self) -> Exception | None:
         """What is wrong with what the relay sent."""
         error: Exception | None = self.sans.parser_exc
-        return None if isinstance(error, EOFError) else error
+        return None if CLOSE_WITHIN in str(error) else error
 
 
 def _whole(parts: list[Message]) -> Message:

@@ -224,9 +224,11 @@ class Reactor(MemoryReactorClock):
     # -- IReactorFDSet, in order: a set's would differ from run to run --------------------
 
     def addReader(self, reader: Any) -> None:
+        _register(reader)
         self._readers[reader] = None
 
     def addWriter(self, writer: Any) -> None:
+        _register(writer)
         self._writers[writer] = None
 
     def removeReader(self, reader: Any) -> None:
@@ -294,3 +296,9 @@ class Reactor(MemoryReactorClock):
     def later(self, seconds: float) -> None:
         """Time passes, and nothing else."""
         self.rightNow += seconds
+
+
+def _register(descriptor: Any) -> None:
+    """As an epoll does."""
+    if descriptor.fileno() == -1:
+        raise ValueError("file descriptor cannot be a negative integer (-1)")
