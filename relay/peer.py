@@ -245,13 +245,13 @@ class PeerProtocol(BareWebSocket):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell Autobahn and the listener; nothing of this peer runs on."""
+        self.line.release()  # first: its socket is closed, and its number may be another's soon
         if self._parses_later:
             self._parse_rest()
         self._happens("lost")
         self._stop_deadlines()
         self._connectionLost(reason)
-        line, self.line, self._outlet = self.line, NO_LINE, None
-        line.release()
+        self.line, self._outlet = NO_LINE, None
         listener, self.listener, self.source = self.listener, NOBODY, None
         try:
             listener.lost(self.side, reason)

@@ -95,7 +95,8 @@ class Hub:
 
     def _watch(self, line: Watched, mask: int) -> None:
         before = self._mask(line)
-        if mask == before:
+        is_closed = line.fileno() != line.number
+        if mask == before or (is_closed and not before):
             return
         if mask:
             self._watched[line.number] = (line, mask)
@@ -106,10 +107,8 @@ class Hub:
             return
         if not before:
             self._epoll.register(line.number, mask)
-        elif mask:
-            self._epoll.modify(line.number, mask)
-        elif line.fileno() == line.number:  # a closed socket has left the epoll by itself
-            self._epoll.unregister(line.number)
+        elif not is_closed:  # else it has left the epoll by itself
+            self._epoll.modify(line.number, mask) if mask else self._epoll.unregister(line.number)
         if not self._watched:
             self._close()
 
