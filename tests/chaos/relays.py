@@ -79,6 +79,18 @@ def upstream_table(
     return "\n".join(["", *lines, ""])
 
 
+def listener_table(endpoint: str, certificate: Path | None = None) -> str:
+    """
+    A further place to listen.
+
+    @param certificate: with its chain and its private key: then it speaks TLS.
+    """
+    lines = ["[[listener]]", f'endpoint = "{endpoint}"']
+    if certificate is not None:
+        lines += [f'certificate = "{certificate}"', f'key = "{certificate}"']
+    return "\n".join(["", *lines, ""])
+
+
 @frozen(kw_only=True)
 class Look:
     """What the probe told; see L{chaos.probe.Inside.look}."""
@@ -162,9 +174,17 @@ class Relay:
             await asyncio.sleep(0.02)
             with suppress(OSError):
                 self._probe = self._probe or await self._connect()
-        self.port = int(self.log.partition("listening on http://127.0.0.1:")[2].split()[0])
+        self.port = self._port("http")
         self.url = f"ws://127.0.0.1:{self.port}/v1/realtime"
         self.idle = await self.look()
+
+    def _port(self, scheme: str) -> int:
+        return int(self.log.partition(f"listening on {scheme}://127.0.0.1:")[2].split()[0])
+
+    @property
+    def tls_port(self) -> int:
+        """Where it listens on loopback with TLS, if its configuration says so."""
+        return self._port("https")
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_unix_connection(str(self._socket), limit=2**24)
@@ -235,8 +255,8 @@ async def relay(folder: Path, config: str) -> AsyncIterator[Relay]:
     number = len(list(folder.iterdir()))
     paths = [folder / f"{number}.{kind}" for kind in ("toml", "log", "probe")]
     toml, log, socket = paths
-    toml.write_text(config)
-    arguments = ["--listen", LOOPBACK, "--admin", "", "--config", str(toml)]
+    toml.write_text(f'listen = ["{LOOPBACK}"]\n{config}')  # a flag would go before its [[listener]]
+    arguments = ["--admin", "", "--config", str(toml)]
     variables = environ(PYTHONUNBUFFERED="1")
     # Tracing would be measured too: what is covered is counted by the other tests.
     variables = {k: v for k, v in variables.items() if not k.startswith("COVERAGE_")}
