@@ -64,8 +64,13 @@ def upstream_table(
     priority: int = 0,
     breaker: bool = False,
     ca_file: Path | None = None,
+    model: str | None = None,
 ) -> str:
-    """One of the configuration's upstreams, on loopback."""
+    """
+    One of the configuration's upstreams, on loopback.
+
+    @param model: the only one that it is for.
+    """
     scheme = "ws" if ca_file is None else "wss"
     lines = [
         "[[upstream]]",
@@ -76,6 +81,8 @@ def upstream_table(
     ]
     if ca_file is not None:
         lines.append(f'ca_file = "{ca_file}"')
+    if model is not None:
+        lines.append(f'models = {{ {model} = "{model}" }}')
     return "\n".join(["", *lines, ""])
 
 
@@ -224,10 +231,10 @@ class Relay:
             assert monotonic() < end, f"left open: {look.open}, when idle: {self.idle.open}"
             await asyncio.sleep(0.1)
         assert look.opens == sum(look.closes.values()), "opened = closed + active"
-        self._check_log()
+        self.check_log()
         return look
 
-    def _check_log(self) -> None:
+    def check_log(self) -> None:
         """Whatever comes, nothing is an exception to the relay."""
         for before, after in pairwise(self.log.split("Traceback")):
             assert before.rpartition("\n")[0].endswith(HANDLED), after[:3000]

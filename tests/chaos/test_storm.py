@@ -1,0 +1,372 @@
+"""Sessions whose two ends do anything at all, beside some that must not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from asyncio import StreamReader, StreamWriter
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from hashlib import sha1
+from itertools import product
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+import pytest
+import trustme
+from chaos.chains import Chain, sizes
+from chaos.clients import TEXT, frame, read_answer, request
+from chaos.peers import FIRST, Peer, upstream
+from chaos.relays import Relay, listener_table, relay, upstream_table
+from chaos.scale import run, scaled, seed
+from chaos.scripts import LIMIT, End, Script, scripts
+from picows import WSCloseCode, WSMsgType, WSTransport, WSUpgradeRequest, ws_connect
+from processes import LOOPBACK
+
+SESSIONS = scaled(500, 10_000)
+"""In each plane."""
+
+WAVE = 250
+"""Sessions that are begun before those of the wave before are all over."""
+
+AT_ONCE = 40
+"""Sessions that are being played."""
+
+BYSTANDERS = 8
+
+WORD_SECONDS = 0.02
+"""From one word of a bystander to the next."""
+
+PATIENCE = scaled(60, 1800)
+
+OVER_SECONDS = 15.0
+"""Until a session has been left open: longer than all of the relay's deadlines together."""
+
+SETTINGS = """
+[limits]
+sessions = 100000
+head_seconds = 5.0
+stall_seconds = 1.0
+linger_seconds = 0.5
+ping_seconds = 0.5
+pong_seconds = 2.0
+"""
+"""Who stops is ended soon; an honest peer may be late by as much as a busy machine makes it."""
+
+LEGS = tuple(product(("plain", "tls"), repeat=2))
+"""Downstream's, and upstream's."""
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Certificates:
+    """Of loopback, for the relay's listener and for upstreams."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        self.ca_file, self.file = folder / "ca.pem", folder / "loopback.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        issued.private_key_and_cert_chain_pem.write_to_path(str(self.file))
+        self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        issued.configure_cert(self.server)
+        self.client = ssl.create_default_context()
+        authority.configure_trust(self.client)
+
+
+# -- bystanders ----------------------------------------------------------------------------
+
+
+class Honest(Peer):
+    """
+    One end of a bystander: sends a chain and follows the other's.
+
+    @ivar faults: what should not have come.
+    """
+
+    def __init__(self, name: str, other: str, first: bool) -> None:
+        super().__init__()
+        self.sent, self.received = Chain(hash_of(name)), Chain(hash_of(other))
+        self.faults: list[str] = []
+        self._random = Random(name)
+        self._hears_first = first
+        self._blocked = False
+
+    def say(self) -> None:
+        """A message more, unless the last ones are still on their way."""
+        if self._blocked or self.ended.done() or self.close is not None:
+            return
+        kind = self._random.choice((WSMsgType.TEXT, WSMsgType.BINARY))
+        (size,) = sizes(self._random, 1)
+        self.transport.send(kind, self.sent.message(size, kind is WSMsgType.BINARY))
+
+    def message(self, payload: bytes, binary: bool) -> None:
+        """Follow it."""
+        if self._hears_first:
+            self._hears_first = False
+            if payload != FIRST:
+                self.faults.append(f"first came {payload[:50]!r}")
+        elif not self.received.follows(payload, binary):
+            self.faults.append(f"not message {self.received.count - 1}: {payload[:50]!r}")
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+
+
+class HonestUpstream(Honest):
+    """Says its first word."""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        transport.send(WSMsgType.TEXT, FIRST)
+
+
+def hash_of(name: str) -> int:
+    """A seed of a chain, the same in every run."""
+    return int.from_bytes(sha1(name.encode()).digest()[:16], "big")
+
+
+class Bystanders:
+    """
+    Sessions that go on whatever becomes of the others.
+
+    For L{upstream} they are the upstream ends, by the number in C{intent}.
+    """
+
+    def __init__(self) -> None:
+        self._upstreams: dict[int, HonestUpstream] = {}
+        self._downstreams: dict[int, Honest] = {}
+
+    def __call__(self, asked: WSUpgradeRequest) -> HonestUpstream:
+        number = number_of(asked.path)
+        made = HonestUpstream(f"up {number}", f"down {number}", first=False)
+        self._upstreams[number] = made
+        return made
+
+    async def open(self, running: Relay, number: int, client: ssl.SSLContext) -> None:
+        """One more."""
+        downstream, leg = LEGS[number % len(LEGS)]
+        made = Honest(f"down {number}", f"up {number}", first=True)
+        scheme, port = ("ws", running.port) if downstream == "plain" else ("wss", running.tls_port)
+        url = f"{scheme}://127.0.0.1:{port}/v1/realtime?model=honest-{leg}&intent={number}"
+        context = client if scheme == "wss" else None
+        await ws_connect(lambda: made, url, ssl_context=context)
+        self._downstreams[number] = made
+
+    @property
+    def _ends(self) -> list[Honest]:
+        return [*self._downstreams.values(), *self._upstreams.values()]
+
+    async def talk(self) -> None:
+        """Until cancelled."""
+        while True:
+            for end in self._ends:
+                end.say()
+            await asyncio.sleep(WORD_SECONDS)
+
+    def check(self) -> None:
+        """Nobody has touched them."""
+        for end in self._ends:
+            assert not end.faults
+            assert end.close is None, f"a bystander was closed: {end.close}"
+            assert not end.ended.done(), "a bystander was cut"
+
+    async def finish(self) -> int:
+        """All that was said comes, then they close; how many messages that were."""
+        until = monotonic() + OVER_SECONDS
+        pairs = [(down, self._upstreams[at]) for at, down in self._downstreams.items()]
+        for down, up in pairs:
+            while (down.received, up.received) != (up.sent, down.sent):
+                self.check()
+                assert monotonic() < until, "a bystander's message is lost"
+                await asyncio.sleep(0.01)
+        for down, up in pairs:
+            down.transport.send_close(WSCloseCode.OK)
+            await asyncio.wait_for(asyncio.gather(down.ended, up.ended), OVER_SECONDS)
+            assert (down.close, up.close) == ((1000, ""), (1000, ""))
+            assert not [*down.faults, *up.faults]
+        return sum(down.sent.count + up.sent.count for down, up in pairs)
+
+
+# -- the storm -----------------------------------------------------------------------------
+
+
+def number_of(path: bytes) -> int:
+    """Of the session, as its client said it."""
+    found = re.search(rb"intent=(\d+)", path)
+    assert found is not None, path
+    return int(found[1])
+
+
+class Play:
+    """
+    A session of the storm.
+
+    @ivar played: fires when upstream's end has done all that it does.
+    """
+
+    def __init__(self, number: int, random: Random) -> None:
+        self.number = number
+        self.client, self.upstream = scripts(random)
+        self.leg = random.choice(LEGS)
+        self.at_once = random.random() < 0.3
+        self.ends: list[End] = []
+        self.played: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def faults(self) -> list[str]:
+        """What the relay should not have sent."""
+        return [
+            f"session {self.number}: {fault}" for end in self.ends for fault in end.heard.faults
+        ]
+
+
+class Storm:
+    """
+    All of its sessions.
+
+    @ivar running: the relay; to be set when it runs.
+    @param by: the seed of all that they do.
+    """
+
+    running: Relay
+
+    def __init__(self, client: ssl.SSLContext, by: int) -> None:
+        self._client = client
+        self._seed = by
+        self._plays: dict[int, Play] = {}
+        self._upstreams: list[asyncio.Future[None]] = []
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def wave(self, numbers: range) -> None:
+        """Play some, and see the relay end what they have left open."""
+        for number in numbers:
+            self._plays[number] = Play(number, Random(f"{self._seed} {number}"))
+        plays = list(self._plays.values())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for play in plays:
+                    tasks.create_task(self._play(play))
+            await self._over()
+            faults = [fault for play in plays for fault in play.faults]
+            assert not faults, faults
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        for task in self._upstreams:
+            task.cancel()
+        await asyncio.gather(*self._upstreams, return_exceptions=True)
+        ends = [end for play in self._plays.values() for end in play.ends]
+        await asyncio.gather(*(end.leave() for end in ends))
+        self._upstreams.clear()
+        self._plays.clear()
+
+    async def _over(self) -> None:
+        until = monotonic() + OVER_SECONDS
+        while (sessions := (await self.running.look()).sessions) != BYSTANDERS:
+            assert monotonic() < until, f"{sessions} sessions are left, of {BYSTANDERS} bystanders"
+            await asyncio.sleep(0.1)
+
+    async def _play(self, play: Play) -> None:
+        async with self._gate:
+            downstream, leg = play.leg
+            port = self.running.port if downstream == "plain" else self.running.tls_port
+            context = self._client if downstream == "tls" else None
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=context, limit=LIMIT
+            )
+            try:
+                writer.write(request(f"storm-{leg}&intent={play.number}"))
+                assert await read_answer(reader) == "opened"
+            except BaseException:
+                writer.transport.abort()
+                raise
+            await self._act(play, End(reader, writer, masked=True), play.client)
+            await asyncio.wait_for(play.played, OVER_SECONDS)
+
+    async def _act(self, play: Play, end: End, script: Script) -> None:
+        play.ends.append(end)
+        with suppress(OSError):
+            await end.play(script)
+
+    def accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """An upstream end."""
+        self._upstreams.append(asyncio.ensure_future(self._serve(reader, writer)))
+
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, EOFError):
+            return  # the relay has ended
+        play = self._plays[number_of(head)]
+        writer.write(_accepting(head))
+        if not play.at_once:
+            await asyncio.sleep(0.01)
+        writer.write(frame(TEXT, FIRST, masked=False))
+        if not play.at_once:
+            await asyncio.sleep(0.01)
+        await self._act(play, End(reader, writer, masked=False), play.upstream)
+        play.played.set_result(None)
+
+
+def _accepting(head: bytes) -> bytes:
+    key = head.partition(b"Sec-WebSocket-Key: ")[2].split(b"\r\n", 1)[0]
+    accept = b64encode(sha1(key + _GUID).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
+    )
+
+
+@asynccontextmanager
+async def listening(storm: Storm, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The storm's upstreams; the port."""
+    server = await asyncio.start_server(
+        storm.accept, "127.0.0.1", 0, ssl=context, limit=LIMIT, backlog=1024
+    )
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def stormed(folder: Path, plane: str) -> None:
+    certificates = Certificates(folder)
+    storm, bystanders = Storm(certificates.client, seed()), Bystanders()
+    async with AsyncExitStack() as stack:
+        config = f'plane = "{plane}"\n{SETTINGS}'
+        config += listener_table(LOOPBACK, certificates.file)
+        for name, ends in (("storm", listening(storm)), ("honest", upstream(bystanders))):
+            port = await stack.enter_async_context(ends)
+            config += upstream_table(port, f"{name}-plain", model=f"{name}-plain")
+        context, ca_file = certificates.server, certificates.ca_file
+        secure = (("storm", listening(storm, context)), ("honest", upstream(bystanders, context)))
+        for name, ends in secure:
+            port = await stack.enter_async_context(ends)
+            name = f"{name}-tls"
+            config += upstream_table(port, name, ca_file=ca_file, model=name)
+        storm.running = running = await stack.enter_async_context(relay(folder, config))
+        async with running.checked(memory=False):
+            for number in range(BYSTANDERS):
+                await bystanders.open(running, number, certificates.client)
+            talking = asyncio.ensure_future(bystanders.talk())
+            for first in range(0, SESSIONS, WAVE):
+                try:
+                    await storm.wave(range(first, first + WAVE))
+                finally:
+                    running.check_log()
+                    bystanders.check()
+            talking.cancel()
+            print(f"{await bystanders.finish()} messages of bystanders")
+
+
+@pytest.mark.parametrize("plane", ["splice", "message"])
+def test_nobody_is_touched_by_what_others_do(tmp_path: Path, plane: str) -> None:
+    run(stormed(tmp_path, plane), PATIENCE)
