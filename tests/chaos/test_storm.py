@@ -208,6 +208,7 @@ class Play:
     """
     A session of the storm.
 
+    @ivar unopened: how it was answered, if not by a session.
     @ivar played: fires when upstream's end has done all that it does.
     """
 
@@ -217,6 +218,7 @@ class Play:
         self.leg = random.choice(LEGS)
         self.at_once = random.random() < 0.3
         self.ends: list[End] = []
+        self.unopened: list[str] = []
         self.played: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -279,15 +281,17 @@ class Storm:
             downstream, leg = play.leg
             port = self.running.port if downstream == "plain" else self.running.tls_port
             context = self._client if downstream == "tls" else None
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", port, ssl=context, limit=LIMIT
-            )
             try:
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, ssl=context, limit=LIMIT
+                )
                 writer.write(request(f"storm-{leg}&intent={play.number}"))
-                assert await read_answer(reader) == "opened"
-            except BaseException:
-                writer.transport.abort()
-                raise
+                answer = await read_answer(reader)
+            except (OSError, EOFError) as error:
+                answer = repr(error)
+            if answer != "opened":
+                play.unopened.append(answer)
+                return
             await self._act(play, End(reader, writer, masked=True), play.client)
             await asyncio.wait_for(play.played, OVER_SECONDS)
 
