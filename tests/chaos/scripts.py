@@ -265,7 +265,7 @@ class End:
     async def _do(self, step: Step) -> None:
         match step.act:
             case "say":
-                self._writer.write(step.data)
+                self._say(step.data)
             case "trickle":
                 await self._trickle(step.data)
             case "wait":
@@ -281,12 +281,15 @@ class End:
             case "reset":
                 reset(self._writer)
 
+    def _say(self, data: bytes) -> None:
+        if not self._writer.transport.is_closing():
+            self._writer.write(data)
+
     async def _trickle(self, data: bytes) -> None:
         for byte in data[:TRICKLED]:
-            if not self._writer.transport.is_closing():
-                self._writer.write(bytes((byte,)))
-                await asyncio.sleep(0.001)
-        self._writer.write(data[TRICKLED:])
+            self._say(bytes((byte,)))
+            await asyncio.sleep(0.001)
+        self._say(data[TRICKLED:])
 
     async def leave(self) -> None:
         """Let go of the connection, whatever is left of it."""

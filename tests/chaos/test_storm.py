@@ -246,7 +246,21 @@ class Storm:
         self._upstreams: list[asyncio.Future[None]] = []
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def wave(self, numbers: range) -> None:
+    async def blow(self, bystanders: Bystanders) -> None:
+        """All of it, with bystanders who talk all the while."""
+        for number in range(BYSTANDERS):
+            await bystanders.open(self.running, number, self._client)
+        talking = asyncio.ensure_future(bystanders.talk())
+        for first in range(0, SESSIONS, WAVE):
+            try:
+                await self._wave(range(first, first + WAVE))
+            finally:
+                self.running.check_log()
+                bystanders.check()
+        talking.cancel()
+        print(f"{await bystanders.finish()} messages of bystanders")
+
+    async def _wave(self, numbers: range) -> None:
         """Play some, and see the relay end what they have left open."""
         for number in numbers:
             self._plays[number] = Play(number, Random(f"{self._seed} {number}"))
@@ -278,22 +292,30 @@ class Storm:
 
     async def _play(self, play: Play) -> None:
         async with self._gate:
-            downstream, leg = play.leg
+            downstream, _ = play.leg
             port = self.running.port if downstream == "plain" else self.running.tls_port
             context = self._client if downstream == "tls" else None
             try:
                 reader, writer = await asyncio.open_connection(
                     "127.0.0.1", port, ssl=context, limit=LIMIT
                 )
-                writer.write(request(f"storm-{leg}&intent={play.number}"))
-                answer = await read_answer(reader)
-            except (OSError, EOFError) as error:
-                answer = repr(error)
-            if answer != "opened":
-                play.unopened.append(answer)
+            except OSError as error:
+                play.unopened.append(repr(error))
                 return
-            await self._act(play, End(reader, writer, masked=True), play.client)
-            await asyncio.wait_for(play.played, OVER_SECONDS)
+            if await self._opens(play, reader, writer):
+                await self._act(play, End(reader, writer, masked=True), play.client)
+                await asyncio.wait_for(play.played, OVER_SECONDS)
+
+    async def _opens(self, play: Play, reader: StreamReader, writer: StreamWriter) -> bool:
+        writer.write(request(f"storm-{play.leg[1]}&intent={play.number}"))
+        try:
+            answer = await read_answer(reader)
+        except (OSError, EOFError) as error:
+            answer = repr(error)
+        if answer != "opened":
+            play.unopened.append(answer)
+            writer.transport.abort()
+        return answer == "opened"
 
     async def _act(self, play: Play, end: End, script: Script) -> None:
         play.ends.append(end)
@@ -357,18 +379,8 @@ async def stormed(folder: Path, plane: str) -> None:
             name = f"{name}-tls"
             config += upstream_table(port, name, ca_file=ca_file, model=name)
         storm.running = running = await stack.enter_async_context(relay(folder, config))
-        async with running.checked(memory=False):
-            for number in range(BYSTANDERS):
-                await bystanders.open(running, number, certificates.client)
-            talking = asyncio.ensure_future(bystanders.talk())
-            for first in range(0, SESSIONS, WAVE):
-                try:
-                    await storm.wave(range(first, first + WAVE))
-                finally:
-                    running.check_log()
-                    bystanders.check()
-            talking.cancel()
-            print(f"{await bystanders.finish()} messages of bystanders")
+        await storm.blow(bystanders)
+        print((await running.settled()).line(running.idle))
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
