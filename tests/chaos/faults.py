@@ -39,7 +39,8 @@ FREEZE_SECONDS = 30.0
 
 CHUNK = 65536
 
-_ABORT = struct.pack("ii", 1, 0)
+ABORT = struct.pack("ii", 1, 0)
+"""The C{SO_LINGER} with which a close is a RST."""
 
 
 @frozen
@@ -61,7 +62,7 @@ class Fault:
 def reset(writer: StreamWriter) -> None:
     """End a connection by a RST."""
     if not writer.transport.is_closing():
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         writer.transport.abort()
 
 

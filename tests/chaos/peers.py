@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from random import Random
 from time import perf_counter
 
 from chaos.chains import Chain, sizes
+from chaos.faults import ABORT
 from picows import (
     WSCloseCode,
     WSFrame,
@@ -124,6 +126,12 @@ class Deaf(Echo):
     def hang_up(self) -> None:
         """Deaf as it is, it does not notice the end."""
         self.transport.disconnect(graceful=False)
+
+    def reset(self) -> None:
+        """End the connection by a RST."""
+        underlying = self.transport.underlying_transport
+        underlying.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        underlying.abort()
 
 
 class Caller(Peer):
