@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from asyncio import StreamReader, StreamWriter
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from hashlib import sha1
@@ -16,7 +14,8 @@ from random import Random
 from time import monotonic
 
 import pytest
-import trustme
+from chaos.accepting import accepting, number_of
+from chaos.certificates import Certificates
 from chaos.chains import Chain, sizes
 from chaos.clients import TEXT, frame, read_answer, request
 from chaos.peers import FIRST, Peer, upstream
@@ -58,23 +57,6 @@ pong_seconds = 2.0
 
 LEGS = tuple(product(("plain", "tls"), repeat=2))
 """Downstream's, and upstream's."""
-
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-class Certificates:
-    """Of loopback, for the relay's listener and for upstreams."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = trustme.CA()
-        issued = authority.issue_cert("127.0.0.1")
-        self.ca_file, self.file = folder / "ca.pem", folder / "loopback.pem"
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        issued.private_key_and_cert_chain_pem.write_to_path(str(self.file))
-        self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        issued.configure_cert(self.server)
-        self.client = ssl.create_default_context()
-        authority.configure_trust(self.client)
 
 
 # -- bystanders ----------------------------------------------------------------------------
@@ -195,13 +177,6 @@ class Bystanders:
 
 
 # -- the storm -----------------------------------------------------------------------------
-
-
-def number_of(path: bytes) -> int:
-    """Of the session, as its client said it."""
-    found = re.search(rb"intent=(\d+)", path)
-    assert found is not None, path
-    return int(found[1])
 
 
 class Play:
@@ -332,7 +307,7 @@ class Storm:
         except (OSError, EOFError):
             return  # the relay has ended
         play = self._plays[number_of(head)]
-        writer.write(_accepting(head))
+        writer.write(accepting(head))
         if not play.at_once:
             await asyncio.sleep(0.01)
         writer.write(frame(TEXT, FIRST, masked=False))
@@ -340,15 +315,6 @@ class Storm:
             await asyncio.sleep(0.01)
         await self._act(play, End(reader, writer, masked=False), play.upstream)
         play.played.set_result(None)
-
-
-def _accepting(head: bytes) -> bytes:
-    key = head.partition(b"Sec-WebSocket-Key: ")[2].split(b"\r\n", 1)[0]
-    accept = b64encode(sha1(key + _GUID).digest())
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
-    )
 
 
 @asynccontextmanager
