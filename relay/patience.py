@@ -77,16 +77,21 @@ class Patience:
             return False
         return now.taken_since(before) >= SLOWEST * seconds
 
-    def takes(self, line: Line) -> bool:
+    def takes(self, line: Line, within: bool) -> bool:
         """
-        Whether a peer within a large frame is there: it has taken something since this was last
-        asked, or there is nothing to take. To be asked while neither deadline runs.
+        Whether a peer that was not heard is alive, because it has taken something of what waits for
+        it since this was last asked. To be asked while neither deadline runs.
+
+        @param within: whether a frame is crossing to it: then it cannot be pinged, and is alive too
+            if nothing waits, or where nothing is known. The stall deadline decides there.
         """
         before, now = self._before, written(line)
         self._before = now
-        if before is None or now is None or not now.waiting:
-            return True  # where nothing is known, the stall deadline decides
-        return now.taken_since(before) > 0
+        if now is None or before is None or not now.waiting:
+            return within
+        if now.acknowledged is None or before.acknowledged is None:
+            return within or now.waiting < before.waiting
+        return now.acknowledged > before.acknowledged
 
     def stop(self) -> None:
         """The connection is lost."""

@@ -388,13 +388,13 @@ class PeerProtocol(BareWebSocket):
         """
         Whether a peer that was not heard is there all the same; L{None} if that cannot be told.
 
-        What it has sent may lie unread, when the relay itself was stopped for a while. And within a
-        large frame it cannot be pinged, but takes the bytes of it.
+        What it has sent may lie unread, when the relay itself was stopped for a while. And while it
+        is behind, a Ping does not get through to it, but it takes what was sent before.
         """
         if self._choked or self._paused:
             return None  # the stall deadline has an eye on a side that does not read
         within = self._outlet is not None and self._outlet.within
-        return has_arrived(self.line) or (within and self._patience.takes(self.line))
+        return self._patience.takes(self.line, within) or has_arrived(self.line)
 
     @bulkhead
     def _gone(self) -> None:

@@ -227,4 +227,3 @@ def _whole(parts: list[Message]) -> Message:
     message = parts[0][0], b"".join(payload for _, payload in parts)
     parts.clear()
     return message
-
