@@ -65,14 +65,14 @@ class Conversation(RuleBasedStateMachine):
     )
     def begins(self, room: int, writes_first: bool, leaving: str) -> None:
         """
-        A relay with three sessions.
+        A relay with two sessions.
 
         @param leaving: how all that is left ends.
         """
         plane, secure = self._combination
         self._world = World(plane, secure, room, writes_first)
         self._leaving = leaving
-        for _ in range(3):
+        for _ in range(2):
             self.world.open()
 
     @property

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from typing import Any
 
 from attrs import Factory, define
 from model.network import Socket
 from websockets.client import ClientProtocol
-from websockets.frames import DATA_OPCODES, Frame, Opcode, apply_mask
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Request
-from websockets.server import ServerProtocol
+from websockets.utils import apply_mask
 
 Message = tuple[bool, bytes]
 """Whether it is text, and its payload."""
@@ -32,7 +33,7 @@ class Tls:
         name = None if is_server else "127.0.0.1"
         self._bio = context.wrap_bio(self._come, self._go, is_server, name)
         self._unsent: list[bytes] = []
-        self._is_open = False
+        self._is_open = self._is_ended = False
 
     def feed(self, data: bytes) -> bytes:
         """Take what came; return what it says."""
@@ -40,10 +41,7 @@ class Tls:
         parts = []
         try:
             if not self._is_open:
-                self._bio.do_handshake()
-                self._is_open = True
-                for unsent in self._unsent:
-                    self._bio.write(unsent)
+                self._shake_hands()
             while part := self._bio.read(1 << 16):
                 parts.append(part)
         except ssl.SSLWantReadError:
@@ -52,19 +50,25 @@ class Tls:
             self.end()
         return b"".join(parts)
 
+    def _shake_hands(self) -> None:
+        self._bio.do_handshake()
+        self._is_open = True
+        for unsent in self._unsent:
+            self._bio.write(unsent)
+
     def write(self, data: bytes) -> None:
-        """Say something, once the handshake is done."""
-        if self._is_open:
-            self._bio.write(data)
-        else:
+        """Say something, once the handshake is done, and until the end."""
+        if not self._is_open:
             self._unsent.append(data)
+        elif not self._is_ended:
+            self._bio.write(data)
 
     def end(self) -> None:
         """Send close_notify."""
-        try:
-            self._bio.unwrap()
-        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
-            pass  # the relay's has not come
+        if not self._is_ended:
+            self._is_ended = True
+            with suppress(ssl.SSLError):  # the relay's has not come
+                self._bio.unwrap()
 
     def sent(self) -> bytes:
         """What is to be sent by now."""
@@ -167,13 +171,18 @@ class End:
         if data:
             self.socket.deliver(data)
 
-    def hang_up(self) -> bool:
+    def _hang_up(self) -> bool:
         """As the server, close the connection behind both Closes; return whether it did."""
         is_finished = self.is_close_got and self.is_closing and not self.backlog
-        if self.socket.is_gone or self.mute or self.is_client or not is_finished:
+        if self.mute or self.is_client or not is_finished:
             return False
         self.socket.leave()
         return True
+
+    def moves(self) -> bool:
+        """Do what is to be done by itself; return whether there was anything."""
+        has_read = self.reads and self.read()
+        return self._hang_up() or has_read
 
     # -- reading ---------------------------------------------------------------------------
 

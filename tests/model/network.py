@@ -7,13 +7,14 @@ an abort does and what a paused transport does not see is decided by the code th
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableDescriptor
@@ -69,7 +70,7 @@ class Socket(socket.socket):
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             self._linger = False
 
-    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:  # type: ignore[override]
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         """TCP_INFO: unacknowledged, acknowledged and unsent bytes."""
         return _TCP_INFO.pack(len(self.outbound), self._taken, 0)
 
@@ -81,7 +82,7 @@ class Socket(socket.socket):
         self._raise_error()
         if self._fin or self._dead:
             return b""
-        raise BlockingIOError(socket.EWOULDBLOCK, "nothing to read")
+        raise BlockingIOError(errno.EWOULDBLOCK, "nothing to read")
 
     def send(self, data: Any, flags: int = 0) -> int:
         self._raise_error()
@@ -89,7 +90,7 @@ class Socket(socket.socket):
             raise BrokenPipeError
         room = self._room - len(self.outbound)
         if room <= 0:
-            raise BlockingIOError(socket.EWOULDBLOCK, "full")
+            raise BlockingIOError(errno.EWOULDBLOCK, "full")
         if self._deaf:
             self._die(BrokenPipeError())
             return len(data)
@@ -167,7 +168,7 @@ class Socket(socket.socket):
     def reset(self) -> None:
         """The far end resets; what has come before can be read."""
         if not (self._vanished or self.is_closed or self._dead):
-            self._die(ConnectionResetError(socket.errno.ECONNRESET, "reset"))  # type: ignore[attr-defined]
+            self._die(ConnectionResetError(errno.ECONNRESET, "reset"))
 
     def vanish(self) -> None:
         """The cable is cut."""

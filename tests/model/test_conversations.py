@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
 import pytest
@@ -31,7 +32,7 @@ def _named(value: object) -> str:
 @pytest.mark.parametrize(("plane", "secure"), COMBINATIONS, ids=_named)
 def test_a_session_that_ends_badly_ends_alone(plane: Plane, secure: frozenset[Side]) -> None:
     run_state_machine_as_test(
-        lambda: Conversation(plane, secure),
+        partial(Conversation, plane, secure),  # type: ignore[arg-type]  # any callable will do
         settings=settings(
             max_examples=scaled(40, 5000),
             stateful_step_count=scaled(30, 60),

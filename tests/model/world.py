@@ -16,11 +16,12 @@ from memory import Listener, no_limits
 from model.ends import End, Tls
 from model.network import HERE, THERE, TURNS, Endless, Reactor
 from twisted.internet.ssl import CertificateOptions
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from websockets.client import ClientProtocol
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
+from zope.interface import implementer
 
 from relay import Limits, RelayFactory, Settings, Upstream
 from relay.closing import Side
@@ -102,6 +103,7 @@ class Pair:
         return (downstream, upstream), (upstream, downstream)
 
 
+@implementer(ILogObserver)
 @define(eq=False)
 class World:
     """
@@ -137,9 +139,10 @@ class World:
         if "downstream" in self.secure:
             options = certificates().relay
             self._accepting = TLSMemoryBIOFactory(options, False, self.factory, self.reactor)
-        globalLogPublisher.addObserver(self._log)
+        globalLogPublisher.addObserver(self)
 
-    def _log(self, event: LogEvent) -> None:
+    def __call__(self, event: LogEvent) -> None:
+        """Watch the log."""
         failure = event.get("log_failure")
         if failure is not None or event.get("isError") or event["log_level"] >= LogLevel.error:
             trace = failure.getTraceback() if failure is not None else ""
@@ -147,7 +150,7 @@ class World:
 
     def forget(self) -> None:
         """It is over."""
-        globalLogPublisher.removeObserver(self._log)
+        globalLogPublisher.removeObserver(self)
 
     # -- sessions --------------------------------------------------------------------------
 
@@ -194,10 +197,10 @@ class World:
     def turn(self, *more: End) -> bool:
         """One turn, in which all far ends read that do so."""
         moved = False
-        for end in [*(end for pair in self.pairs for end in pair.ends.values()), *more]:
-            if end.reads:
-                moved = end.read() or moved
-            moved = end.hang_up() or moved
+        ends = [end for pair in self.pairs for end in pair.ends.values()]
+        for end in [*ends, *more]:
+            if not end.socket.is_gone:
+                moved = end.moves() or moved
         return self.reactor.turn() or moved
 
     def later(self, seconds: float) -> None:
