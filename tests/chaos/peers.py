@@ -260,10 +260,18 @@ async def call(url: str, size: int = 200) -> Caller:
 
 @asynccontextmanager
 async def upstream(
-    listener: Callable[[WSUpgradeRequest], WSListener], context: ssl.SSLContext | None = None
+    listener: Callable[[WSUpgradeRequest], WSListener],
+    context: ssl.SSLContext | None = None,
+    pongs: bool = True,
 ) -> AsyncIterator[int]:
-    """An upstream in this process; its port."""
-    server = await ws_create_server(listener, "127.0.0.1", 0, ssl=context, backlog=1024)
+    """
+    An upstream in this process; its port.
+
+    @param pongs: whether Pings are answered at once, and not by the listener.
+    """
+    server = await ws_create_server(
+        listener, "127.0.0.1", 0, ssl=context, backlog=1024, enable_auto_pong=pongs
+    )
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -29,16 +27,6 @@ relay is stopped, the others are not made however long they try.
 """
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@contextmanager
-def stopped(running: Relay) -> Iterator[None]:
-    """It does nothing meanwhile."""
-    os.kill(running.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(running.pid, signal.SIGCONT)
 
 
 def is_made(client: socket.socket) -> bool:
@@ -75,7 +63,7 @@ async def burst(folder: Path, address_of: Callable[[Relay, Path], Address]) -> N
         address = address_of(running, path)
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         clients = [stack.enter_context(socket.socket(family)) for _ in range(BURST)]
-        with stopped(running):
+        with running.stopped():
             made = await connect(clients, address)
         print(f"\n{made} of {BURST} found room")
         assert made == BURST

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 from asyncio import StreamWriter
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -61,16 +58,6 @@ class Upstreams:
         return self.deaf[-1]
 
 
-@contextmanager
-def stopped(running: Relay) -> Iterator[None]:
-    """It does nothing meanwhile: all that happens then is one moment to it."""
-    os.kill(running.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(running.pid, signal.SIGCONT)
-
-
 async def stuck(running: Relay, model: str) -> StreamWriter:
     """A session of which one end does not read what the other has sent; its client's."""
     client = socket.socket()
@@ -110,7 +97,7 @@ async def one_moment(running: Relay, upstreams: Upstreams, model: str) -> Counte
     writers = [await stuck(running, model) for _ in range(STUCK)]
     await asyncio.sleep(FILLED_SECONDS)
     ends = [*upstreams.deaf] if model == "deaf" else writers
-    with stopped(running):
+    with running.stopped():
         # The first reset before the connections, the others after them: so the relay looks at its
         # sessions, then accepts, and is then told of what is no more.
         reset_end(ends[0])
