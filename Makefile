@@ -17,7 +17,7 @@ test: $(VENV)/.test
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-# The same as a part of "test", with all of its load; ten minutes and more.
+# The same as a part of "test", with all of its load; half an hour and more.
 chaos: $(VENV)/.test
 	CHAOS=long $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
 
