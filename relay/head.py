@@ -232,6 +232,8 @@ def _detail(head: Head) -> str | None:
         (_key_is_valid(head.one("sec-websocket-key")), "Send one valid Sec-WebSocket-Key."),
         (head.body_length == 0, "Send no body with an upgrade."),
         (len(head.all("origin")) <= 1, "Send one Origin at most."),
+        # Of two, one credential would count here and the other to who reads the head elsewhere.
+        (len(head.all("authorization")) <= 1, "Send one Authorization at most."),
         (len(head.all("sec-websocket-extensions")) <= 1, "Send one Sec-WebSocket-Extensions."),
         ("#" not in head.target, "Send no fragment."),
         (sum(name == "model" for name, _ in head.query) <= 1, "Ask for one model."),

@@ -403,6 +403,14 @@ class TestUpgrade:
         origin = ("Origin", "https://page.test")
         assert fault(upgrade(origin, origin)) == ("bad_request", "Send one Origin at most.")
 
+    @pytest.mark.parametrize(
+        "more", [(), (("Sec-WebSocket-Protocol", "openai-insecure-api-key.token"),)]
+    )
+    def test_two_authorizations_whatever_else_is_a_credential(self, more: Fields) -> None:
+        authorization = ("Authorization", "Bearer token")
+        said = "Send one Authorization at most."
+        assert fault(upgrade(authorization, authorization, *more)) == ("bad_request", said)
+
     def test_two_extensions(self) -> None:
         extension = ("Sec-WebSocket-Extensions", "x")
         said = "Send one Sec-WebSocket-Extensions."

@@ -79,6 +79,12 @@ _MALFORMED: dict[str, bytes] = {
     "a body": upgrade("Content-Length: 2") + b"{}",
     "a chunked body": upgrade("Transfer-Encoding: chunked"),
     "two Origins": upgrade("Origin: http://localhost", "Origin: http://localhost"),
+    "two Authorizations": upgrade("Authorization: Bearer a", "Authorization: Bearer a"),
+    "two Authorizations and a credential as a subprotocol": upgrade(
+        "Authorization: Bearer a",
+        "Authorization: Basic b",
+        Sec_WebSocket_Protocol="openai-insecure-api-key.token",
+    ),
     "a subprotocol twice": upgrade(Sec_WebSocket_Protocol="realtime, realtime"),
     "a subprotocol that is no token": upgrade(Sec_WebSocket_Protocol="real time"),
     "two extension headers": upgrade("Sec-WebSocket-Extensions: a", "Sec-WebSocket-Extensions: b"),
