@@ -296,7 +296,8 @@ class Front(Protocol):
         self._take = _drop
         self._closing = True
         self._end.set(self._limits.linger_seconds, self._check_end)
-        self.transport.write(http_response(refusal, self._record.request_id))
+        bodiless = self._reader.bodiless
+        self.transport.write(http_response(refusal, self._record.request_id, bodiless=bodiless))
         # Closing a socket with unread bytes resets it, and the answer may be lost: so close the
         # sending half and let the client close the other. TLS has no such half.
         if ITCPTransport.providedBy(self.transport) and not ISSLTransport.providedBy(

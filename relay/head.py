@@ -168,6 +168,8 @@ class HeadReader:
     Collect a head from chunks, each byte searched once.
 
     @ivar started: whether a byte has come.
+    @ivar bodiless: whether this asks by HEAD, whose answers have no body (RFC 9110, 9.3.2); known
+        even if the head is malformed or never whole.
     @ivar rest: once the head is whole, what followed it.
     """
 
@@ -175,7 +177,7 @@ class HeadReader:
         self._max_bytes = max_bytes
         self._max_fields = max_fields
         self._data = bytearray()
-        self.started = False
+        self.started = self.bodiless = False
         self.rest = b""
 
     def feed(self, data: bytes) -> Head | None:
@@ -187,6 +189,7 @@ class HeadReader:
         self.started = True
         searched = max(0, len(self._data) - len(_END) + 1)
         self._data += data
+        self.bodiless = self._data.startswith(b"HEAD ")
         end = self._data.find(_END, searched)
         if end < 0 and len(self._data) <= self._max_bytes:
             return None

@@ -220,8 +220,12 @@ def http_headers(refusal: Refusal, request_id: str) -> list[tuple[str, str]]:
     return headers + list(KINDS[refusal.code].headers)
 
 
-def http_response(refusal: Refusal, request_id: str) -> bytes:
-    """The whole HTTP form: status line, headers and body (RFC 9112)."""
+def http_response(refusal: Refusal, request_id: str, *, bodiless: bool = False) -> bytes:
+    """
+    The whole HTTP form: status line, headers and body (RFC 9112).
+
+    @param bodiless: for HEAD: the same headers, without the body.
+    """
     body = http_body(refusal, request_id)
     headers = [*http_headers(refusal, request_id), ("Content-Length", str(len(body)))]
     # RFC 9110, 7.8: who sends Upgrade names it in Connection too.
@@ -229,7 +233,8 @@ def http_response(refusal: Refusal, request_id: str) -> bytes:
     headers.append(("Connection", options))
     status = HTTPStatus(refusal.status)
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{k}: {v}" for k, v in headers)]
-    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+    head = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
+    return head if bodiless else head + body
 
 
 def error_event(refusal: Refusal, request_id: str) -> bytes:

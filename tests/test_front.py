@@ -1,9 +1,14 @@
-"""A head that has to wait, since this turn has had so many already; and an answer of upstream's."""
+"""
+A head that has to wait, since this turn has had so many already; an answer of upstream's that has
+to; and answers to HEAD.
+"""
 
 from __future__ import annotations
 
 import pytest
 from memory import World
+
+from relay import Limits, Settings
 
 HEAD = (
     b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
@@ -93,3 +98,50 @@ def test_a_hold_may_end_while_the_answer_waits(world: World, ending: str) -> Non
     # What had come before the end counts.
     assert record.outcome == ("left" if ending == "by downstream" else "upstream_unauthorized")
     assert upstream.lost is not None
+
+
+# -- HEAD ----------------------------------------------------------------------------------
+
+
+def answered(method: str, rest: str) -> tuple[list[bytes], bytes]:
+    """Header lines but for those of the moment, and the body."""
+    world = World(settings=Settings(limits=Limits(head_bytes=1024)))
+    line = world.accept()
+    line.deliver(f"{method} {rest}".encode())
+    world.advance(11)  # the deadline of what never becomes a whole head
+    head, _, body = line.take().partition(b"\r\n\r\n")
+    return [each for each in head.split(b"\r\n") if not each.startswith(ID)], body
+
+
+ID = b"X-Request-Id: "
+LOCAL = "HTTP/1.1\r\nHost: localhost\r\n"
+REFUSED = [
+    f"/v1/realtime {LOCAL}\r\n",
+    f"/elsewhere {LOCAL}Upgrade: websocket\r\n\r\n",
+    "/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    f"/ {LOCAL}Origin: http://evil.example\r\n\r\n",
+    f"/ {LOCAL}Transfer-Encoding: chunked\r\n\r\n",
+    f"/ {LOCAL}Content-Length: 999999\r\n\r\n",
+    "/ HTTP/1.1\r\n\r\n",
+    "malformed\r\n\r\n",
+    "/never-whole HTTP/1.1\r\n",
+    "/" + "x" * 2000,
+]
+
+
+@pytest.mark.parametrize("rest", REFUSED)
+def test_a_refusal_of_a_head_request_has_the_headers_and_no_body(rest: str) -> None:
+    lines, body = answered("HEAD", rest)
+    assert body == b""
+    # No method of this name is served either, so what is refused is the same.
+    same, whole = answered("HAED", rest)
+    assert lines == same
+    assert f"Content-Length: {len(whole)}".encode() in lines
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nowhere", "/v1/realtime/calls"])
+def test_a_pages_answer_to_head_has_the_length_of_the_body_of_get_and_no_body(path: str) -> None:
+    lines, body = answered("HEAD", f"{path} {LOCAL}\r\n")
+    _, whole = answered("GET", f"{path} {LOCAL}\r\n")
+    assert body == b""
+    assert f"Content-Length: {len(whole)}".encode() in lines

@@ -128,7 +128,6 @@ def _bad_host(host: str) -> Wrong:
 NOT_SERVED = [
     Wrong("POST", upgrade(line="POST /v1/realtime HTTP/1.1"), "method_not_allowed", 405, _ALLOW),
     Wrong("get", upgrade(line="get /v1/realtime HTTP/1.1"), "method_not_allowed", 405, _ALLOW),
-    Wrong("HEAD", _plain("HEAD /v1/realtime HTTP/1.1"), "method_not_allowed", 405, _ALLOW),
     _upgrade_required("no Upgrade", upgrade(without="Upgrade")),
     _upgrade_required("another Upgrade", upgrade(Upgrade="h2c")),
     _upgrade_required("a plain GET", _plain("GET /v1/realtime HTTP/1.1")),

@@ -42,6 +42,18 @@ async def test_wrong(loopback: Loopback, case: Wrong) -> None:
         assert not relay.heard.refusals
 
 
+@pytest_twisted.ensureDeferred
+async def test_head_gets_the_headers_of_the_refusal_alone(loopback: Loopback) -> None:
+    relay = loopback.relay(NOWHERE)
+    client = await loopback.connect(relay)
+    client.send(request("HEAD /v1/realtime HTTP/1.1", "Host: localhost"))
+    head, blank, body = (await client.closed()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert blank
+    assert body == b""
+    await loopback.settled(relay)
+
+
 def _has_arrived(relay: Relay, client: RawClient, count: int) -> bool:
     return relay.arrived >= count or client.lost is not None
 
