@@ -2,7 +2,8 @@
 Read upstream's answer to the upgrade request: a 101 goes on to Autobahn as it is, anything else
 is read as far as it explains the refusal.
 
-Autobahn's own reader has no limit, decodes the head as UTF-8 and leaves the body lying.
+Autobahn's own reader has no limit, decodes the head as UTF-8 and leaves the body lying. So a 101
+that is not UTF-8 is malformed here.
 
 Source: RFC 9112, 4 to 7.
 """
@@ -26,7 +27,7 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,1024}\r\n")
 
 
 class MalformedAnswer(Exception):
-    """This is not an HTTP/1 answer."""
+    """This is not an HTTP/1 answer; the text says why, and has nothing of it."""
 
 
 @frozen
@@ -46,12 +47,20 @@ def _parse(head: bytes) -> Answer:
     first, *rest = head.decode("latin-1").split("\r\n")
     status = _STATUS.fullmatch(first)
     if status is None:
-        raise MalformedAnswer
+        raise MalformedAnswer("no HTTP")
     headers: dict[str, str] = {}
     for line in rest:
         name, _, value = line.partition(":")
         headers.setdefault(name.strip().lower(), value.strip())
     return Answer(int(status[1]), headers)
+
+
+def _check_text(head: bytes) -> None:
+    """Autobahn decodes the head of a 101 as UTF-8 for a debug line, and raises."""
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedAnswer("a 101 that is not UTF-8") from None
 
 
 def _unchunk(data: bytes) -> tuple[bytes, bool]:
@@ -101,15 +110,17 @@ class AnswerReader:
             end = self._data.find(_END, max(0, len(self._data) - len(data) - len(_END)))
             length = len(self._data) if end < 0 else end + len(_END)
             if length > MAX_HEAD:
-                raise MalformedAnswer
+                raise MalformedAnswer(f"a head over {MAX_HEAD} bytes")
             if end < 0:
                 return False
             self._take_head(length)
         return self.switching is not None or self._body_is_complete(self._head)
 
     def _take_head(self, end: int) -> None:
-        head = _parse(bytes(self._data[: end - len(_END)]))
+        raw = bytes(self._data[: end - len(_END)])
+        head = _parse(raw)
         if head.status == 101:
+            _check_text(raw)
             self.switching = bytes(self._data)
         if head.status >= 200 or head.status == 101:
             self._head = head

@@ -155,8 +155,9 @@ class Attempt(HandshakeListener):
         text = next(found, None)
         return None if text is None else scrub(text, self._secrets)
 
-    def malformed(self) -> None:
+    def malformed(self, error: str) -> None:
         """It does not speak WebSocket."""
+        self._record.error = error
         message = "The upstream's answer is not a WebSocket handshake; check its URL."
         self.refuse(refuse("upstream_refused", message))
 

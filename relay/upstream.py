@@ -59,8 +59,8 @@ class HandshakeListener(PeerListener):
     def answered(self, answer: Answer) -> None:
         """The answer is not 101."""
 
-    def malformed(self) -> None:
-        """The answer is no HTTP, or no WebSocket handshake."""
+    def malformed(self, error: str) -> None:
+        """The answer is no HTTP, or no WebSocket handshake; C{error} says so for the log."""
 
     def opened(self) -> None:
         """The WebSocket is open."""
@@ -155,8 +155,8 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             return
         try:
             complete = reader.feed(data)
-        except MalformedAnswer:
-            attempt.malformed()
+        except MalformedAnswer as error:
+            attempt.malformed(str(error))
             return
         if reader.switching is not None:
             self._reader = self._inflow = None
@@ -171,9 +171,9 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         try:
             self._dataReceived(data)
         except Exception:
-            # A head that is not UTF-8 raises out of Autobahn.
-            _log.failure("unreadable handshake from upstream")
-            attempt.malformed()
+            # A fault of ours: what can be wrong with an answer is told by then.
+            _log.failure("exception while reading upstream's handshake")
+            attempt.malformed("see the log")
 
     def take_answer(self) -> None:
         """Report the answer as far as it was read."""
@@ -184,7 +184,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
     def failHandshake(self, reason: str) -> None:
         """A 101 that is no WebSocket handshake; the reason quotes headers and stays here."""
         if self.attempt is not None:
-            self.attempt.malformed()
+            self.attempt.malformed("no WebSocket handshake")
 
     def onOpen(self) -> None:
         """The handshake is done; what follows in the same chunk comes after this."""

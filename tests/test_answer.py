@@ -46,6 +46,15 @@ class TestSwitching:
         _, reader = read(head("200 OK", "Content-Length: 0"))
         assert reader.switching is None
 
+    @pytest.mark.parametrize("note", [b"\xff\xfe", b"caf\xe9", b"\x85"])
+    def test_one_that_autobahn_cannot_decode_is_malformed(self, note: bytes) -> None:
+        with pytest.raises(MalformedAnswer, match=r"^a 101 that is not UTF-8$"):
+            read(SWITCHING[:-2] + b"X-Note: " + note + b"\r\n\r\n")
+
+    def test_utf_8_is_none_of_its_faults(self) -> None:
+        _, reader = read(SWITCHING[:-2] + "X-Note: café\r\n\r\n".encode())
+        assert reader.switching is not None
+
 
 class TestRest:
     def test_all_that_stands_behind_the_head_is_kept(self) -> None:

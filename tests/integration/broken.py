@@ -31,6 +31,7 @@ class Broken:
     @ivar retry_after: the answer's C{Retry-After}.
     @ivar says: what the refusal's message must quote.
     @ivar logs: the beginning of the error it leaves in the log.
+    @ivar cause: the error in the attempt's record, where that is all there is to know.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Broken:
     retry_after: str | None = None
     says: str = ""
     logs: str | None = None
+    cause: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -78,6 +80,7 @@ class Broken:
         assert len(record.attempts) == self.attempts
         for attempt in record.attempts:
             assert (attempt.stage, attempt.outcome) == (self.stage, self.code)
+            assert self.cause in (None, attempt.error)
 
 
 async def _await_refusal(loopback: Loopback, case: Broken, port: UpstreamPort) -> None:

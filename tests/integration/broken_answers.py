@@ -108,7 +108,12 @@ BROKEN_ANSWERS = [
     Broken("100, then 500", (sends(head(100)), answers(500)), *_failing, seen=500),
     Broken("103, then 404", (sends(head(103, "Link: </x>")), answers(404)), *_refused, seen=404),
     # -- a 101 that is none ----------------------------------------------------------------
-    Broken("wrong Accept", (switches(sec_websocket_accept="bm9uc2Vuc2U="),), *_refused),
+    Broken(
+        "wrong Accept",
+        (switches(sec_websocket_accept="bm9uc2Vuc2U="),),
+        *_refused,
+        cause="no WebSocket handshake",
+    ),
     Broken("no Accept", (switches(without="sec_websocket_accept"),), *_refused),
     Broken("no Upgrade", (switches(without="upgrade"),), *_refused),
     Broken("another Upgrade", (switches(upgrade="h2c"),), *_refused),

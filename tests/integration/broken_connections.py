@@ -36,8 +36,13 @@ BROKEN_CONNECTIONS = [
     Broken("half a head, then silence", (sends(b"HTTP/1.1 101 "),), *_late, seconds=HOLD),
     Broken("100, then silence", (sends(head(100)),), *_late, seconds=HOLD),
     # -- what it says is no HTTP -----------------------------------------------------------
-    Broken("garbage", (sends(bytes(range(256)) + b"\r\n\r\n"),), *_refused),
-    Broken("an endless header line", (sends_on(b"x" * 4096),), *_refused),
+    Broken("garbage", (sends(bytes(range(256)) + b"\r\n\r\n"),), *_refused, cause="no HTTP"),
+    Broken(
+        "an endless header line",
+        (sends_on(b"x" * 4096),),
+        *_refused,
+        cause="a head over 65536 bytes",
+    ),
     Broken(
         "an endless head", (sends(b"HTTP/1.1 101 Yes\r\n"), sends_on(b"A: b\r\n" * 500)), *_refused
     ),
@@ -51,7 +56,7 @@ BROKEN_CONNECTIONS = [
         "a 101 that is not UTF-8",
         (switches(x_note="\xff\xfe"),),
         *_refused,
-        logs="unreadable handshake from upstream",
+        cause="a 101 that is not UTF-8",
     ),
     Broken("a 400 that is not UTF-8", (answers(400, "X-Note: \xff\xfe"),), *_refused, seen=400),
 ]
