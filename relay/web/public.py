@@ -71,6 +71,10 @@ class Public(Resource):
         request.setResponseCode(200 if ready else 503)
         return "ready\n" if ready else "draining\n"
 
+    def render(self, request: HTTPRequest) -> bytes:
+        """The base path without a slash behind it: Twisted's own raises for HEAD."""
+        return bytes(self.children[b""].render(request))
+
     def getChild(self, path: bytes, request: HTTPRequest) -> Resource:
         """Everything else is refused in the shape of every refusal."""
         if request.path.decode("latin-1") == f"{self._base_path}/v1/realtime/calls":

@@ -180,6 +180,15 @@ def test_all_is_below_the_base_path(visitor: Visitor) -> None:
         assert visitor.fetch(path).status == 404
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_base_path_itself_is_the_page_behind_its_slash(visitor: Visitor, method: str) -> None:
+    visitor.base_path = "/voice"
+    page = visitor.fetch("/voice/", method)
+    assert page.status == 200
+    assert visitor.fetch("/voice", method) == page
+    assert visitor.fetch("/voice", "POST").status == 405
+
+
 PAGE = "Origin: https://app.test\r\n"
 
 
