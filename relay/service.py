@@ -43,6 +43,13 @@ OTHER_ADMIN = "choose another place by --admin or the key admin; empty, there is
 """What to do about an admin listener that cannot listen."""
 
 
+QUEUE = 4096
+"""
+How many connections may wait until they are accepted. Twisted's own 50 are less than a burst. The
+kernel takes C{net.core.somaxconn} for more than that.
+"""
+
+
 class CannotStart(SystemExit, Exception):
     """
     The service cannot start; one line says why.
@@ -71,6 +78,20 @@ def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
     scheme = "https" if secure else "http"
     host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
     return f"{scheme}://{host}:{address.port}{base_path}"
+
+
+def make_room(port: IListeningPort, endpoint: str) -> None:
+    """
+    Let L{QUEUE} connections wait on a listener.
+
+    @param endpoint: where it listens; one that says C{backlog=} has what it says, and of an adopted
+        socket systemd has said it.
+    """
+    if ":backlog=" in endpoint or "systemd:" in endpoint:
+        return
+    listening = getattr(port, "socket", None)  # an endpoint of a plug-in may have none
+    if listening is not None:
+        listening.listen(QUEUE)  # anew, on the same socket: Linux changes the length of its queue
 
 
 def start_simulator(reactor: Any) -> tuple[IListeningPort, Upstream]:
@@ -213,6 +234,7 @@ class RelayService(Service):
 
     def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
         self._ports.append(port)
+        make_room(port, listener.endpoint)
         address = port.getHost()
         guarded = self._tokens or self._demo or self._settings.allow_anonymous
         # Only here the address of an adopted socket is known.
@@ -232,6 +254,7 @@ class RelayService(Service):
 
     def _listens_for_admin(self, port: IListeningPort, admin: AdminFactory) -> None:
         self._ports.append(port)
+        make_room(port, self._settings.admin)
         address = port.getHost()
         admin.set_public(is_public(address))
         url = url_of(ListenerTable(endpoint=self._settings.admin), address, "")
