@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.internet.error import ConnectError, ConnectionLost, NoRouteError
 from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -22,6 +24,7 @@ from relay.records import AttemptRecord
 from relay.refusals import refuse
 from relay.resolver import Resolver
 from relay.settings import Limits
+from relay.shortage import shortage_in
 from relay.tls import client_options
 from relay.tunnel import TunnelFactory
 from relay.upstream import UpgradeRequest, UpstreamFactory
@@ -30,8 +33,6 @@ P = TypeVar("P")
 
 Connection = tuple[Any, Deferred[P]]
 """A connection's L{ClientFactory}, and what fires with the protocol that is waited for."""
-
-_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
 class Connector:
@@ -77,18 +78,19 @@ class Connector:
         except ProxyFault as fault:
             record.error = fault.error
             attempt.refuse(fault.refusal)
-        except ConnectError as error:
-            record.error = type(error).__name__
-            if error.osError == errno.ECONNRESET:
+        except (ConnectError, OSError, UnicodeError) as error:
+            shortage = shortage_in(error)
+            record.error = shortage.error if shortage else type(error).__name__
+            if shortage is not None:
+                attempt.refuse(refuse("relay_full", shortage.message))
+            elif not isinstance(error, ConnectError):
+                attempt.refuse(refuse("upstream_dns_failed"))
+            elif error.osError == errno.ECONNRESET:
                 # It was connected, and reset before the reactor looked.
                 attempt.reached("tls" if upstream.secure else "upgrade")
                 attempt.unanswered(Failure(ConnectionLost()))
-                return
-            short = _is_out_of_descriptors(error)
-            attempt.refuse(refuse("relay_full" if short else "upstream_connect_failed"))
-        except (OSError, UnicodeError) as error:
-            record.error = type(error).__name__
-            attempt.refuse(refuse("upstream_dns_failed"))
+            else:
+                attempt.refuse(refuse("upstream_connect_failed"))
 
     def opened(self, opened: OpenUpstream) -> None:
         """Resume its TLS session next time."""
@@ -121,7 +123,7 @@ class Connector:
             addresses = await self._resolver.resolve(proxy.host)
             made = await self._tcp(addresses, proxy.port, tunnel)
         except (ConnectError, OSError, UnicodeError) as error:
-            if _is_out_of_descriptors(error):
+            if shortage_in(error) is not None:
                 raise
             raise unreachable(type(error).__name__) from None
         # Only one address got as far as this: the race is for the connection alone.
@@ -144,7 +146,7 @@ class Connector:
             IReactorTCP(self._reactor).connectTCP(address, port, factory)
         except Exception:
             return fail()
-        return connected
+        return connected.addErrback(_without_a_source, address)
 
     def _connection(
         self, upstream: Upstream, attempt: Attempt, request: UpgradeRequest
@@ -156,5 +158,19 @@ class Connector:
         return tls, factory.connected
 
 
-def _is_out_of_descriptors(error: Exception) -> bool:
-    return getattr(error, "osError", None) in _OUT_OF_DESCRIPTORS
+def _without_a_source(failure: Failure, address: str) -> Failure:
+    """
+    Without IPv6, C{::1} fails as if no local port were left; but that is no want of ports, and must
+    not hide what became of C{127.0.0.1}.
+    """
+    lacks_port = getattr(failure.value, "osError", None) == errno.EADDRNOTAVAIL
+    return Failure(NoRouteError()) if lacks_port and not _leads_to(address) else failure
+
+
+def _leads_to(address: str) -> bool:
+    """Whether this machine has an address to reach that one from. Sends nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((address, 9))
+        return True
+    return False

@@ -17,6 +17,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 _BY_ERROR = {
     "ConnectionRefusedError": "Nothing listens there; look at the port in the URL.",
     "NoRouteError": "This machine has no route to that address; look at its network.",
+    "EMFILE": "This process may not open more files; look at its limit, as by ulimit -n.",
+    "NoThread": "This process may not start more threads; look at its limit, as by ulimit -u.",
+    "EADDRNOTAVAIL": "No local port is left; look at net.ipv4.ip_local_port_range.",
     "certificate has expired": "Its certificate has expired; its operator must renew it.",
     "certificate is not yet valid": "Its certificate is not yet valid; look at this clock too.",
     "self-signed certificate": "Its certificate is self-signed; name it in ca_file.",
@@ -43,7 +46,7 @@ _BY_ALERT = {
 """By the end of the error: its beginning changes from one OpenSSL to the next."""
 
 _BY_CODE = {
-    "relay_full": "This process may not open more files; look at its limit, as by ulimit -n.",
+    "relay_full": "This process or machine has no room for another connection; see the error.",
     "authorizer_unavailable": "The key cannot be had; see the log.",
     "upstream_dns_failed": "Its name does not resolve; look at the host in the URL and at the DNS.",
     "upstream_connect_failed": "It is down, or something between cuts the connection.",

@@ -17,6 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 
+from relay.shortage import NoThread
+
 KEEP_SECONDS = 30.0
 """How long an answer is used again. Failures are never kept."""
 
@@ -29,15 +31,27 @@ def look_up(name: str) -> Addresses:
     """
     The name's addresses in the system's order of preference. Blocks.
 
-    @raise OSError: if it has none.
+    @raise OSError: if it has none, or nothing was left to ask by (see L{relay.shortage}).
     """
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        # Without a descriptor it fails in many ways, as for EINVAL; this says which it is.
+        socket.socket().close()
+        raise
     return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Begin C{work} in a thread that ends with the process, whatever it is doing."""
-    threading.Thread(target=work, daemon=True, name="look-up").start()
+    """
+    Begin C{work} in a thread that ends with the process, whatever it is doing.
+
+    @raise NoThread: if there may be no more of them.
+    """
+    try:
+        threading.Thread(target=work, daemon=True, name="look-up").start()
+    except RuntimeError as error:
+        raise NoThread(str(error)) from None
 
 
 @frozen

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from attrs import define
 from memory import Line, Peer, World
-from twisted.internet.error import ConnectError, ConnectionRefusedError
+from twisted.internet.error import ConnectBindError, ConnectError, ConnectionRefusedError
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
@@ -18,6 +18,7 @@ from relay import Settings, Upstream, refuse
 from relay.attempt import CLOSE_SECONDS
 from relay.breaker import FAILURES, INTERVAL
 from relay.retry import LEAST
+from relay.shortage import NoThread
 
 CREATED = '{"type":"session.created"}'
 HOLD = Settings().hold_seconds
@@ -260,6 +261,55 @@ def test_what_would_only_fail_again_is_not(fail: Any) -> None:
     fail(world)
     told(downstream)
     assert world.begun() == "a"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "error"),
+    [
+        ("EMFILE", ConnectBindError(errno.EMFILE)),
+        ("EADDRNOTAVAIL", ConnectError(errno.EADDRNOTAVAIL)),
+        ("ENOBUFS", ConnectError(errno.ENOBUFS)),
+    ],
+)
+def test_our_own_want_is_told_as_that_and_opens_no_breaker(lacking: str, error: Exception) -> None:
+    world = dials()
+    for _ in range(FAILURES + 1):
+        downstream = world.downstream()
+        world.refuse_port(error)
+        status, body, headers = told(downstream)
+        assert (status, body["code"], body["retryable"]) == (503, "relay_full", True)
+        assert "operator must" in body["message"]
+        assert headers["retry-after"]
+    (standing,) = world.factory.standings
+    assert standing.breaker_state == "closed"
+    assert {a.error for record in world.listener.holds for a in record.attempts} == {lacking}
+
+
+def test_no_address_to_connect_from_is_no_want_of_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.connector._leads_to", lambda address: False)
+    world = dials()
+    downstream = world.downstream()
+    world.refuse_port(ConnectError(errno.EADDRNOTAVAIL))
+    assert told(downstream)[1]["code"] == "upstream_connect_failed"
+    assert world.listener.holds[0].attempts[0].error == "NoRouteError"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "error"),
+    [("EMFILE", OSError(errno.EMFILE, "")), ("NoThread", NoThread("can't start new thread"))],
+)
+def test_what_lacks_for_a_look_up_is_our_own_want_too(
+    monkeypatch: pytest.MonkeyPatch, lacking: str, error: Exception
+) -> None:
+    async def fail(resolver: object, name: str) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("relay.resolver.Resolver.resolve", fail)
+    world = dials()
+    downstream = world.downstream()
+    assert told(downstream)[1]["code"] == "relay_full"
+    (attempt,) = world.listener.holds[0].attempts
+    assert (attempt.stage, attempt.error) == ("dns", lacking)
 
 
 def test_who_asks_for_a_second_gets_it() -> None:

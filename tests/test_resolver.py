@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +17,7 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from relay.resolver import KEEP_SECONDS, Addresses, Resolver, in_thread, look_up
+from relay.shortage import NoThread
 
 FOUND = ("192.0.2.1", "2001:db8::1")
 
@@ -175,7 +178,32 @@ def test_a_look_up_that_nobody_waits_for_is_still_the_only_one_and_kept() -> Non
     assert names.begun == []
 
 
+@pytest.fixture
+def no_descriptors() -> Iterator[None]:
+    """None can be had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 class TestTheSystems:
+    @pytest.mark.usefixtures("no_descriptors")
+    def test_without_descriptors_that_is_what_is_told(self) -> None:
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            look_up("localhost")
+        assert caught.value.errno == errno.EMFILE
+
+    def test_a_thread_that_cannot_be_started_is_told_as_that(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(thread: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(NoThread, match="can't start new thread"):
+            in_thread(lambda: None)
+
     def test_addresses_are_in_order_and_each_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def getaddrinfo(host: str, port: object, **kwargs: object) -> list[tuple[Any, ...]]:
             assert (host, port, kwargs) == ("a", None, {"type": socket.SOCK_STREAM})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from typing import Any
@@ -156,10 +157,12 @@ def test_a_proxy_that_cannot_be_reached_is_told(world: World) -> None:
     assert world.listener.holds[0].attempts[0].error == "ConnectionRefusedError"
 
 
-def test_our_own_want_of_descriptors_is_not_the_proxys_fault(world: World) -> None:
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL, errno.ENOMEM])
+def test_our_own_want_is_not_the_proxys_fault(world: World, number: int) -> None:
     downstream = world.downstream()
-    fail(world, ConnectionRefusedError(osError=24))
+    fail(world, ConnectionRefusedError(osError=number))
     assert refused(world, downstream)["code"] == "relay_full"
+    assert world.listener.holds[0].attempts[0].error == errno.errorcode[number]
 
 
 def addresses(monkeypatch: pytest.MonkeyPatch, *found: str | Exception) -> None:
