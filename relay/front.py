@@ -22,7 +22,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.addresses import is_address, is_loopback
-from relay.admission.origins import host_is_allowed, host_name, origin_is_allowed
+from relay.admission.origins import (
+    host_is_allowed,
+    host_name,
+    is_change_from_elsewhere,
+    origin_is_allowed,
+)
 from relay.admission.request import Request
 from relay.bulkhead import bulkhead
 from relay.deadline import Deadline
@@ -38,6 +43,8 @@ _log = Logger()
 
 PATH = "/v1/realtime"
 
+NOT_OWN = "only a page of this listener's own origin, or no page, may change anything here"
+
 PROBES = ("/healthz", "/readyz")
 """What orchestrators ask for, by any name."""
 
@@ -52,6 +59,8 @@ class FrontContext:
     @ivar site: answers plain requests.
     @ivar heads: by turns, what is done about request heads.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
+    @ivar administers: whether it is an admin listener: no page of another origin may change
+        anything there (see L{is_change_from_elsewhere}).
     @ivar probed: whether it is an admin listener that other machines can reach: L{PROBES} are then
         answered whatever the Host, and the rest to any address, which no page can make its name.
     """
@@ -61,6 +70,7 @@ class FrontContext:
     site: IProtocolFactory
     heads: Turns
     guards_site: bool
+    administers: bool = False
     probed: bool = False
 
 
@@ -200,7 +210,14 @@ class Front(Protocol):
             if not self._origin_is_allowed(origin, host):
                 self._record.detail = f"to allow it, add {origin!r} to origins"
                 return refuse("origin_not_allowed")
+        if self._context.administers and is_change_from_elsewhere(head, self._secure):
+            self._record.detail = NOT_OWN
+            return refuse("origin_not_allowed", "Ask for this outside a web page.")
         return None
+
+    @property
+    def _secure(self) -> bool:
+        return ISSLTransport.providedBy(self.transport)
 
     def _host_is_allowed(self, host: str, path: str) -> bool:
         context = self._context
@@ -213,7 +230,7 @@ class Front(Protocol):
         return origin_is_allowed(
             origin,
             host=host,
-            secure=ISSLTransport.providedBy(self.transport),
+            secure=self._secure,
             loopback=here == "local" or is_loopback(here),
             origins=self._context.holds.settings.origins,
         )
@@ -300,9 +317,7 @@ class Front(Protocol):
         self.transport.write(http_response(refusal, self._record.request_id, bodiless=bodiless))
         # Closing a socket with unread bytes resets it, and the answer may be lost: so close the
         # sending half and let the client close the other. TLS has no such half.
-        if ITCPTransport.providedBy(self.transport) and not ISSLTransport.providedBy(
-            self.transport
-        ):
+        if ITCPTransport.providedBy(self.transport) and not self._secure:
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()

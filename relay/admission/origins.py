@@ -14,6 +14,13 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from relay.addresses import is_loopback
+from relay.head import Head
+
+READING = ("GET", "HEAD")
+"""The methods that change nothing."""
+
+OWN_SITES = ("same-origin", "none")
+"""What C{Sec-Fetch-Site} is for a page of the same origin, and for no page at all."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -62,7 +69,34 @@ def origin_is_allowed(
     asked = _origin(origin)
     if asked is None:
         return False
-    own = _origin(f"{'https' if secure else 'http'}://{host}")
     if loopback and asked[0] in DEFAULT_PORTS and is_loopback(asked[1]):
         return True
-    return asked == own or asked in {_origin(allowed) for allowed in origins}
+    return is_own_origin(origin, host, secure) or asked in {_origin(each) for each in origins}
+
+
+def is_own_origin(origin: str, host: str, secure: bool) -> bool:
+    """
+    Whether a page of this Origin is one of the listener's own.
+
+    @param host: the Host header.
+    @param secure: whether the listener speaks TLS.
+    """
+    asked = _origin(origin)
+    return asked is not None and asked == _origin(f"{'https' if secure else 'http'}://{host}")
+
+
+def is_change_from_elsewhere(head: Head, secure: bool) -> bool:
+    """
+    Whether a page of another origin asks for a change, which is any method but GET and HEAD.
+
+    That a page is on loopback does not make it the operator's: any program on the machine may have
+    one open. A browser that leaves the Origin out still says by C{Sec-Fetch-Site} that a page asks
+    (W3C Fetch Metadata).
+
+    @param secure: whether the listener speaks TLS.
+    """
+    if head.method in READING:
+        return False
+    host = head.one("host") or ""
+    own = all(is_own_origin(origin, host, secure) for origin in head.all("origin"))
+    return not own or any(site not in OWN_SITES for site in head.all("sec-fetch-site"))

@@ -86,7 +86,7 @@ class Admin(Resource):
 class AdminFactory(FrontFactory):
     """
     Builds the protocol of each connection to the admin listener. Host and Origin are looked at as
-    on any listener without authentication.
+    on any listener without authentication, and the Origin more strictly of what changes something.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class AdminFactory(FrontFactory):
             websocket=None,
             site=quiet_site(root, reactor),
             guards_site=True,
+            administers=True,
             probed=True,
         )
 

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.addresses import is_loopback
-from relay.admission.origins import host_is_allowed, host_name, origin_is_allowed
+from relay.admission.origins import (
+    host_is_allowed,
+    host_name,
+    is_change_from_elsewhere,
+    origin_is_allowed,
+)
+from relay.head import Head
 
 OWN = "relay.test:8080"
 
@@ -158,3 +164,54 @@ def test_any_text_is_answered(origin: str, host: str) -> None:
     if origin_is_allowed(origin, host=host, secure=True, loopback=False, origins=()):
         assert origin.lower().startswith("https://")
     assert host_is_allowed(host, ()) is is_loopback(host_name(host))
+
+
+def asking(method: str, *fields: tuple[str, str]) -> Head:
+    return Head(method, "/drain", 1, (("host", OWN), *fields))
+
+
+CHANGING = ["POST", "DELETE", "PUT", "PATCH", "OPTIONS", "ANY", "get"]
+OWN_PAGE = ("origin", f"http://{OWN}")
+
+
+@pytest.mark.parametrize("method", CHANGING)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("origin", "http://relay.test:8081")],
+        [("origin", "https://relay.test:8080")],
+        [("origin", "http://localhost:8080")],
+        [("origin", "null")],
+        [("origin", "")],
+        [OWN_PAGE, ("origin", "http://evil.test")],
+        [("sec-fetch-site", "same-site")],
+        [("sec-fetch-site", "cross-site")],
+        [("sec-fetch-site", "")],
+        [OWN_PAGE, ("sec-fetch-site", "cross-site")],
+    ],
+)
+def test_no_page_of_another_origin_changes_anything(
+    method: str, fields: list[tuple[str, str]]
+) -> None:
+    assert is_change_from_elsewhere(asking(method, *fields), False)
+    for reading in ("GET", "HEAD"):
+        assert not is_change_from_elsewhere(asking(reading, *fields), False)
+
+
+@pytest.mark.parametrize("method", CHANGING)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [OWN_PAGE],
+        [OWN_PAGE, ("sec-fetch-site", "same-origin")],
+        [("sec-fetch-site", "none")],
+    ],
+)
+def test_its_own_pages_and_programs_do(method: str, fields: list[tuple[str, str]]) -> None:
+    assert not is_change_from_elsewhere(asking(method, *fields), False)
+
+
+def test_its_own_origin_has_the_listeners_scheme() -> None:
+    assert is_change_from_elsewhere(asking("POST", OWN_PAGE), True)
+    assert not is_change_from_elsewhere(asking("POST", ("origin", f"https://{OWN}")), True)

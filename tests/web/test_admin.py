@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from memory import THERE, Line, World
+from memory import THERE, Line, Listener, World
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import Metrics, Settings, Upstream, refuse
@@ -217,6 +217,39 @@ def test_a_page_must_be_of_an_allowed_origin(path: str, method: str, is_public: 
     assert (answer.status, answer.code) == (403, "origin_not_allowed")
     assert desk.world.factory.is_ready
     assert desk.ask(path, method, Origin="http://localhost:3000").status != 404
+
+
+PAGES = [
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "http://127.0.0.1:9090"},
+    {"Origin": "https://localhost:9090"},
+    {"Origin": "https://app.example"},
+    {"Sec_Fetch_Site": "same-site"},
+    {"Sec_Fetch_Site": "cross-site"},
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("path", "method"), [("/drain", "POST"), ("/sessions/1", "DELETE")])
+def test_no_page_of_another_origin_ends_anything(
+    page: dict[str, str], path: str, method: str
+) -> None:
+    """Not one on loopback either, nor one of those that may use the relay."""
+    heard = Listener()
+    desk = Desk(Settings(origins=("https://app.example",)), {"listeners": [heard]})
+    answer = desk.ask(path, method, "localhost:9090", **page)
+    assert (answer.status, answer.code) == (403, "origin_not_allowed")
+    assert desk.world.factory.is_ready
+    (record,) = heard.holds
+    assert "own origin" in (record.detail or "")
+    assert desk.ask("/metrics", "GET", "localhost:9090", **page).status == 200
+
+
+@pytest.mark.parametrize("page", [{}, {"Origin": "http://localhost:9090"}])
+def test_a_page_of_its_own_or_none_may_ask_for_the_end(page: dict[str, str]) -> None:
+    desk = Desk()
+    assert desk.ask("/drain", "POST", "localhost:9090", **page).status == 202
+    assert not desk.world.factory.is_ready
 
 
 def test_the_tokens_of_the_public_listener_are_not_asked_for() -> None:
