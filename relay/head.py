@@ -27,8 +27,17 @@ _LENGTH = re.compile(r"[0-9]+")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
-# Everything but HTAB below 0x20, DEL, and 0x85, at which str.splitlines() ends a line.
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f\x85]")
+# Everything but HTAB below 0x20, and DEL.
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_DECIDING = re.compile(
+    "authorization|connection|content-length|host|origin|transfer-encoding|upgrade|openai-.*|sec-.*"
+)
+"""
+The headers that decide something here, or go upstream: they are ASCII. Any other may hold raw
+UTF-8, as cookies do. It goes nowhere but to an embedder's site or C{admit}, and least of all to
+Autobahn, for which 0x85 ends a line.
+"""
 
 
 def _bad(message: str) -> Refused:
@@ -43,7 +52,7 @@ class Head:
     @ivar method: as sent.
     @ivar target: the origin-form target, path and query.
     @ivar version: the minor version of HTTP/1: 0 or 1.
-    @ivar fields: names in lower case and values, in their order.
+    @ivar fields: names in lower case and values, in their order; bytes beyond ASCII as Latin-1.
     """
 
     method: str
@@ -137,7 +146,10 @@ def _field(line: str) -> tuple[str, str]:
     # This refuses "Host : x", folded lines (RFC 9112, 5.2) and lines without a colon.
     if not colon or not _TOKEN.fullmatch(name):
         raise _bad("A header line is malformed.")
-    return name.lower(), value.strip(" \t")
+    name = name.lower()
+    if not value.isascii() and _DECIDING.fullmatch(name):
+        raise _bad(f"Send {name} in ASCII.")
+    return name, value.strip(" \t")
 
 
 def parse_head(raw: bytes, max_fields: int) -> Head:

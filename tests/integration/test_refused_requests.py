@@ -11,6 +11,9 @@ from integration.loopback import LINGER, Loopback, RawClient, Relay, until
 from integration.refused_requests import MALFORMED, NEVER_IN_BAND, NOT_SERVED, Wrong
 from integration.requests import request, upgrade
 from integration.upstreams import CREATED, UpstreamPort, switches
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
 from relay import Limits, Settings
 
@@ -188,6 +191,12 @@ RIGHT = [
     {"Host": "app.example:8080", "Origin": "http://app.example:8080"},
     {"Host": "app.example", "Origin": "https://page.example"},
 ]
+RAW = [
+    "Cookie: name=J\xc3\xbcrgen; place=\xe2\x82\xac",
+    "Cookie: a=\x85Origin: http://evil.example",
+    "X-A: b\x85Sec-WebSocket-Protocol: other",
+    "X-Any: " + "".join(map(chr, range(0x80, 0x100))),
+]
 NAMED = Settings(hosts=("app.example",), origins=("https://page.example",))
 
 
@@ -201,3 +210,36 @@ async def test_an_allowed_host_and_origin(loopback: Loopback, fields: dict[str, 
     await until(lambda: b"session.created" in client.received, "the first event")
     client.die()
     await loopback.settled(relay, lingering=True)
+
+
+@pytest.mark.parametrize("field", RAW)
+@pytest_twisted.ensureDeferred
+async def test_raw_utf_8_in_a_header_that_nobody_reads(loopback: Loopback, field: str) -> None:
+    port = UpstreamPort(switches(CREATED))
+    relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
+    client = await loopback.connect(relay)
+    client.send(upgrade(field))
+    await until(lambda: b"session.created" in client.received, "the first event")
+    (peer,) = port.peers
+    assert peer.received.isascii()
+    client.die()
+    await loopback.settled(relay, lingering=True)
+
+
+class Echo(Resource):
+    """An embedder's page that reads a cookie."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """What it was sent."""
+        return b"".join(request.requestHeaders.getRawHeaders(b"cookie", []))
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_embedders_site_gets_its_cookies_as_they_were_sent(loopback: Loopback) -> None:
+    relay = loopback.relay(NOWHERE, site=Site(Echo(), reactor=loopback.clock))
+    client = await loopback.connect(relay)
+    client.send(request("GET / HTTP/1.1", "Host: localhost", RAW[0], "X-A: \x85Cookie: forged"))
+    assert (await client.closed()).endswith(b"\r\n\r\n" + RAW[0].encode("latin-1")[8:])
+    await loopback.settled(relay)
