@@ -185,14 +185,15 @@ class Attempt(HandshakeListener):
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """An C{error} first is a refusal, anything else opens the session."""
-        self._first.append((payload, is_binary))
-        if self._over or self._error is not None:
-            return
-        event = parse_event(payload)
-        if event.type == "error":
+        if self._error is not None:
+            return  # what comes until its Close is for nobody, and there may be much of it
+        event = None if self._over else parse_event(payload)
+        if event is not None and event.type == "error":
             self._error = event
             self._wait.set(CLOSE_SECONDS, self._waited)
-        else:
+            return
+        self._first.append((payload, is_binary))
+        if event is not None:
             self._succeed(event.session_id)
 
     def _waited(self) -> None:

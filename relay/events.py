@@ -14,6 +14,10 @@ MAX_READ = 256 * 1024
 """Bytes of an event the relay is willing to parse; a refusal is never larger."""
 
 
+MAX_ID = 256
+"""Characters of a session's id that are kept, as long as the session lasts."""
+
+
 @frozen
 class ServerEvent:
     """
@@ -67,4 +71,4 @@ def parse_event(payload: bytes) -> ServerEvent:
         code, message = error_in(value)
         return ServerEvent(kind, code, message)
     session = _table(_table(value).get("session"))
-    return ServerEvent(kind, session_id=_text(session.get("id")) or None)
+    return ServerEvent(kind, session_id=_text(session.get("id"))[:MAX_ID] or None)

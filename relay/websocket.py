@@ -82,6 +82,11 @@ class BareWebSocket(WebSocketProtocol):
     def _onOpen(self) -> None:
         self.onOpen()
 
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """Keep nothing of a message behind a Close: nobody gets it, and it may be large."""
+        if self.state == self.STATE_OPEN:
+            super().onMessageFrameData(payload)
+
     def onMessageEnd(self) -> None:
         """
         Hand a whole message on.
@@ -91,6 +96,8 @@ class BareWebSocket(WebSocketProtocol):
         """
         payload = b"".join(self.message_data)
         self.message_data = []
+        if self.state != self.STATE_OPEN:
+            return
         if not self.message_is_binary and not is_utf8(payload):
             self._invalid_payload("text is not UTF-8")
             return

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.events import MAX_READ, ServerEvent, error_in, parse_event, parse_json
+from relay.events import MAX_ID, MAX_READ, ServerEvent, error_in, parse_event, parse_json
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -55,7 +55,14 @@ def test_the_code_of_another_event_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("session", "session_id"),
-    [({"id": "s"}, "s"), ({"id": ""}, None), ({"id": 1}, None), ({}, None), (["id"], None)],
+    [
+        ({"id": "s"}, "s"),
+        ({"id": "s" * 1000}, "s" * MAX_ID),
+        ({"id": ""}, None),
+        ({"id": 1}, None),
+        ({}, None),
+        (["id"], None),
+    ],
 )
 def test_the_session_id_is_text_or_none(session: object, session_id: str | None) -> None:
     payload = json.dumps({"type": "session.created", "session": session}).encode()

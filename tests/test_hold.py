@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from attrs import evolve
 from memory import Peer, World
 from twisted.internet.defer import Deferred, succeed
+from websockets.frames import Frame, Opcode
 
 from relay import Grant, Refusal, Request, Settings, Upstream, refuse
 from relay.attempt import ANSWER_SECONDS, CLOSE_SECONDS
@@ -49,6 +53,51 @@ def test_the_request_id_is_told_in_the_101_and_in_the_record(world: World) -> No
     world.answering().send(CREATED)
     (record,) = world.listener.holds
     assert f"X-Request-Id: {record.request_id}\r\n".encode() in downstream.line.sent
+
+
+@pytest.fixture
+def traced() -> Iterator[Callable[[], int]]:
+    """How many bytes of memory Python has in use."""
+    tracemalloc.start()
+
+    def in_use() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    yield in_use
+    tracemalloc.stop()
+
+
+def test_nothing_behind_an_error_is_kept_while_its_close_is_awaited(
+    world: World, traced: Callable[[], int]
+) -> None:
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send(ERROR % "x")
+    before = traced()
+    for _ in range(256):
+        upstream.send(b"x" * 65536)
+    assert traced() - before < 256 * 1024, "of 16 MiB"
+    upstream.send_close(3000)
+    assert answer_of(downstream)[1]["code"] == "upstream_unauthorized"
+
+
+def test_nothing_that_follows_a_refusal_in_band_is_kept(
+    world: World, traced: Callable[[], int]
+) -> None:
+    downstream = world.downstream(subprotocols=["relay.refusals.event"])
+    world.connected().deliver(FAILING)
+    downstream.answers_close = False
+    downstream.read()
+    assert downstream.close is not None
+    before = traced()
+    downstream.send_frame(Frame(Opcode.TEXT, b"\xff"))
+    downstream.send_frame(Frame(Opcode.BINARY, b"x" * 65536, fin=False))
+    for _ in range(255):
+        downstream.send_frame(Frame(Opcode.CONT, b"x" * 65536, fin=False))
+    assert traced() - before < 256 * 1024, "of 16 MiB"
+    downstream.send_close(1000)
+    assert downstream.line.disconnecting, "its Close is read all the same"
 
 
 @pytest.mark.parametrize("stage", ["tcp", "upgrade", "first_event"])
