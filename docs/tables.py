@@ -52,8 +52,9 @@ def refusals() -> str:
 
 
 def _close_row(name: str, code: int | None) -> tuple[str, str, str]:
-    crosses, reply = closing.crossing("upstream", code, ""), closing.reply(code)
-    return name, str(crosses.code or "no code"), str(reply.code or "no code")
+    sent = closing.crossing("upstream", code, ""), closing.reply(code)
+    crosses, reply = (name if each.code == code else str(each.code) for each in sent)
+    return name, crosses, reply
 
 
 def closes() -> str:
