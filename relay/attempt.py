@@ -194,7 +194,8 @@ class Attempt(HandshakeListener):
             return
         self._first.append((payload, is_binary))
         if event is not None:
-            self._succeed(event.session_id)
+            # It stands in the log, and is upstream's text like any other.
+            self._succeed(scrub(event.session_id or "", self._secrets) or None)
 
     def _waited(self) -> None:
         if self._error is not None:

@@ -55,6 +55,18 @@ def test_the_request_id_is_told_in_the_101_and_in_the_record(world: World) -> No
     assert f"X-Request-Id: {record.request_id}\r\n".encode() in downstream.line.sent
 
 
+def test_the_key_is_not_in_the_record_though_upstream_names_its_session_after_it() -> None:
+    key = "sk-not-to-be-told"
+    upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=key)
+    world = World(upstream=upstream)
+    first = json.dumps({"type": "session.created", "session": {"id": f"sess_{key}"}})
+    peers = world.open(first)
+    for peer in peers:
+        peer.line.lose()
+    (closed,) = world.listener.ends
+    assert closed.session_id == "[redacted]"
+
+
 @pytest.fixture
 def traced() -> Iterator[Callable[[], int]]:
     """How many bytes of memory Python has in use."""
