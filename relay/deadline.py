@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
 
 
 class Deadline:
     """
     Calls something once, when it was set and the time is up.
+
+    It lets one more turn of the reactor pass then. If the whole process was stopped for a while,
+    what is waited for may have come already, and a reactor looks at its timers before it reads.
 
     It holds what it calls only while it runs: who keeps what calls it back is otherwise a reference
     cycle, and waits for the garbage collector after its end.
@@ -33,7 +41,7 @@ class Deadline:
         """Start it anew: C{act} is called C{seconds} from now."""
         self._act = act
         if self._call is None:
-            self._call = self._clock.callLater(seconds, self._fire)
+            self._call = self._clock.callLater(seconds, self._time_is_up if seconds else self._fire)
         else:
             self._call.reset(seconds)
 
@@ -43,7 +51,33 @@ class Deadline:
         if call is not None:
             call.cancel()
 
+    def _time_is_up(self) -> None:
+        self._call = self._clock.callLater(0, self._fire)
+
     def _fire(self) -> None:
         act, self._call, self._act = self._act, None, None
         if act is not None:
             act()
+
+
+def limit(
+    waited_for: Deferred[T], seconds: float, clock: IReactorTime, late: Callable[[], Exception]
+) -> None:
+    """
+    Cancel a Deferred when its time is up; it then fails with what C{late} returns.
+
+    Not by L{Deferred.addTimeout}, which acts in the turn in which the time is up (see L{Deadline}).
+    """
+    deadline, is_late = Deadline(clock), False
+
+    def cancel() -> None:
+        nonlocal is_late
+        is_late = True
+        waited_for.cancel()
+
+    def done(result: T | Failure) -> T | Failure:
+        deadline.clear()
+        return Failure(late()) if is_late else result
+
+    deadline.set(seconds, cancel)
+    waited_for.addBoth(done)

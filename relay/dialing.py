@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,6 +15,7 @@ from twisted.python.failure import Failure
 from relay.attempt import OpenUpstream
 from relay.balancing import Balancer, Standing
 from relay.breaker import INTERVAL, judged
+from relay.deadline import limit
 from relay.diagnosis import cause_of_code
 from relay.head import Head
 from relay.opening import Opener
@@ -109,7 +109,7 @@ class Dialer:
             standing.begin(began)
         opening = Deferred.fromCoroutine(self._opener.open(standing.upstream, head, record))
         opening.addErrback(_without_frames)
-        opening.addTimeout(max(0.0, end - began), self._clock, partial(_too_late, record))
+        limit(opening, max(0.0, end - began), self._clock, partial(_too_late, record))
         try:
             opened = await opening
         except BaseException as error:  # CancelledError is one that must go on
@@ -136,11 +136,12 @@ def _without_frames(failure: Failure) -> Failure:
     return failure
 
 
-def _too_late(record: AttemptRecord, result: object, seconds: float) -> NoReturn:
+def _too_late(record: AttemptRecord) -> Refused:
     """Who is to blame is who was being waited for."""
     if record.stage is None:
-        raise Refused(refuse("authorizer_unavailable"))
-    raise Refused(refuse("upstream_timeout", upstream=UpstreamFacts(record.upstream, record.stage)))
+        return Refused(refuse("authorizer_unavailable"))
+    facts = UpstreamFacts(record.upstream, record.stage)
+    return Refused(refuse("upstream_timeout", upstream=facts))
 
 
 def _last(passed_over: list[Refusal], tried: list[Refusal]) -> Refusal:

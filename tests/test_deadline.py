@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from weakref import ref
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
-from relay.deadline import Deadline
+from relay.deadline import Deadline, limit
 
 
 @dataclass
@@ -115,3 +117,79 @@ def test_it_keeps_nobody_alive_but_while_it_runs() -> None:
     del timed
     assert kept() is None
     assert (clock.getDelayedCalls(), deadline.is_set) == ([], False)
+
+
+class Reactor(Clock):
+    """As a reactor has it: it looks at its timers, and then reads; what is set now is for later."""
+
+    def turn(self) -> None:
+        """Call what is due now."""
+        due = [call for call in self.calls if call.getTime() <= self.seconds()]
+        for call in due:
+            self.calls.remove(call)
+            call.called = True
+            call.func(*call.args, **call.kw)
+
+
+def test_what_came_while_the_process_was_stopped_is_read_before_the_time_is_up() -> None:
+    reactor, fired = Reactor(), []
+    deadline = Deadline(reactor)
+    deadline.set(2.0, lambda: fired.append("late"))
+    reactor.rightNow = 60.0
+    reactor.turn()
+    assert fired == [], "here it reads"
+    deadline.clear()
+    reactor.turn()
+    assert fired == []
+
+
+def test_what_has_no_time_at_all_is_done_in_the_next_turn() -> None:
+    reactor, fired = Reactor(), []
+    deadline = Deadline(reactor)
+    deadline.set(0, lambda: fired.append("now"))
+    reactor.turn()
+    assert fired == ["now"]
+
+
+# -- the time for a Deferred ---------------------------------------------------------------
+
+
+class Late(Exception):
+    pass
+
+
+def limited(clock: Clock) -> tuple[Deferred[str], list[object]]:
+    """One that has two seconds, and what becomes of it."""
+    waited_for: Deferred[str] = Deferred()
+    limit(waited_for, 2.0, clock, Late)
+    told: list[object] = []
+    waited_for.addCallbacks(told.append, lambda failure: told.append(failure.type))
+    return waited_for, told
+
+
+def test_what_comes_in_time_is_told_as_it_is() -> None:
+    clock = Clock()
+    for result, expected in (("here", "here"), (Failure(KeyError()), KeyError)):
+        waited_for, told = limited(clock)
+        clock.advance(1.9)
+        waited_for.callback(result)  # type: ignore[arg-type]
+        assert told == [expected]
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_does_not_come_in_time_is_cancelled() -> None:
+    clock = Clock()
+    _, told = limited(clock)
+    clock.advance(2.0)
+    assert told == [Late]
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_comes_while_the_process_was_stopped_is_in_time() -> None:
+    reactor = Reactor()
+    waited_for, told = limited(reactor)
+    reactor.rightNow = 60.0
+    reactor.turn()
+    waited_for.callback("read first")
+    reactor.turn()
+    assert told == ["read first"]
