@@ -172,7 +172,7 @@ def test_what_comes_in_time_is_told_as_it_is() -> None:
     for result, expected in (("here", "here"), (Failure(KeyError()), KeyError)):
         waited_for, told = limited(clock)
         clock.advance(1.9)
-        waited_for.callback(result)  # type: ignore[arg-type]
+        waited_for.callback(result)
         assert told == [expected]
     assert clock.getDelayedCalls() == []
 
