@@ -87,12 +87,12 @@ class Socket(socket.socket):
     def send(self, data: Any, flags: int = 0) -> int:
         self._raise_error()
         if self._dead:
-            raise BrokenPipeError
+            raise BrokenPipeError(errno.EPIPE, "broken pipe")
         room = self._room - len(self.outbound)
         if room <= 0:
             raise BlockingIOError(errno.EWOULDBLOCK, "full")
         if self._deaf:
-            self._die(BrokenPipeError())
+            self._die(BrokenPipeError(errno.EPIPE, "broken pipe"))
             return len(data)
         self.outbound += bytes(data[:room])
         return min(room, len(data))
@@ -191,6 +191,13 @@ class Transport(Connection):
         return HERE
 
 
+class Opaque(Transport):
+    """One whose socket nobody may use."""
+
+    def getHandle(self) -> Any:
+        return None
+
+
 @define(eq=False)
 class Ready:
     """A descriptor that poll found."""
@@ -215,11 +222,16 @@ class Reactor(MemoryReactorClock):
         self._writers: dict[Any, None] = {}
         self._writes_first = writes_first
 
-    def connect(self, protocol: Any, room: int) -> Socket:
-        """A connection is there, and this protocol is the relay's on it."""
+    def connect(self, protocol: Any, room: int, direct: bool) -> Socket:
+        """
+        A connection is there, and this protocol is the relay's on it.
+
+        @param direct: whether the relay may use the socket.
+        """
         socket = Socket(room)
         self.sockets[socket.fileno()] = socket
-        Transport(socket, protocol, self)
+        transport = Transport if direct else Opaque
+        transport(socket, protocol, self)
         return socket
 
     # -- IReactorFDSet, in order: a set's would differ from run to run --------------------

@@ -22,7 +22,7 @@ LEGS: list[frozenset[Side]] = [
 ]
 
 
-COMBINATIONS = list(product(["splice", "message"], LEGS))
+COMBINATIONS = [*product(["splice", "message"], LEGS), *product(["transport"], LEGS[::3])]
 
 
 def _named(value: object) -> str:

@@ -14,7 +14,7 @@ import trustme
 from attrs import Factory, define, field
 from memory import Listener, no_limits
 from model.ends import End, Tls
-from model.network import HERE, THERE, TURNS, Endless, Reactor
+from model.network import HERE, THERE, TURNS, Endless, Reactor, Socket
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -40,7 +40,8 @@ LIMITS = Limits(
 LONGEST = 30.0
 """Seconds beyond every deadline there is."""
 
-Plane = Literal["splice", "message"]
+Plane = Literal["splice", "message", "transport"]
+"""How messages cross; C{transport}: by the message plane, and none by a socket."""
 
 
 @define
@@ -132,7 +133,11 @@ class World:
         self.factory = RelayFactory(
             [Upstream(f"{scheme}://127.0.0.1:9000/v1/realtime", ca_file=ca_file)],
             reactor=self.reactor,
-            settings=Settings(plane=self.plane, limits=LIMITS, drain_seconds=2.0),
+            settings=Settings(
+                plane="splice" if self.plane == "splice" else "message",
+                limits=LIMITS,
+                drain_seconds=2.0,
+            ),
             listeners=[self.listener],
         )
         self._accepting = self.factory
@@ -159,7 +164,7 @@ class World:
         downstream = self._downstream()
         self.settle(downstream)
         _, _, factory, _, _ = self.reactor.tcpClients.pop()
-        upstream = self._upstream(self.reactor.connect(factory.buildProtocol(HERE), self.room))
+        upstream = self._upstream(factory.buildProtocol(HERE))
         self.settle(downstream, upstream)
         upstream.say(True, CREATED, True, LIMITS.message_bytes)
         upstream.let_go()
@@ -170,10 +175,10 @@ class World:
         return pair
 
     def _downstream(self) -> End:
-        socket = self.reactor.connect(self._accepting.buildProtocol(THERE), self.room)
+        protocol = self._accepting.buildProtocol(THERE)
         sans = no_limits(ClientProtocol(parse_uri("ws://localhost:8080/v1/realtime?model=m")))
         tls = Tls(certificates().client, False) if "downstream" in self.secure else None
-        end = End(socket, sans, tls)
+        end = End(self._connect(protocol), sans, tls)
         sans.send_request(sans.connect())
         if tls is not None:
             tls.feed(b"")
@@ -182,10 +187,13 @@ class World:
         end.let_go()
         return end
 
-    def _upstream(self, socket: Any) -> End:
+    def _upstream(self, protocol: Any) -> End:
         sans = no_limits(ServerProtocol())
         tls = Tls(certificates().server, True) if "upstream" in self.secure else None
-        return End(socket, sans, tls)
+        return End(self._connect(protocol), sans, tls)
+
+    def _connect(self, protocol: Any) -> Socket:
+        return self.reactor.connect(protocol, self.room, self.plane != "transport")
 
     def settle(self, *more: End) -> None:
         """Turn until nothing moves."""
