@@ -267,6 +267,7 @@ class Storm:
     async def _over(self) -> None:
         until = monotonic() + OVER_SECONDS
         while (sessions := (await self.running.look()).sessions) != BYSTANDERS:
+            self.running.check_log()  # what it has lost by an exception will not end
             assert monotonic() < until, f"{sessions} sessions are left, of {BYSTANDERS} bystanders"
             await asyncio.sleep(0.1)
 
