@@ -57,6 +57,7 @@ class PeerProtocol(BareWebSocket):
     _phase: Phase = "open"
     _fragments = 0
     _choked = _paused = _parses_later = False
+    _lost: Failure | None = None
     _throttle: Throttle | None = None  # most peers need none
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
@@ -162,15 +163,13 @@ class PeerProtocol(BareWebSocket):
     @bulkhead
     def _parse_more(self) -> None:
         self._parses_later = False
-        self.consumeData()
-        self._read_or_pause()
-
-    @bulkhead
-    def _parse_rest(self) -> None:
-        """The connection is lost: what came before that goes before it."""
-        self._parses_later = False
-        self.factory.lines.parsing.forget(self._parse_more)
-        super().consumeData()
+        try:
+            self.consumeData()
+        finally:
+            if self._lost is None:
+                self._read_or_pause()
+            elif not self._parses_later:
+                self._end(self._lost)
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
@@ -244,10 +243,15 @@ class PeerProtocol(BareWebSocket):
         self._happens("error", FAILED)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell Autobahn and the listener; nothing of this peer runs on."""
+        """Nothing of this peer runs on, but what it sent before is parsed to its end, by turns."""
         self.line.release()  # first: its socket is closed, and its number may be another's soon
-        if self._parses_later:
-            self._parse_rest()
+        self._stop_deadlines()
+        self._lost = reason
+        if not self._parses_later:
+            self._end(reason)
+
+    def _end(self, reason: Failure) -> None:
+        """Tell Autobahn and the listener."""
         self._happens("lost")
         self._stop_deadlines()
         self._connectionLost(reason)

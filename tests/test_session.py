@@ -714,11 +714,37 @@ def test_a_reader_below_the_slowest_pace_is_stalled(
 # -- many tiny frames ----------------------------------------------------------------------
 
 
-def tiny(count: int) -> bytes:
-    """So many messages of one character each, as upstream sends them."""
-    return b"".join(
-        Frame(Opcode.TEXT, b"%d" % (n % 10)).serialize(mask=False) for n in range(count)
-    )
+def tiny(count: int, mask: bool = False) -> bytes:
+    """So many messages of one character each; masked, if they are downstream's."""
+    return b"".join(Frame(Opcode.TEXT, b"%d" % (n % 10)).serialize(mask=mask) for n in range(count))
+
+
+def in_turns(world: World, reader: Peer) -> None:
+    """Let the relay do what it puts off, and read what comes of it."""
+    for _ in range(5000 // STEPS_A_TURN * 2 + 4):
+        world.reactor.advance(0)
+        reader.read()
+
+
+@message_plane
+@pytest.mark.parametrize("side", ["downstream", "upstream"])
+def test_what_is_left_of_a_lost_peer_is_parsed_by_turns(world: World, side: str) -> None:
+    downstream, upstream = world.open()
+    lost, other = (upstream, downstream) if side == "upstream" else (downstream, upstream)
+    lost.line.deliver(tiny(5000, mask=side == "downstream"))
+    lost.line.lose()
+    before = len(other.received)
+    other.read()
+    assert len(other.received) - before < STEPS_A_TURN
+    assert world.factory.active_sessions == 1
+    if side == "upstream":
+        (session,) = world.factory._register.sessions
+        session.abort()
+        world.reactor.advance(0)
+        assert world.is_clean(), "aborted meanwhile, nothing more is parsed"
+        return
+    in_turns(world, other)
+    assert other.close == (1001, LOST["downstream"].reason)
 
 
 @message_plane
@@ -741,18 +767,18 @@ def test_tiny_frames_before_the_end_are_delivered_before_it(world: World) -> Non
     downstream, upstream = world.open()
     upstream.line.deliver(tiny(5000))
     upstream.line.lose()
-    world.settle(downstream)
+    in_turns(world, downstream)
     assert len(downstream.received) == 5001
     assert downstream.close == (1011, LOST["upstream"].reason)
     assert world.is_clean()
 
 
-def test_so_they_are_from_downstream(world: World) -> None:
+def test_tiny_frames_of_downstream_before_its_end_are_delivered_too(world: World) -> None:
     downstream, upstream = world.open()
     frames = (Frame(Opcode.TEXT, b"x").serialize(mask=True) for _ in range(5000))
     downstream.line.deliver(b"".join(frames))
     downstream.line.lose()
-    upstream.read()
+    in_turns(world, upstream)
     assert len(upstream.received) == 5000
     assert upstream.close == (1001, LOST["downstream"].reason)
 

@@ -73,7 +73,8 @@ class Admin(Resource):
             return body
         if not self._may_drain():
             return refused(request, refuse("unauthorized", NOT_FROM_OUTSIDE, status=403))
-        self._drain()
+        if self._relay.is_ready:  # else it drains already
+            self._drain()
         request.setResponseCode(ACCEPTED)
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return b"draining\n"
