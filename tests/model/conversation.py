@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -11,13 +13,18 @@ from hypothesis.stateful import (
     rule,
 )
 from model.ends import ALL, End
-from model.world import LIMITS, LONGEST, Pair, Plane, World
+from model.world import MESSAGE_BYTES, Pair, Plane, World
 from websockets.frames import Opcode
 
 from relay.closing import Side
 
-SESSIONS = 4
+SESSIONS = 3
 """At once, at most."""
+
+FLOOD = 600
+"""Frames; the relay parses fewer of one peer in one turn."""
+
+WAYS = ("reset", "leave", "vanish")
 
 sides: st.SearchStrategy[Side] = st.sampled_from(["downstream", "upstream"])
 
@@ -56,21 +63,25 @@ class Conversation(RuleBasedStateMachine):
         self._world: World | None = None
         self._looked_at = 1
         self._count = 0
-        self._leaving = "reset"
+        self._leaving: tuple[str, ...] = ("reset", "reset")
 
     @initialize(
         room=st.sampled_from([65536, 65536, 4096]),
         writes_first=st.booleans(),
-        leaving=st.sampled_from(["reset", "leave", "vanish", "drain"]),
+        pings_soon=st.booleans(),
+        leaving=st.sampled_from([("drain",), *product(WAYS, WAYS)]),
     )
-    def begins(self, room: int, writes_first: bool, leaving: str) -> None:
+    def begins(
+        self, room: int, writes_first: bool, pings_soon: bool, leaving: tuple[str, ...]
+    ) -> None:
         """
         A relay with two sessions.
 
-        @param leaving: how all that is left ends.
+        @param leaving: how the upstreams end and then the downstreams, of all that are left; or
+            C{drain}.
         """
         plane, secure = self._combination
-        self._world = World(plane, secure, room, writes_first)
+        self._world = World(plane, secure, room, writes_first, pings_soon)
         self._leaving = leaving
         for _ in range(2):
             self.world.open()
@@ -106,7 +117,7 @@ class Conversation(RuleBasedStateMachine):
     def says(self, side: Side, size: int, text: bool, fin: bool, cut: str, turns: str) -> None:
         """A message, or a fragment of one."""
         end = self._end(side, False)
-        end.say(text, self._payload(size), fin or size > 5000, LIMITS.message_bytes)
+        end.say(text, self._payload(size), fin or size > 5000, MESSAGE_BYTES)
         self.pair.is_faulty |= end.says_no_more
         end.let_go(_cut(end, cut))
         self._turn(turns)
@@ -116,10 +127,11 @@ class Conversation(RuleBasedStateMachine):
         """One that crosses as it comes."""
         end = self._end(side, False)
         if not end.backlog:
-            end.say(False, self._payload(40_000), True, LIMITS.message_bytes)
+            end.say(False, self._payload(40_000), True, MESSAGE_BYTES)
             end.let_go(_cut(end, cut))
             self._turn(turns)
 
+    @precondition(lambda self: any(end.backlog for end in self.pair.ends.values()))
     @rule(side=sides, cut=cuts, turns=turns)
     def goes_on(self, side: Side, cut: str, turns: str) -> None:
         """Let go more of what it has said."""
@@ -134,6 +146,19 @@ class Conversation(RuleBasedStateMachine):
         for _ in range(count):
             end.let_go(1)
             self.world.turn()
+
+    @rule(side=sides, pings=st.booleans(), turns=turns)
+    def floods(self, side: Side, pings: bool, turns: str) -> None:
+        """In one go."""
+        end = self._end(side, False)
+        for _ in range(FLOOD):
+            if pings:
+                end.put(end.frame(Opcode.PING, b"flood"))
+            else:
+                end.say(True, b"", True, MESSAGE_BYTES)
+        self.pair.is_faulty |= end.says_no_more
+        end.let_go()
+        self._turn(turns)
 
     @rule(side=sides, size=st.sampled_from([0, 5, 125]), turns=turns)
     def pings(self, side: Side, size: int, turns: str) -> None:
@@ -179,7 +204,7 @@ class Conversation(RuleBasedStateMachine):
         """Of RFC 6455, or of the relay's limits."""
         end = self._end(side, True)
         if fault == "UTF-8":
-            end.say(True, b"\xff\xfe", True, LIMITS.message_bytes)
+            end.say(True, b"\xff\xfe", True, MESSAGE_BYTES)
         else:
             end.says_no_more = True
             end.put(self._fault(end, fault))
@@ -243,10 +268,11 @@ class Conversation(RuleBasedStateMachine):
     def a_bystander_talks(self, size: int) -> None:
         """Both ways."""
         for end in self.world.pairs[0].ends.values():
-            end.say(size % 2 == 0, self._payload(size), True, LIMITS.message_bytes)
+            end.say(size % 2 == 0, self._payload(size), True, MESSAGE_BYTES)
             end.let_go()
         self.world.settle()
 
+    @precondition(lambda self: len(self.world.pairs) > 2)
     @rule(place=st.integers(1, SESSIONS))
     def looks_at(self, place: int) -> None:
         """Another session."""
@@ -289,12 +315,12 @@ class Conversation(RuleBasedStateMachine):
         world.check_errors()
         world.check_messages()
         world.check_bystanders()
-        drained = world.factory.drain() if self._leaving == "drain" else None
+        drained = world.factory.drain() if self._leaving == ("drain",) else None
         for pair in world.pairs if drained is None else ():
-            for end in reversed(pair.ends.values()):
-                getattr(end.socket, self._leaving)()
+            for end, way in zip(reversed(pair.ends.values()), self._leaving, strict=True):
+                getattr(end.socket, way)()
                 world.settle()
-        world.later(LONGEST)
+        world.end()
         world.check_messages()
         world.check_nothing_left()
         drained = drained or world.factory.drain()

@@ -84,6 +84,7 @@ class End:
     @ivar got: those that came from it.
     @ivar says_no_more: whether a Close or a fault has been said: what follows goes nowhere.
     @ivar is_close_got: whether a Close came.
+    @ivar is_told_more: whether anything came behind it.
     @ivar reads: whether it reads whatever comes.
     @ivar mute: whether it answers neither Pings nor Closes.
     """
@@ -96,6 +97,7 @@ class End:
     backlog: bytearray = Factory(bytearray)
     says_no_more: bool = False
     is_close_got: bool = False
+    is_told_more: bool = False
     reads: bool = True
     mute: bool = False
     _sending: list[Message] = Factory(list)
@@ -198,6 +200,7 @@ class End:
         else:
             plain = data
         if plain:
+            self.is_told_more |= self.is_close_got
             self.sans.receive_data(plain)
             self.is_close_got |= CLOSE_WITHIN in str(self.sans.parser_exc)
             self._take_events()

@@ -29,13 +29,10 @@ from relay.tls import server_options
 
 CREATED = b'{"type":"session.created"}'
 
-LIMITS = Limits(
-    message_bytes=1 << 17,
-    stall_seconds=3.0,
-    linger_seconds=1.0,
-    ping_seconds=4.0,
-    pong_seconds=2.0,
-)
+MESSAGE_BYTES = 1 << 17
+
+SOON, LATE = 2.0, 4.0
+"""Seconds: which of two deadlines is first decides who finds out what has happened."""
 
 LONGEST = 30.0
 """Seconds beyond every deadline there is."""
@@ -112,12 +109,14 @@ class World:
 
     @ivar secure: the legs that go by TLS.
     @ivar room: bytes that the kernels of one connection take.
+    @ivar pings_soon: whether who is silent is found before who does not read.
     """
 
     plane: Plane
     secure: frozenset[Side]
     room: int
     writes_first: bool
+    pings_soon: bool = False
     pairs: list[Pair] = Factory(list)
     reactor: Reactor = field(init=False)
     listener: Listener = Factory(Listener)
@@ -135,7 +134,7 @@ class World:
             reactor=self.reactor,
             settings=Settings(
                 plane="splice" if self.plane == "splice" else "message",
-                limits=LIMITS,
+                limits=self._limits(),
                 drain_seconds=2.0,
             ),
             listeners=[self.listener],
@@ -145,6 +144,15 @@ class World:
             options = certificates().relay
             self._accepting = TLSMemoryBIOFactory(options, False, self.factory, self.reactor)
         globalLogPublisher.addObserver(self)
+
+    def _limits(self) -> Limits:
+        return Limits(
+            message_bytes=MESSAGE_BYTES,
+            stall_seconds=LATE if self.pings_soon else SOON,
+            linger_seconds=1.0,
+            ping_seconds=SOON if self.pings_soon else LATE,
+            pong_seconds=1.0,
+        )
 
     def __call__(self, event: LogEvent) -> None:
         """Watch the log."""
@@ -166,7 +174,7 @@ class World:
         _, _, factory, _, _ = self.reactor.tcpClients.pop()
         upstream = self._upstream(factory.buildProtocol(HERE))
         self.settle(downstream, upstream)
-        upstream.say(True, CREATED, True, LIMITS.message_bytes)
+        upstream.say(True, CREATED, True, MESSAGE_BYTES)
         upstream.let_go()
         self.settle(downstream, upstream)
         assert downstream.got == [(True, CREATED)], "it did not open"
@@ -217,6 +225,13 @@ class World:
             self.reactor.later(0.25)
             self.settle()
 
+    def end(self) -> None:
+        """Time passes until no session is left, or should be left."""
+        for _ in range(round(LONGEST * 4)):
+            if not self.factory.active_sessions:
+                return
+            self.later(0.25)
+
     # -- what must hold --------------------------------------------------------------------
 
     def check_errors(self) -> None:
@@ -230,6 +245,7 @@ class World:
         for pair in self.pairs:
             for sender, receiver in pair.directions:
                 assert receiver.fault is None, f"the relay's frames are wrong: {receiver.fault}"
+                assert not receiver.is_told_more, "the relay says more behind its Close"
                 sent, got = sender.sent, receiver.got
                 assert got == sent[: len(got)], "what came is not what was sent"
 
@@ -239,7 +255,7 @@ class World:
         for pair in pairs:
             for end in pair.ends.values():
                 end.let_go()
-                end.say(True, b"still there?", True, LIMITS.message_bytes)
+                end.say(True, b"still there?", True, MESSAGE_BYTES)
                 end.let_go()
         self.settle()
         for pair in pairs:
