@@ -12,6 +12,20 @@ from relay.closing import Close, Side
 _log = Logger()
 
 
+class Inlet(Protocol):
+    """
+    Where the bytes that a spliced peer sends go.
+
+    @ivar unfinished: whether it has begun a frame and not ended it.
+    """
+
+    @property
+    def unfinished(self) -> bool: ...
+
+    def received(self, data: bytes) -> None:
+        """Take what came. Must not raise."""
+
+
 class Outlet(Protocol):
     """
     Where a spliced peer's own frames go.

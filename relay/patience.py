@@ -77,21 +77,23 @@ class Patience:
             return False
         return now.taken_since(before) >= SLOWEST * seconds
 
-    def takes(self, line: Line, within: bool) -> bool:
+    def takes(self, line: Line, within: bool) -> bool | None:
         """
-        Whether a peer that was not heard is alive, because it has taken something of what waits for
-        it since this was last asked. To be asked while neither deadline runs.
+        Whether a peer that was not heard takes something of what waits for it, since this was last
+        asked; L{None} if nothing waits, or where nothing is known. To be asked while neither
+        deadline runs.
 
-        @param within: whether a frame is crossing to it: then it cannot be pinged, and is alive too
-            if nothing waits, or where nothing is known. The stall deadline decides there.
+        @param within: whether a large frame is crossing to it: then it counts too if it has taken
+            all there was. (Between frames it has to answer a Ping.)
         """
         before, now = self._before, written(line)
         self._before = now
-        if now is None or before is None or not now.waiting:
-            return within
+        if now is None or before is None:
+            return None
         if now.acknowledged is None or before.acknowledged is None:
-            return within or now.waiting < before.waiting
-        return now.acknowledged > before.acknowledged
+            return now.waiting < before.waiting if now.waiting else None
+        progressed = now.acknowledged > before.acknowledged
+        return progressed if now.waiting or (within and progressed) else None
 
     def stop(self) -> None:
         """The connection is lost."""

@@ -20,9 +20,9 @@ from relay.bulkhead import bulkhead
 from relay.closing import FAILED, Close, Side, reply
 from relay.delivery import has_arrived
 from relay.ending import DEAF, ENDING, Action, Happening, Phase
-from relay.interfaces import NOBODY, Outlet, PeerListener
+from relay.interfaces import NOBODY, Inlet, Outlet, PeerListener
 from relay.keepalive import Keepalive
-from relay.lines.interfaces import NO_LINE, Line, Received
+from relay.lines.interfaces import NO_LINE, Line
 from relay.patience import Patience
 from relay.settings import Limits
 from relay.throttle import Throttle
@@ -53,6 +53,7 @@ class PeerProtocol(BareWebSocket):
     line: Line = NO_LINE
     listener: PeerListener = NOBODY
     source: PeerProtocol | None = None
+    _inlet: Inlet | None = None
     _outlet: Outlet | None = None
     _phase: Phase = "open"
     _fragments = 0
@@ -79,13 +80,13 @@ class PeerProtocol(BareWebSocket):
         self.listener = listener
         self.keepalive.start(self._ping, self._shows_life, self._gone)
 
-    def splice(self, received: Received, outlet: Outlet) -> None:
+    def splice(self, inlet: Inlet, outlet: Outlet) -> None:
         """
         Leave the frames to others: Autobahn reads none any more, and what it writes goes through
         C{outlet}. To be called between two frames.
         """
-        self.line.received = received
-        self._outlet = outlet
+        self.line.received = inlet.received
+        self._inlet, self._outlet = inlet, outlet
 
     def relay(self, payload: bytes, is_binary: bool) -> None:
         """Send a whole message, unless a Close has been sent or received."""
@@ -255,7 +256,7 @@ class PeerProtocol(BareWebSocket):
         self._happens("lost")
         self._stop_deadlines()
         self._connectionLost(reason)
-        self.line, self._outlet = NO_LINE, None
+        self.line, self._inlet, self._outlet = NO_LINE, None, None
         listener, self.listener, self.source = self.listener, NOBODY, None
         try:
             listener.lost(self.side, reason)
@@ -295,13 +296,17 @@ class PeerProtocol(BareWebSocket):
             self.keepalive.heard = True
             self._read_or_pause()
 
+    @property
+    def _is_read(self) -> bool:
+        throttled = self._throttle is not None and self._throttle.is_set
+        return not (self._paused or self._parses_later or throttled)
+
     @bulkhead
     def _read_or_pause(self) -> None:
-        throttled = self._throttle is not None and self._throttle.is_set
-        if self._paused or self._parses_later or throttled:
-            self.line.pause()
-        else:
+        if self._is_read:
             self.line.resume()
+        else:
+            self.line.pause()
 
     @bulkhead
     def _stalled(self) -> None:
@@ -393,12 +398,17 @@ class PeerProtocol(BareWebSocket):
         Whether a peer that was not heard is there all the same; L{None} if that cannot be told.
 
         What it has sent may lie unread, when the relay itself was stopped for a while. And while it
-        is behind, a Ping does not get through to it, but it takes what was sent before.
+        is behind, a Ping does not get through to it, but it takes what was sent before. Where it
+        has taken all that there is of a frame, the sender of that frame has to go on.
         """
-        if self._choked or self._paused:
+        if self._choked or not self._is_read:
             return None  # the stall deadline has an eye on a side that does not read
         within = self._outlet is not None and self._outlet.within
-        return self._patience.takes(self.line, within) or has_arrived(self.line)
+        owes = self._inlet is not None and self._inlet.unfinished
+        takes = self._patience.takes(self.line, within)
+        if takes or has_arrived(self.line):
+            return True
+        return None if takes is None and within and not owes else False
 
     @bulkhead
     def _gone(self) -> None:

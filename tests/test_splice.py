@@ -9,7 +9,7 @@ from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
 from relay import Settings
-from relay.closing import LOST, SILENT
+from relay.closing import LOST, SILENT, Side
 from relay.delivery import Written
 from relay.planes.splice import WHOLE
 from relay.throttle import BURST, RATE
@@ -190,14 +190,38 @@ def test_a_peer_that_takes_the_bytes_of_a_long_frame_lives(
     assert receiver.received[-1] == b"x" * 70_000
 
 
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_a_peer_that_stops_within_its_frame_is_given_up_and_not_the_one_that_waits(
+    world: World, pair: tuple[Peer, Peer], from_upstream: bool
+) -> None:
+    downstream, upstream = pair
+    sender = upstream if from_upstream else downstream
+    frame = Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=not from_upstream)
+    sender.line.deliver(frame[:1000])
+    world.advance(66)
+    (record,) = world.listener.ends
+    side: Side = "upstream" if from_upstream else "downstream"
+    assert (record.close_code, record.closed_by) == (SILENT[side].code, side)
+
+
+def test_two_peers_that_stop_within_their_frames_do_not_wait_for_each_other(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
+    downstream, upstream = pair
+    upstream.line.deliver(BIG[:2000])
+    downstream.line.deliver(Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=True)[:2000])
+    world.advance(90)
+    assert world.is_clean()
+
+
 def test_a_peer_that_takes_nothing_of_a_long_frame_is_given_up(
     world: World, pair: tuple[Peer, Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downstream, upstream = pair
     taking_nothing(monkeypatch)
-    trickle(world, upstream, Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=False), 79)
+    trickle(world, upstream, Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=False), 59)
     assert downstream.line.lost is None
-    world.advance(2)
+    world.advance(22)
     assert downstream.line.lost is not None
     upstream.read()
     assert upstream.close == (1001, SILENT["downstream"].reason)

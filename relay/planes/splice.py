@@ -26,7 +26,8 @@ begun to cross, the receiver's connection can only be cut: it has no place for a
 class Lane:
     """
     One direction: what comes from the sender is walked and passed on to the receiver, and the
-    relay's own frames to the receiver go in between (L{relay.interfaces.Outlet}).
+    relay's own frames to the receiver go in between. The sender's L{relay.interfaces.Inlet}, and
+    the receiver's L{relay.interfaces.Outlet}.
     """
 
     def __init__(
@@ -96,6 +97,11 @@ class Lane:
             self._sender.onCloseFrame(code, walk.close[2:])
         elif walk.fault is not None:
             self._sender.fail(*walk.fault)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the sender has begun a frame and not ended it."""
+        return self.walk.left > 0
 
     # -- the relay's own frames to the receiver --------------------------------------------
 
@@ -169,8 +175,8 @@ class SplicePlane:
             self.message("upstream", payload, is_binary)
         downstream, upstream = self._peers
         down, up = self._lanes["upstream"], self._lanes["downstream"]
-        downstream.splice(up.received, down)
-        upstream.splice(down.received, up)
+        downstream.splice(up, down)
+        upstream.splice(down, up)
 
     def lost(self, side: Side) -> None:
         """Nothing more comes from this side."""

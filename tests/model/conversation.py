@@ -154,6 +154,7 @@ class Conversation(RuleBasedStateMachine):
         for _ in range(FLOOD):
             if pings:
                 end.put(end.frame(Opcode.PING, b"flood"))
+                self.world.pings += 1
             else:
                 end.say(True, b"", True, MESSAGE_BYTES)
         self.pair.is_faulty |= end.says_no_more
