@@ -96,3 +96,33 @@ def test_within_a_large_frame_the_receiver_breaks_a_rule_and_is_cut(
     conversation.breaks_a_rule(side=other, fault="reserved bits", turns="rest")
     conversation.time_passes(seconds=2.0)
     conversation.teardown()
+
+
+@combinations
+@both_ways
+def test_a_sender_is_lost_while_it_is_paused_and_then_the_receiver_reads_on(
+    plane: Plane, secure: frozenset[Side], side: Side, other: Side
+) -> None:
+    conversation = Conversation(plane, secure)
+    conversation.begins(room=4096, writes_first=False, pings_soon=True, leaving=("leave", "leave"))
+    conversation.stops_reading(side=other)
+    conversation.says(side=side, size=60_000, text=False, fin=True, cut="all", turns="rest")
+    conversation.ends(side=side, way="reset", turns="rest")
+    conversation.time_passes(seconds=4.5)
+    conversation.reads(side=other, size=1 << 30, turns="rest")
+    conversation.teardown()
+
+
+@combinations
+@both_ways
+def test_within_a_large_frame_the_sender_resets_and_the_receiver_never_reads(
+    plane: Plane, secure: frozenset[Side], side: Side, other: Side
+) -> None:
+    conversation = Conversation(plane, secure)
+    conversation.begins(room=4096, writes_first=False, pings_soon=True, leaving=("vanish",) * 2)
+    conversation.stops_reading(side=other)
+    conversation.begins_a_large_frame(side=side, cut="half", turns="rest")
+    conversation.pings(side=other, size=5, turns="rest")
+    conversation.ends(side=side, way="reset", turns="rest")
+    conversation.time_passes(seconds=4.5)
+    conversation.teardown()

@@ -31,7 +31,7 @@ CREATED = b'{"type":"session.created"}'
 
 MESSAGE_BYTES = 1 << 17
 
-SOON, LATE = 2.0, 4.0
+SOON, LATE = 2.0, 6.0
 """Seconds: which of two deadlines is first decides who finds out what has happened."""
 
 LONGEST = 30.0
