@@ -19,7 +19,7 @@ test: $(VENV)/.test
 
 # The same as a part of "test", with all of its load; half an hour and more.
 chaos: $(VENV)/.test
-	CHAOS=long $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
+	CHAOS=long $(BIN)/python -m pytest -s tests/chaos tests/model $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
