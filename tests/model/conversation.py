@@ -43,6 +43,11 @@ turns = st.sampled_from(["rest", "rest", "rest", "one", "none"])
 LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyz"
 
 
+def opposite(side: Side) -> Side:
+    """The other side."""
+    return "upstream" if side == "downstream" else "downstream"
+
+
 def _cut(end: End, cut: str) -> int:
     size = len(end.backlog)
     parts = {"half": size // 2, "all but one": size - 1, "header": 6, "byte": 1, "none": 0}
@@ -64,25 +69,27 @@ class Conversation(RuleBasedStateMachine):
         self._looked_at = 1
         self._count = 0
         self._leaving: tuple[str, ...] = ("reset", "reset")
+        self._order: tuple[Side, Side] = ("upstream", "downstream")
 
     @initialize(
         room=st.sampled_from([65536, 65536, 4096]),
         writes_first=st.booleans(),
         pings_soon=st.booleans(),
         leaving=st.sampled_from([("drain",), *product(WAYS, WAYS)]),
+        first=sides,
     )
     def begins(
-        self, room: int, writes_first: bool, pings_soon: bool, leaving: tuple[str, ...]
+        self, room: int, writes_first: bool, pings_soon: bool, leaving: tuple[str, ...], first: Side
     ) -> None:
         """
         A relay with two sessions.
 
-        @param leaving: how the upstreams end and then the downstreams, of all that are left; or
-            C{drain}.
+        @param leaving: how the two ends of all that are left end; or C{drain}.
+        @param first: which of them ends first.
         """
         plane, secure = self._combination
         self._world = World(plane, secure, room, writes_first, pings_soon)
-        self._leaving = leaving
+        self._leaving, self._order = leaving, (first, opposite(first))
         for _ in range(2):
             self.world.open()
 
@@ -130,6 +137,18 @@ class Conversation(RuleBasedStateMachine):
             end.say(False, self._payload(40_000), True, MESSAGE_BYTES)
             end.let_go(_cut(end, cut))
             self._turn(turns)
+
+    @rule(side=sides, by=st.sampled_from(["ping", "close", "fault"]), turns=turns)
+    def interrupts_a_large_frame(self, side: Side, by: str, turns: str) -> None:
+        """This side is within one, and the other wants an answer that has to wait for its end."""
+        self.begins_a_large_frame(side=side, cut="half", turns="rest")
+        other = opposite(side)
+        if by == "ping":
+            self.pings(side=other, size=5, turns=turns)
+        elif by == "close":
+            self.closes(side=other, code=1000, reason=b"", turns=turns)
+        else:
+            self.breaks_a_rule(side=other, fault="reserved bits", turns=turns)
 
     @precondition(lambda self: any(end.backlog for end in self.pair.ends.values()))
     @rule(side=sides, cut=cuts, turns=turns)
@@ -318,8 +337,8 @@ class Conversation(RuleBasedStateMachine):
         world.check_bystanders()
         drained = world.factory.drain() if self._leaving == ("drain",) else None
         for pair in world.pairs if drained is None else ():
-            for end, way in zip(reversed(pair.ends.values()), self._leaving, strict=True):
-                getattr(end.socket, way)()
+            for side, way in zip(self._order, self._leaving, strict=True):
+                getattr(pair.ends[side].socket, way)()
                 world.settle()
         world.end()
         world.check_messages()

@@ -57,7 +57,9 @@ def test_a_session_that_ends_badly_ends_alone(plane: Plane, secure: frozenset[Si
 def began(plane: Plane, secure: frozenset[Side], side: Side, *leaving: str) -> Conversation:
     """A conversation in which this side is within a large frame."""
     conversation = Conversation(plane, secure)
-    conversation.begins(room=65536, writes_first=False, pings_soon=False, leaving=leaving)
+    conversation.begins(
+        room=65536, writes_first=False, pings_soon=False, leaving=leaving, first="upstream"
+    )
     conversation.begins_a_large_frame(side=side, cut="half", turns="rest")
     return conversation
 
@@ -104,7 +106,9 @@ def test_a_sender_is_lost_while_it_is_paused_and_then_the_receiver_reads_on(
     plane: Plane, secure: frozenset[Side], side: Side, other: Side
 ) -> None:
     conversation = Conversation(plane, secure)
-    conversation.begins(room=4096, writes_first=False, pings_soon=True, leaving=("leave", "leave"))
+    conversation.begins(
+        room=4096, writes_first=False, pings_soon=True, leaving=("leave", "leave"), first="upstream"
+    )
     conversation.stops_reading(side=other)
     conversation.says(side=side, size=60_000, text=False, fin=True, cut="all", turns="rest")
     conversation.ends(side=side, way="reset", turns="rest")
@@ -119,7 +123,9 @@ def test_within_a_large_frame_the_sender_resets_and_the_receiver_never_reads(
     plane: Plane, secure: frozenset[Side], side: Side, other: Side
 ) -> None:
     conversation = Conversation(plane, secure)
-    conversation.begins(room=4096, writes_first=False, pings_soon=True, leaving=("vanish",) * 2)
+    conversation.begins(
+        room=4096, writes_first=False, pings_soon=True, leaving=("vanish",) * 2, first="upstream"
+    )
     conversation.stops_reading(side=other)
     conversation.begins_a_large_frame(side=side, cut="half", turns="rest")
     conversation.pings(side=other, size=5, turns="rest")
