@@ -40,7 +40,7 @@ def test_a_session_that_ends_badly_ends_alone(plane: Plane, secure: frozenset[Si
     run_state_machine_as_test(
         partial(Conversation, plane, secure),  # type: ignore[arg-type]  # any callable will do
         settings=settings(
-            max_examples=scaled(40, 5000),
+            max_examples=scaled(40, 1000),
             stateful_step_count=scaled(30, 60),
             deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
