@@ -4,17 +4,20 @@ Log events as lines: of text, or of JSON, one flat object each, for C{--log-form
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, eventAsText, formatEvent, formatTime
 from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
 from zope.interface import implementer
+
+from relay.logfile import END_SECONDS, LogWriter, WatchedFile, Writable
 
 DEEPEST = 4
 """Levels of lists and tables in a field; what lies deeper is written as text."""
@@ -79,16 +82,6 @@ def flatten(event: LogEvent) -> dict[str, Any]:
     return row
 
 
-class Writable(Protocol):
-    """Where lines go: a text stream, or Twisted's L{LogFile}."""
-
-    def write(self, text: str, /) -> object:
-        """Take the text."""
-
-    def flush(self) -> object:
-        """Let it be seen."""
-
-
 @implementer(ILogObserver)
 class TextObserver:
     """
@@ -98,8 +91,7 @@ class TextObserver:
 
     def __init__(self, file: Writable) -> None:
         self._file = file
-        self._second = -1
-        self._time = ""
+        self._stamp = (-1, "")  # one value, because threads log too
 
     def __call__(self, event: LogEvent) -> None:
         """Write one line, or more, the others behind a tab."""
@@ -107,11 +99,12 @@ class TextObserver:
         if not text:
             return
         second = int(event.get("log_time", 0))
-        if second != self._second:
-            self._second, self._time = second, formatTime(second)
+        stamped, time = self._stamp
+        if second != stamped:
+            time = formatTime(second)
+            self._stamp = (second, time)
         lines = text.replace("\n", "\n\t")
-        self._file.write(f"{self._time} [{_system(event)}] {lines}\n")
-        self._file.flush()
+        self._file.write(f"{time} [{_system(event)}] {lines}\n")
 
 
 def _system(event: LogEvent) -> str:
@@ -138,26 +131,41 @@ class JSONObserver:
             # To raise here would make Twisted log that too, with a traceback in another format.
             line = json.dumps({"level": "error", "message": f"unloggable: {type(error).__name__}"})
         self._file.write(line + "\n")
-        self._file.flush()
 
 
-def open_log(
-    twistd: Mapping[str, Any], in_reactor: Callable[[Callable[[], object]], object]
-) -> Writable:
+def open_log(twistd: Mapping[str, Any], observer: Callable[[Writable], ILogObserver]) -> LogWriter:
     """
-    The file that C{twistd} would log text to, by its own options and rules: standard output in
-    the foreground, else C{--logfile}, else C{twistd.log}; SIGUSR1 begins a new file.
+    What writes the log to where C{twistd} would log text to, by its own options and rules: standard
+    output in the foreground, else C{--logfile}, else C{twistd.log}. It is to be started when a
+    daemon has forked; until then, lines wait.
 
-    @param in_reactor: the reactor's C{callFromThread}.
-    @raise SystemExit: for a daemon that should log to standard output.
+    A file that was moved is left at the next line, or at SIGUSR1.
+
+    @param observer: makes an observer in the log's format.
+    @raise SystemExit: for a daemon that should log to standard output, or if there is no such file.
     """
     name = twistd.get("logfile")
     if name == "-" and not twistd.get("nodaemon"):
         raise SystemExit("realtime-relay: a daemon cannot log to standard output")
     if name == "-" or (not name and twistd.get("nodaemon")):
-        return sys.stdout
-    file: LogFile = LogFile.fromFullPath(name or "twistd.log")
-    # Left alone, the signal ends the process, and twistd has taught operators to send it.
-    if not signal.getsignal(signal.SIGUSR1):
-        signal.signal(signal.SIGUSR1, lambda *_: in_reactor(file.rotate))
-    return file
+        writer = LogWriter(_standard_output(), observer)
+    else:
+        writer = LogWriter(_watched(name or "twistd.log"), observer)
+        # Left alone, the signal ends the process, and twistd has taught operators to send it.
+        if not signal.getsignal(signal.SIGUSR1):
+            signal.signal(signal.SIGUSR1, lambda *_: writer.look())
+    atexit.register(writer.flush, END_SECONDS)
+    return writer
+
+
+def _standard_output() -> Callable[[], int]:
+    # Closed, it is None, and its number may become that of another file.
+    fd = sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY)
+    return lambda: fd
+
+
+def _watched(path: str) -> Callable[[], int]:
+    try:
+        return WatchedFile(path).descriptor
+    except OSError as error:
+        raise SystemExit(f"realtime-relay: {path}: {error.strerror}") from None

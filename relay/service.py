@@ -22,6 +22,7 @@ from relay.addresses import is_loopback
 from relay.admission.credentials import require_tokens
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
+from relay.logfile import LogWriter
 from relay.metrics import Metrics
 from relay.providers import Upstream
 from relay.records import LogRecords
@@ -120,12 +121,14 @@ class RelayService(Service):
         demo: bool,
         reactor: Any,
         observer: ILogObserver | None = None,
+        log: LogWriter | None = None,
     ) -> None:
         """
         @param upstreams: where to relay to, in order; not looked at in a demo.
         @param tokens: what downstream may present; empty for no authentication.
         @param demo: whether the built-in upstream is the only one.
         @param observer: what the application logs to, instead of C{twistd}'s own observer.
+        @param log: what that one writes to; it is started with this service.
         """
         self._settings = settings
         self._upstreams = tuple(upstreams)
@@ -133,6 +136,7 @@ class RelayService(Service):
         self._demo = demo
         self._reactor = reactor
         self._observer = observer
+        self._log = log
         self._ports: list[IListeningPort] = []
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
@@ -155,6 +159,8 @@ class RelayService(Service):
         @raise CannotStart: if one place is taken, or open to all without authentication.
         """
         super().privilegedStartService()
+        if self._log is not None:
+            self._log.start()
         if self._demo:
             self._simulator, upstream = start_simulator(self._reactor)
             self._upstreams = (upstream,)

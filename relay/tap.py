@@ -24,6 +24,7 @@ from relay.addresses import is_loopback
 from relay.checks import shown
 from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
+from relay.logfile import LogWriter
 from relay.logs import JSONObserver, TextObserver, open_log
 from relay.providers import Credential, Upstream
 from relay.proxies import proxy_for
@@ -274,10 +275,12 @@ def makeService(options: Options) -> RelayService:
     from twisted.internet import reactor
 
     twistd: Mapping[str, Any] = options.parent or {"nodaemon": True}
+    log: LogWriter | None = None
     observer: ILogObserver | None = None
     if not twistd.get("syslog"):  # which is twistd's own matter
         kind = JSONObserver if options.settings.log_format == "json" else TextObserver
-        observer = kind(open_log(twistd, reactor.callFromThread))  # type: ignore[attr-defined]
+        log = open_log(twistd, kind)
+        observer = kind(log)
     return RelayService(
         options.settings,
         options.upstreams,
@@ -285,4 +288,5 @@ def makeService(options: Options) -> RelayService:
         demo=bool(options["demo"]),
         reactor=reactor,
         observer=observer,
+        log=log,
     )

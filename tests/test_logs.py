@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import SECONDS
 from twisted.logger import Logger, LogLevel, textFileLogObserver
 from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
 
 from relay.logs import JSONObserver, TextObserver, open_log
 
@@ -149,38 +149,55 @@ def usr1() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("logfile", [None, "", "-"])
-def test_in_the_foreground_the_log_is_standard_output(logfile: str | None) -> None:
-    assert open_log({"nodaemon": 1, "logfile": logfile}, print) is sys.stdout
+def test_in_the_foreground_the_log_is_standard_output(
+    logfile: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    writer = open_log({"nodaemon": 1, "logfile": logfile}, JSONObserver)
+    writer.write("line\n")
+    writer.flush(0)
+    assert capfd.readouterr().out == "line\n"
+
+
+def test_whoever_closed_standard_output_gets_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    writer = open_log({"nodaemon": 1}, JSONObserver)
+    writer.write("line\n")
+    writer.flush(0)
 
 
 def test_a_daemon_cannot_log_to_standard_output() -> None:
     with pytest.raises(SystemExit) as caught:
-        open_log({"nodaemon": 0, "logfile": "-"}, print)
+        open_log({"nodaemon": 0, "logfile": "-"}, JSONObserver)
     assert caught.value.code == "realtime-relay: a daemon cannot log to standard output"
 
 
+def test_a_log_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "no folder" / "relay.log"
+    with pytest.raises(SystemExit) as caught:
+        open_log({"nodaemon": 1, "logfile": str(path)}, JSONObserver)
+    assert caught.value.code == f"realtime-relay: {path}: No such file or directory"
+
+
 @pytest.mark.usefixtures("usr1")
-def test_a_named_log_file_is_used_and_begun_anew_on_usr1(tmp_path: Path) -> None:
-    turns: list[Any] = []
-    file = open_log({"nodaemon": 1, "logfile": str(tmp_path / "relay.log")}, turns.append)
-    assert isinstance(file, LogFile)
-    try:
-        JSONObserver(file)({"log_time": 0.0, "log_format": "first"})
-        signal.raise_signal(signal.SIGUSR1)
-        assert not (tmp_path / "relay.log.1").exists(), "not in the signal handler"
-        turns.pop()()
-        assert "first" in (tmp_path / "relay.log.1").read_text()
-    finally:
-        file.close()
+def test_a_named_log_file_is_used_and_left_on_usr1_if_it_was_moved(tmp_path: Path) -> None:
+    log = tmp_path / "relay.log"
+    writer = open_log({"nodaemon": 1, "logfile": str(log)}, JSONObserver)
+    writer.start()
+    JSONObserver(writer)({"log_time": 0.0, "log_format": "first"})
+    signal.raise_signal(signal.SIGUSR1)
+    writer.flush(SECONDS)
+    assert "first" in log.read_text(), "nobody moved it"
+    log.rename(tmp_path / "relay.log.1")
+    signal.raise_signal(signal.SIGUSR1)
+    writer.flush(SECONDS)
+    assert log.read_text() == ""
 
 
 @pytest.mark.usefixtures("usr1")
 def test_a_daemon_logs_where_twistd_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    file = open_log({"nodaemon": 0, "logfile": None}, print)
-    assert isinstance(file, LogFile)
-    file.close()
+    open_log({"nodaemon": 0, "logfile": None}, JSONObserver)
     assert (tmp_path / "twistd.log").exists()
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN, "somebody else's stays"
 

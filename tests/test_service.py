@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from processes import SECONDS
 from twisted.application.service import Application, IServiceCollection, MultiService
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
@@ -19,6 +21,8 @@ from zope.interface import implementer
 
 from relay import service as module
 from relay.factory import RelayFactory
+from relay.logfile import LogWriter, WatchedFile
+from relay.logs import TextObserver
 from relay.providers import Upstream
 from relay.service import (
     OPEN_TO_ALL,
@@ -364,6 +368,16 @@ def test_its_log_observer_becomes_the_applications() -> None:
     service.setServiceParent(application)
     assert application.getComponent(ILogObserver) is globalLogPublisher
     assert list(IServiceCollection(application)) == [service]
+
+
+def test_its_log_is_written_from_its_start_when_a_daemon_has_forked(tmp_path: Path) -> None:
+    log = LogWriter(WatchedFile(str(tmp_path / "log")).descriptor, TextObserver)
+    log.write("line\n")
+    service = RelayService(Settings(), (), (), demo=True, reactor=Reactor(), log=log)
+    assert (tmp_path / "log").read_text() == ""
+    service.privilegedStartService()
+    log.flush(SECONDS)
+    assert (tmp_path / "log").read_text() == "line\n"
 
 
 def test_without_one_the_application_keeps_its_own(stage: Stage) -> None:

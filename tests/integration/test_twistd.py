@@ -73,6 +73,7 @@ def test_a_taken_port_in_the_foreground(run: Run, tmp_path: Path) -> None:
         done = run("-n", "realtime-relay", "--demo", "--listen", endpoint, "--admin", "")
     assert done.returncode == 1
     assert done.stderr == (f"realtime-relay: cannot listen on {endpoint}: Address already in use\n")
+    assert f"#critical] cannot listen on {endpoint}" in done.stdout, "the log's last line"
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "twistd.pid").exists()
 
