@@ -1,6 +1,7 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
 from relay.admission.request import Admit, Grant, Request
+from relay.clock import use_monotonic_clock
 from relay.factory import RelayFactory
 from relay.metrics import Metrics
 from relay.providers import Upstream
@@ -29,4 +30,5 @@ __all__ = [
     "Upstream",
     "UpstreamFacts",
     "refuse",
+    "use_monotonic_clock",
 ]

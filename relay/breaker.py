@@ -78,7 +78,8 @@ class Breaker:
     def wait(self, now: float) -> float:
         """Seconds until a hold may try; 0 if it may now."""
         left = self._next - now
-        if self.state == "closed" or left > 2 * INTERVAL:  # somebody has set the clock back
+        if self.state == "closed" or left > 2 * INTERVAL:
+            # An embedder's reactor may keep time by the wall clock, and that was set back.
             return 0.0
         return max(0.0, left)
 

@@ -16,6 +16,7 @@ from twisted.scripts.twistd import run as twistd
 
 from relay import tap
 from relay.checkup import check as check_all
+from relay.clock import use_monotonic_clock
 from relay.diagnosis import as_json, as_table
 from relay.service import start_simulator
 from relay.simulator import SimulatorFactory
@@ -58,6 +59,7 @@ def check(arguments: Sequence[str]) -> None:
 
 
 async def _check(reactor: Any, options: CheckOptions) -> None:
+    use_monotonic_clock(reactor)
     upstreams = options.upstreams
     if options["demo"]:
         upstreams = (start_simulator(reactor)[1],)
@@ -91,6 +93,7 @@ def simulate(arguments: Sequence[str]) -> None:
 
 
 async def _simulate(reactor: Any, endpoint: str) -> None:
+    use_monotonic_clock(reactor)
     try:
         listening = await serverFromString(reactor, endpoint).listen(SimulatorFactory(reactor))
     except CannotListenError as error:

@@ -22,6 +22,7 @@ from twisted.python import usage
 
 from relay.addresses import is_loopback
 from relay.checks import shown
+from relay.clock import use_monotonic_clock
 from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
 from relay.logfile import LogWriter
@@ -274,6 +275,7 @@ def makeService(options: Options) -> RelayService:
     """The service that the options describe."""
     from twisted.internet import reactor
 
+    use_monotonic_clock(reactor)
     twistd: Mapping[str, Any] = options.parent or {"nodaemon": True}
     log: LogWriter | None = None
     observer: ILogObserver | None = None

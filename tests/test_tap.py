@@ -365,6 +365,15 @@ def test_json_lines_do_not_go_to_syslog() -> None:
     )
 
 
+@pytest.fixture
+def clocked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Reactors whose clock was chosen; the tests' own runs already."""
+    found: list[Any] = []
+    monkeypatch.setattr(tap, "use_monotonic_clock", found.append)
+    return found
+
+
+@pytest.mark.usefixtures("clocked")
 def test_the_service_is_made_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[Any, ...]] = []
     monkeypatch.setattr(tap, "RelayService", lambda *given, **named: made.append((given, named)))
@@ -379,6 +388,7 @@ def test_the_service_is_made_of_the_options(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(second_named["observer"], JSONObserver)
 
 
+@pytest.mark.usefixtures("clocked")
 def test_what_goes_to_syslog_is_left_to_twistd(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     monkeypatch.setattr(tap, "RelayService", lambda *given, **named: made.append(named))
@@ -389,8 +399,16 @@ def test_what_goes_to_syslog_is_left_to_twistd(monkeypatch: pytest.MonkeyPatch) 
     assert made[0]["observer"] is None
 
 
+@pytest.mark.usefixtures("clocked")
 def test_the_service_is_one() -> None:
     assert IService.providedBy(makeService(parse("--demo")))
+
+
+def test_the_reactors_time_only_goes_forward(clocked: list[Any]) -> None:
+    from twisted.internet import reactor
+
+    makeService(parse("--demo"))
+    assert clocked == [reactor]
 
 
 def test_the_certificate_of_a_listener_is_read(config: Path, tmp_path: Path) -> None:

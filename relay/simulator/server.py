@@ -10,6 +10,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -90,7 +91,7 @@ class SimulatorProtocol(Connection):
             case Hang() | Reset():
                 return self._leave_unanswered(isinstance(self._fault, Reset))
         self._conversation = Conversation(
-            self._model(request), self._simulator.reactor.seconds, self._simulator.new_id
+            self._model(request), self._simulator.now, self._simulator.new_id
         )
         # Autobahn fails, and hangs, on a subprotocol that was not offered.
         subprotocol = "realtime" if "realtime" in request.protocols else None
@@ -244,18 +245,20 @@ class SimulatorFactory(WebSocketServerFactory):
         delta_seconds: float = 0.02,
         slow_seconds: float = 2.0,
         new_id: Callable[[str], str] = random_id,
+        now: Callable[[], float] = time,
     ) -> None:
         """
-        @param reactor: the clock of all delays; its seconds must count from 1970, as a real
-            reactor's do, for C{expires_at} to make sense.
+        @param reactor: the clock of all delays.
         @param delta_seconds: the pause before each piece of an answer.
         @param slow_seconds: how late C{fault-slow} is.
         @param new_id: makes an unused id that begins with the given word.
+        @param now: tells the date, in seconds since 1970.
         """
         super().__init__(reactor=reactor, server="")
         self.delta_seconds = delta_seconds
         self.slow_seconds = slow_seconds
         self.new_id = new_id
+        self.now = now
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,

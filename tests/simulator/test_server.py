@@ -87,6 +87,7 @@ class Wire:
             delta_seconds=DELTA_SECONDS,
             slow_seconds=SLOW_SECONDS,
             new_id=lambda kind: f"{kind}_{next(numbers)}",
+            now=lambda: 1_700_000_000,
         )
         address = IPv4Address("TCP", "127.0.0.1", 1)
         self.protocol = self.factory.buildProtocol(address)
@@ -177,7 +178,7 @@ class TestHandshake:
         (event,) = wire.events
         assert event["type"] == "session.created"
         assert event["session"]["model"] == "gpt-realtime"
-        assert event["session"]["expires_at"] == 3600
+        assert event["session"]["expires_at"] == 1_700_003_600
         # Compact, the type first: readers go by the first bytes.
         assert b'{"type":"session.created","event_id":"event_' in wire.received
 
