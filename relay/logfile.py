@@ -25,6 +25,12 @@ WAITING = 4 * 1024 * 1024
 RETRY_SECONDS = 1.0
 """From a write that failed to the next try."""
 
+GATHER_SECONDS = 0.02
+"""
+From the first line that waits to the write: so there are fifty writes in a second at most. Each
+wakes a thread, which costs as much as to make the line.
+"""
+
 END_SECONDS = 1.0
 """Seconds that the process's end waits for the last lines."""
 
@@ -158,6 +164,8 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             written = self._wakes.get()
+            if written is None:
+                sleep(GATHER_SECONDS)
             self._write_out()
             if written is not None:
                 written.set()
