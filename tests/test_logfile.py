@@ -155,7 +155,8 @@ def test_a_write_that_fails_is_tried_again_and_nothing_is_lost(
 ) -> None:
     full, file = os.open("/dev/full", os.O_WRONLY), WatchedFile(str(tmp_path / "log"))
     pauses: list[float] = []
-    monkeypatch.setattr(module, "sleep", pauses.append)
+    monkeypatch.setattr(module, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(module, "sleep", lambda seconds: seconds and pauses.append(seconds))
     writer = writer_to(lambda: full if len(pauses) < 3 else file.descriptor())
     writer.write("first\n")
     writer.flush(SECONDS)
@@ -173,6 +174,8 @@ def test_what_was_dropped_while_writes_failed_is_told_with_the_reason(
     failed, mended = threading.Event(), threading.Event()
 
     def pause(seconds: float) -> None:
+        if seconds == module.GATHER_SECONDS:
+            return
         failed.set()
         mended.wait(SECONDS)
 
