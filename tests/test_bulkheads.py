@@ -119,7 +119,7 @@ def breaks(name: str) -> Callable[[Pair, pytest.MonkeyPatch], None]:
     """Everything of that name, to be used by whoever comes next."""
 
     def apply(pair: Pair, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(f"relay.{name}", throws)
+        patch.setattr(name, throws)
 
     return apply
 
@@ -188,33 +188,39 @@ CASES: dict[str, Case] = {
         breaks_at("downstream", "_dataReceived"),
         says("downstream", "x"),
     ),
-    "a tap": (breaks("peek.Peek.__call__"), says("upstream", DONE)),
-    "an event that is read": (breaks("session.tokens_of"), says("upstream", DONE)),
+    "a tap": (breaks("relay.peek.Peek.__call__"), says("upstream", DONE)),
+    "an event that is read": (breaks("relay.session.tokens_of"), says("upstream", DONE)),
     "a ping": (breaks_at("downstream", "sendPong"), says("downstream", Frame(Opcode.PING, b""))),
     "a close": (
-        breaks("session.closing.crossing"),
+        breaks("relay.session.closing.crossing"),
         says("upstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "the answer to a close": (
-        breaks("peer.reply"),
+        breaks("relay.peer.reply"),
         says("downstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
-    "a fault": (breaks("session.closing.fault"), says("downstream", Frame(Opcode.CONT, b"x"))),
-    "the loss of downstream": (breaks("session.Session._close_other"), loses("downstream")),
-    "the loss of upstream": (breaks("session.Session._close_other"), loses("upstream")),
-    "a loss in the splice plane": (breaks("planes.splice.Lane.break_off"), loses("upstream")),
-    "a loss in the message plane": (breaks("planes.message.MessagePlane.lost"), loses("upstream")),
+    "a fault": (
+        breaks("relay.session.closing.fault"),
+        says("downstream", Frame(Opcode.CONT, b"x")),
+    ),
+    "the loss of downstream": (breaks("relay.session.Session._close_other"), loses("downstream")),
+    "the loss of upstream": (breaks("relay.session.Session._close_other"), loses("upstream")),
+    "a loss in the splice plane": (breaks("relay.planes.splice.Lane.break_off"), loses("upstream")),
+    "a loss in the message plane": (
+        breaks("relay.planes.message.MessagePlane.lost"),
+        loses("upstream"),
+    ),
     "a keepalive's ping": (breaks_at("upstream", "sendPing"), waits),
-    "a keepalive's end": (breaks("session.Session.silent"), waits),
-    "a keepalive's look": (breaks("peer.has_arrived"), waits),
-    "a stall": (breaks("session.Session.stalled"), floods),
-    "a look at a stall": (breaks("patience.written"), floods),
-    "a look at the end": (breaks("patience.written"), closes_unanswered),
+    "a keepalive's end": (breaks("relay.session.Session.silent"), waits),
+    "a keepalive's look": (breaks("relay.peer.has_arrived"), waits),
+    "a stall": (breaks("relay.session.Session.stalled"), floods),
+    "a look at a stall": (breaks("relay.patience.written"), floods),
+    "a look at the end": (breaks("relay.patience.written"), closes_unanswered),
     "a pause": (breaks_at("upstream", "line.pause"), floods),
     "a read": (breaks_at("downstream", "line._recv"), says("downstream", "x")),
     "a write": (breaks_at("downstream", "line._send"), says("upstream", "x")),
-    "counting what was spliced": (breaks("planes.splice.SplicePlane.add_to"), loses_both),
-    "counting messages": (breaks("planes.message.MessagePlane.add_to"), loses_both),
+    "counting what was spliced": (breaks("relay.planes.splice.SplicePlane.add_to"), loses_both),
+    "counting messages": (breaks("relay.planes.message.MessagePlane.add_to"), loses_both),
 }
 SOCKETS = {"a read", "a write"}
 """What only a line by the socket does."""
@@ -331,14 +337,18 @@ def test_a_listeners_exception_ends_nothing(
 
 @pytest.mark.parametrize(
     "name",
-    ["attempt.parse_event", "answer.AnswerReader.feed", "upstream.UpstreamProtocol._shake_hands"],
+    [
+        "relay.attempt.parse_event",
+        "relay.answer.AnswerReader.feed",
+        "relay.upstream.UpstreamProtocol._shake_hands",
+    ],
 )
 def test_an_exception_in_the_hold_is_told_as_the_relays_own(
     plane: Plane, pair: Pair, logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     world = pair.world
     with monkeypatch.context() as patch:
-        patch.setattr(f"relay.{name}", throws)
+        patch.setattr(name, throws)
         held = world.downstream()
         upstream = world.answering()
         if upstream.line.lost is None:
