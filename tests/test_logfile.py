@@ -101,7 +101,8 @@ def test_whoever_writes_does_not_wait_for_a_reader_and_what_is_dropped_is_counte
 ) -> None:
     *blocks, told = overflown(pipe)
     assert len(blocks) * len(BLOCK) == WAITING + len(BLOCK), "that is all it keeps"
-    line = r"\S+ \[relay.logfile#warn\] (\d+) log lines were dropped because nobody read the log"
+    namespace = re.escape(module.__name__)
+    line = rf"\S+ \[{namespace}#warn\] (\d+) log lines were dropped because nobody read the log"
     found = re.fullmatch(line, told)
     assert found
     assert len(blocks) + int(found[1]) == TOO_MANY
