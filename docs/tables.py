@@ -16,11 +16,11 @@ from typing import Any
 
 import attrs
 
-from relay import closing
 from relay.ending import ENDING, Phase, Row
 from relay.metrics import METRICS
 from relay.providers import PROVIDERS, Provider
-from relay.refusals import KINDS
+from relay.rules import closes as close_table
+from relay.rules.refusals import KINDS
 from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
 
@@ -52,7 +52,7 @@ def refusals() -> str:
 
 
 def _close_row(name: str, code: int | None) -> tuple[str, str, str]:
-    sent = closing.crossing("upstream", code, ""), closing.reply(code)
+    sent = close_table.crossing("upstream", code, ""), close_table.reply(code)
     crosses, reply = (name if each.code == code else str(each.code) for each in sent)
     return name, crosses, reply
 
@@ -60,7 +60,7 @@ def _close_row(name: str, code: int | None) -> tuple[str, str, str]:
 def closes() -> str:
     """What each received code becomes on the other side, and what its sender gets."""
     groups: list[tuple[str, int | None]] = [("no code", None)]
-    groups += [(str(code), code) for code in sorted(closing.PASSED | closing.TRANSLATED)]
+    groups += [(str(code), code) for code in sorted(close_table.PASSED | close_table.TRANSLATED)]
     groups += [("3000 to 4999", 3000), ("1004 to 1006, 1016 to 2999, 5000 up", 1004)]
     return _table("received,the other side gets,its sender gets", (_close_row(*g) for g in groups))
 

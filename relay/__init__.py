@@ -7,7 +7,7 @@ from relay.metrics import Metrics
 from relay.providers import Upstream
 from relay.proxies import Proxy
 from relay.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
-from relay.refusals import Refusal, UpstreamFacts, refuse
+from relay.rules.refusals import Refusal, UpstreamFacts, refuse
 from relay.settings import Limits, Settings
 from relay.web.admin import AdminFactory
 

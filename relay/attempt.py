@@ -12,14 +12,14 @@ from twisted.python.failure import Failure
 
 from relay.answer import Answer
 from relay.classify import refusal_of_answer, refusal_of_opening
-from relay.closing import Close, Side
 from relay.deadline import Deadline
-from relay.events import ServerEvent, parse_event
 from relay.interfaces import NOBODY
 from relay.providers import Upstream
 from relay.records import AttemptRecord
-from relay.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
-from relay.scrub import scrub
+from relay.rules.closes import Close, Side
+from relay.rules.events import ServerEvent, parse_event
+from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
+from relay.rules.scrub import scrub
 from relay.tls import is_alert, name_of
 from relay.upstream import HandshakeListener, UpstreamProtocol
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from relay.breaker import Breaker, State
 from relay.providers import Upstream
-from relay.refusals import Refusal, UpstreamFacts, attributed, refuse
+from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
 
 
 class Standing:

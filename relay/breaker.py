@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from relay.refusals import Refusal
+from relay.rules.refusals import Refusal
 
 State = Literal["closed", "open", "half-open"]
 

@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from relay.admission.request import Request
 from relay.attempt import OpenUpstream
 from relay.balancing import Balancer
-from relay.closing import Close, Side
 from relay.connector import Connector
 from relay.diagnosis import Finding
 from relay.dialing import Dialer
@@ -27,10 +26,11 @@ from relay.lines.choice import Lines
 from relay.opening import Opener
 from relay.providers import Upstream
 from relay.records import HoldRecord
-from relay.refusals import Refused
 from relay.register import Register
 from relay.resolver import Resolver
 from relay.retry import RetryBudget
+from relay.rules.closes import Close, Side
+from relay.rules.refusals import Refused
 from relay.settings import Settings
 
 

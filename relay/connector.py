@@ -21,10 +21,10 @@ from relay.lines.choice import Lines
 from relay.providers import Upstream
 from relay.proxies import Proxy, ProxyFault, unreachable
 from relay.records import AttemptRecord
-from relay.refusals import refuse
 from relay.resolver import Resolver
+from relay.rules.refusals import refuse
+from relay.rules.shortage import shortage_in
 from relay.settings import Limits
-from relay.shortage import shortage_in
 from relay.tls import client_options
 from relay.tunnel import TunnelFactory
 from relay.upstream import UpgradeRequest, UpstreamFactory

@@ -10,7 +10,7 @@ from typing import get_args
 
 from attrs import frozen
 
-from relay.refusals import Refusal, Stage
+from relay.rules.refusals import Refusal, Stage
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 

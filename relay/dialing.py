@@ -20,8 +20,8 @@ from relay.diagnosis import cause_of_code
 from relay.head import Head
 from relay.opening import Opener
 from relay.records import AttemptRecord
-from relay.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.retry import RetryBudget, delay_of
+from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 
 _log = Logger()
 

@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from relay import closing
 from relay.deadline import Deadline
-from relay.refusals import refuse
 from relay.register import OpenConnection, OpenSession, Register
+from relay.rules import closes
+from relay.rules.refusals import refuse
 from relay.settings import Settings
 
 _log = Logger()
@@ -175,7 +175,7 @@ class Drain:
         sessions = self._in_order()
         count, wait = self._pace.step(len(sessions), now)
         for session in sessions[:count]:
-            _alone(session.close, closing.DRAIN)
+            _alone(session.close, closes.DRAIN)
         time_is_up = now >= self._pace.deadline
         if time_is_up:
             for hold in list(islice(self._register.holds, BATCH)):

@@ -11,7 +11,6 @@ from zope.interface import implementer
 
 from relay.admission.request import Admit
 from relay.balancing import Balancer, Standing
-from relay.closing import Side
 from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
@@ -26,6 +25,7 @@ from relay.records import RelayListener, Traffic
 from relay.register import Register
 from relay.resolver import Resolver
 from relay.retry import RetryBudget
+from relay.rules.closes import Side
 from relay.settings import Settings
 from relay.turns import Turns
 from relay.web.admin import AdminFactory

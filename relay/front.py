@@ -21,7 +21,6 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.addresses import is_address, is_loopback
 from relay.admission.origins import (
     host_is_allowed,
     host_name,
@@ -35,8 +34,9 @@ from relay.downstream import DownstreamFactory, DownstreamProtocol
 from relay.head import Head, HeadReader, upgrade_refusal
 from relay.hold import Hold, HoldContext
 from relay.records import HoldRecord
-from relay.refusals import Refusal, Refused, http_response, refuse
-from relay.subprotocols import refusal_is_in_band
+from relay.rules.addresses import is_address, is_loopback
+from relay.rules.refusals import Refusal, Refused, http_response, refuse
+from relay.rules.subprotocols import refusal_is_in_band
 from relay.turns import Inflow, Turns
 
 _log = Logger()

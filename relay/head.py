@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
-from relay.refusals import Refusal, Refused, refuse
+from relay.rules.refusals import Refusal, Refused, refuse
 
 _END = b"\r\n\r\n"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -15,8 +15,8 @@ from relay.deadline import Deadline
 from relay.dialing import Dialer
 from relay.peer import PeerProtocol
 from relay.records import HoldRecord
-from relay.refusals import Refusal, Refused, refuse
 from relay.register import Register
+from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session import Session
 from relay.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.closing import Close, Side
+from relay.rules.closes import Close, Side
 
 _log = Logger()
 

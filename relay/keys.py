@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from twisted.logger import Logger
 
-from relay.addresses import is_loopback
 from relay.proxies import DIRECTLY
+from relay.rules.addresses import is_loopback
 from relay.settings import Auth, UpstreamTable
 
 _log = Logger()

@@ -23,11 +23,11 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from relay import closing
 from relay.balancing import Standing
-from relay.closing import Side
 from relay.records import ClosedRecord, HoldRecord, Traffic
-from relay.refusals import Refusal
+from relay.rules import closes
+from relay.rules.closes import Side
+from relay.rules.refusals import Refusal
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
 """Upper bounds of the histograms' buckets, in seconds; a hold ends at 8 by default."""
@@ -145,7 +145,7 @@ def close_label(code: int | None) -> str:
         return "none"
     if 3000 <= code <= 4999:
         return f"{code // 1000}xxx"
-    return str(code if code in closing.PASSED | closing.TRANSLATED else closing.reply(code).code)
+    return str(code if code in closes.PASSED | closes.TRANSLATED else closes.reply(code).code)
 
 
 class Metrics:

@@ -12,8 +12,8 @@ from relay.connector import Connector
 from relay.head import Head
 from relay.providers import Upstream
 from relay.records import AttemptRecord
-from relay.refusals import Refused, refuse
-from relay.subprotocols import for_upstream
+from relay.rules.refusals import Refused, refuse
+from relay.rules.subprotocols import for_upstream
 from relay.upstream import UpgradeRequest
 
 _log = Logger()

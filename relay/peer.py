@@ -17,13 +17,13 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from relay.bulkhead import bulkhead
-from relay.closing import FAILED, Close, Side, reply
 from relay.delivery import has_arrived
 from relay.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.interfaces import NOBODY, Inlet, Outlet, PeerListener
 from relay.keepalive import Keepalive
 from relay.lines.interfaces import NO_LINE, Line
 from relay.patience import Patience
+from relay.rules.closes import FAILED, Close, Side, reply
 from relay.settings import Limits
 from relay.throttle import Throttle
 from relay.websocket import BareWebSocket

@@ -55,7 +55,7 @@ class Provider:
     @ivar query: names of downstream's query parameters that go upstream; L{None} for all.
     @ivar model: the name that the parameter C{model} has upstream.
     @ivar headers: names of the downstream headers that go upstream, in lower case.
-    @ivar errors: the refusals (see L{relay.refusals.KINDS}) that its error codes mean.
+    @ivar errors: the refusals (see L{relay.rules.refusals.KINDS}) that its error codes mean.
     """
 
     url: str | None = None

@@ -13,8 +13,8 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from attrs import field, frozen
 
-from relay.addresses import is_loopback, split_url
-from relay.refusals import Refusal, refuse
+from relay.rules.addresses import is_loopback, split_url
+from relay.rules.refusals import Refusal, refuse
 
 DIRECTLY = "none"
 """The setting that overrides the environment."""

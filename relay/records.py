@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from attrs import define, field, fields, frozen
 from twisted.logger import Logger
 
-from relay.closing import Side
-from relay.refusals import Refusal, Stage
+from relay.rules.closes import Side
+from relay.rules.refusals import Refusal, Stage
 
 _log = Logger()
 
@@ -87,13 +87,13 @@ class ClosedRecord:
     The end of a session.
 
     @ivar session_id: upstream's.
-    @ivar close_code: see L{relay.closing}; L{None} for a Close without a code.
+    @ivar close_code: see L{relay.rules.closes}; L{None} for a Close without a code.
     @ivar stalled: the side that was given up for it read nothing for too long.
     @ivar closed_by: C{downstream}, C{upstream} or C{relay}.
     @ivar seconds: from the 101 until both connections were gone.
     @ivar plane: how messages crossed: C{splice} or C{message}.
     @ivar sent: what crossed, by the side it came from.
-    @ivar tokens: what upstream billed, by kind (see L{relay.usage}).
+    @ivar tokens: what upstream billed, by kind (see L{relay.rules.usage}).
     """
 
     hold: HoldRecord

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from relay.closing import Close, Side
 from relay.records import ClosedRecord, HoldRecord, RelayListener, Traffic
-from relay.refusals import Refusal, refuse
+from relay.rules.closes import Close, Side
+from relay.rules.refusals import Refusal, refuse
 
 _log = Logger()
 

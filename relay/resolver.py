@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 
-from relay.shortage import NoThread
+from relay.rules.shortage import NoThread
 
 KEEP_SECONDS = 30.0
 """How long an answer is used again. Failures are never kept."""
@@ -31,7 +31,7 @@ def look_up(name: str) -> Addresses:
     """
     The name's addresses in the system's order of preference. Blocks.
 
-    @raise OSError: if it has none, or nothing was left to ask by (see L{relay.shortage}).
+    @raise OSError: if it has none, or nothing was left to ask by (see L{relay.rules.shortage}).
     """
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from relay.refusals import Refusal
+from relay.rules.refusals import Refusal
 
 SHARE = 0.1
 """Retries to holds, at most."""

@@ -18,7 +18,6 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from relay.addresses import is_loopback
 from relay.admission.credentials import require_tokens
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
@@ -26,6 +25,7 @@ from relay.logfile import LogWriter
 from relay.metrics import Metrics
 from relay.providers import Upstream
 from relay.records import LogRecords
+from relay.rules.addresses import is_loopback
 from relay.settings import ListenerTable, Settings
 from relay.signals import Signals
 from relay.simulator import SimulatorFactory

@@ -10,18 +10,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay import closing
 from relay.attempt import OpenUpstream
-from relay.closing import FAILED, Close, Side
-from relay.events import parse_json
 from relay.interfaces import PeerListener
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.choice import plane_for
 from relay.records import ClosedRecord, HoldRecord, Traffic
-from relay.scrub import redact
+from relay.rules import closes
+from relay.rules.closes import FAILED, Close, Side
+from relay.rules.events import parse_json
+from relay.rules.scrub import redact
+from relay.rules.usage import tokens_of
 from relay.settings import Settings
-from relay.usage import tokens_of
 
 _log = Logger()
 
@@ -50,8 +50,9 @@ class Session(PeerListener):
     Two peers joined: what one receives the other sends, and the end of one ends the other.
 
     It listens to both. Messages go straight to the plane; what an end means is read from
-    L{relay.closing}. An exception anywhere in it ends both sides (L{failed}) and goes no further:
-    the peers have walls around what others call, and so have L{start}, L{close} and L{abort}.
+    L{relay.rules.closes}. An exception anywhere in it ends both sides (L{failed}) and goes no
+    further: the peers have walls around what others call, and so have L{start}, L{close} and
+    L{abort}.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Session(PeerListener):
 
     def abort(self) -> None:
         """Drop both connections now."""
-        self._because(closing.DRAIN.code, "relay")
+        self._because(closes.DRAIN.code, "relay")
         try:
             self._abort()
         except Exception:
@@ -150,28 +151,28 @@ class Session(PeerListener):
         """Pass a Close on by the table; a reason may quote the key."""
         self._because(close.code, side)
         reason = redact(close.reason, self._opened.secrets)
-        self._close_other(side, closing.crossing(side, close.code, reason))
+        self._close_other(side, closes.crossing(side, close.code, reason))
 
     def faulted(self, side: Side, close: Close) -> None:
         """The other side is told who broke what."""
         self._because(close.code, "relay")
-        self._close_other(side, closing.fault(side, close.reason.removeprefix("relay: ")))
+        self._close_other(side, closes.fault(side, close.reason.removeprefix("relay: ")))
 
     def silent(self, side: Side) -> None:
         """The other side is told."""
-        close = closing.SILENT[side]
+        close = closes.SILENT[side]
         self._because(close.code, side)
         self._close_other(side, close)
 
     def stalled(self, side: Side) -> None:
         """The other side is told as of a loss."""
-        self._because(closing.STALLED.code, "relay")
+        self._because(closes.STALLED.code, "relay")
         self._stalled = self._stalled or side
-        self._close_other(side, closing.LOST[side])
+        self._close_other(side, closes.LOST[side])
 
     def lost(self, side: Side, reason: Failure) -> None:
         """End the other side, or, as the second of the two, the session."""
-        close = closing.LOST[side]
+        close = closes.LOST[side]
         self._because(close.code, side)
         self._peers.pop(side, None)
         self._plane.lost(side)

@@ -20,7 +20,6 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
-from relay.addresses import is_loopback
 from relay.checks import shown
 from relay.clock import use_monotonic_clock
 from relay.configuration import SettingsError, load
@@ -29,6 +28,7 @@ from relay.logfile import LogWriter
 from relay.logs import JSONObserver, TextObserver, open_log
 from relay.providers import Credential, Upstream
 from relay.proxies import proxy_for
+from relay.rules.addresses import is_loopback
 from relay.service import OPEN_TO_ALL, RelayService
 from relay.settings import ListenerTable, Settings, UpstreamTable
 from relay.tls import CertificateFault, authorities, check_name, identity, server_options

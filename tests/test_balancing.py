@@ -11,7 +11,7 @@ import pytest
 from relay import Upstream
 from relay.balancing import Balancer, Standing
 from relay.breaker import FAILURES, INTERVAL
-from relay.refusals import refuse
+from relay.rules.refusals import refuse
 
 
 def upstream(name: str, **options: Any) -> Upstream:

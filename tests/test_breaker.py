@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import floats, sampled_from
 
 from relay.breaker import FAILURES, INTERVAL, Breaker, judged
-from relay.refusals import KINDS, Refusal, UpstreamFacts, refuse
+from relay.rules.refusals import KINDS, Refusal, UpstreamFacts, refuse
 
 
 def failure(code: str = "upstream_refused", status: int | None = None) -> Refusal:

@@ -16,8 +16,8 @@ from websockets.frames import Frame, Opcode
 from zope.interface import implementer
 
 from relay import HoldRecord
-from relay.closing import Close
 from relay.peer import PeerProtocol
+from relay.rules.closes import Close
 
 Plane = Literal["splice", "message"]
 
@@ -192,7 +192,7 @@ CASES: dict[str, Case] = {
     "an event that is read": (breaks("relay.session.tokens_of"), says("upstream", DONE)),
     "a ping": (breaks_at("downstream", "sendPong"), says("downstream", Frame(Opcode.PING, b""))),
     "a close": (
-        breaks("relay.closing.crossing"),
+        breaks("relay.rules.closes.crossing"),
         says("upstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "the answer to a close": (
@@ -200,7 +200,7 @@ CASES: dict[str, Case] = {
         says("downstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "a fault": (
-        breaks("relay.closing.fault"),
+        breaks("relay.rules.closes.fault"),
         says("downstream", Frame(Opcode.CONT, b"x")),
     ),
     "the loss of downstream": (breaks("relay.session.Session._close_other"), loses("downstream")),

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.classify import MAX_RETRY_AFTER, refusal_of_answer, refusal_of_opening
-from relay.closing import Close
-from relay.events import ServerEvent
 from relay.providers import PROVIDERS
-from relay.refusals import (
+from relay.rules.closes import Close
+from relay.rules.events import ServerEvent
+from relay.rules.refusals import (
     Refusal,
     UpstreamFacts,
     attributed,
@@ -22,7 +22,7 @@ from relay.refusals import (
     http_response,
     refuse,
 )
-from relay.scrub import PREFIX, scrub
+from relay.rules.scrub import PREFIX, scrub
 
 OPENAI, GENERIC = PROVIDERS["openai"], PROVIDERS["generic"]
 KEY = "Zq7/canary+K3Y-0f=an?upstream"

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from relay.diagnosis import Finding, as_json, as_table
-from relay.refusals import KINDS, Stage, UpstreamFacts, refuse
+from relay.rules.refusals import KINDS, Stage, UpstreamFacts, refuse
 
 URL = "wss://host/v1/realtime"
 

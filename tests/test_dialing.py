@@ -18,7 +18,7 @@ from relay import Settings, Upstream, refuse
 from relay.attempt import CLOSE_SECONDS
 from relay.breaker import FAILURES, INTERVAL
 from relay.retry import LEAST
-from relay.shortage import NoThread
+from relay.rules.shortage import NoThread
 
 CREATED = '{"type":"session.created"}'
 HOLD = Settings().hold_seconds

@@ -16,11 +16,12 @@ import pytest
 from twisted.python import usage
 
 import relay
-from relay import cli, closing, tap
+from relay import cli, tap
 from relay.configuration import load
 from relay.metrics import METRICS
 from relay.providers import PROVIDERS
-from relay.refusals import KINDS
+from relay.rules import closes
+from relay.rules.refusals import KINDS
 from relay.settings import Settings
 from relay.simulator.faults import FAULTS
 
@@ -79,7 +80,7 @@ def settings() -> Iterator[str]:
 
 
 def close_codes() -> Iterator[str]:
-    for code in sorted(closing.PASSED | closing.TRANSLATED):
+    for code in sorted(closes.PASSED | closes.TRANSLATED):
         yield f"| {code} |"
     yield from ("| no code |", "| 3000 to 4999 |", "| 1004 to 1006, 1016 to 2999, 5000 up |")
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from relay import Settings, closing
-from relay.closing import Close, Side
+from relay import Settings
 from relay.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, TICK, Drain, Pace
 from relay.records import ClosedRecord, HoldRecord, Traffic
-from relay.refusals import Refusal, refuse
 from relay.register import Register
+from relay.rules import closes
+from relay.rules.closes import Close, Side
+from relay.rules.refusals import Refusal, refuse
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
 CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})
@@ -33,7 +34,7 @@ class Session:
     aborted_at: float | None = None
 
     def close(self, close: Close) -> None:
-        assert close == closing.DRAIN
+        assert close == closes.DRAIN
         assert not self.is_ending
         self.is_ending = True
         self.closed_at = self.stage.clock.seconds()

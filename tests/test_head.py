@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.head import Head, HeadReader, parse_head, upgrade_refusal
 from relay.providers import PROVIDERS
-from relay.refusals import Refused
+from relay.rules.refusals import Refused
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 MAX_BYTES = 16384

@@ -9,7 +9,7 @@ import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from relay.records import AttemptRecord, ClosedRecord, HoldRecord, LogRecords, Traffic
-from relay.refusals import Refusal, refuse
+from relay.rules.refusals import Refusal, refuse
 
 Event = dict[str, Any]
 

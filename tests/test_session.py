@@ -12,10 +12,10 @@ from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
-from relay.closing import LOST, STALLED, Close
 from relay.delivery import Written
 from relay.patience import SLOWEST
 from relay.peer import STEPS_A_TURN
+from relay.rules.closes import LOST, STALLED, Close
 
 Plane = Literal["splice", "message"]
 

@@ -9,9 +9,9 @@ from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
 from relay import Settings
-from relay.closing import LOST, SILENT, Side
 from relay.delivery import Written
 from relay.planes.splice import WHOLE
+from relay.rules.closes import LOST, SILENT, Side
 from relay.throttle import BURST, RATE
 
 BIG = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)

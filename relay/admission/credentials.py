@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 
 from relay.admission.request import Admit, Grant, Request, Verdict
-from relay.refusals import refuse
+from relay.rules.refusals import refuse
 
 
 def require_tokens(tokens: Sequence[str]) -> Admit:

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from relay.addresses import is_loopback
 from relay.head import Head
+from relay.rules.addresses import is_loopback
 
 READING = ("GET", "HEAD")
 """The methods that change nothing."""

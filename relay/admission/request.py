@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from attrs import field, frozen
 
 from relay.head import Head
-from relay.refusals import Refusal
-from relay.subprotocols import credential_in
+from relay.rules.refusals import Refusal
+from relay.rules.subprotocols import credential_in
 
 _BEARER = "bearer "
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from relay.closing import Side
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.records import Traffic
+from relay.rules.closes import Side
 
 
 class MessagePlane:

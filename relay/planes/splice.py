@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from relay.closing import Side
 from relay.frames import FrameWalk, Piece, Tap
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.message import MessagePlane
 from relay.records import Traffic
+from relay.rules.closes import Side
 from relay.settings import Limits
 
 WHOLE = 32768

@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 
 from relay.front import FrontContext, FrontFactory
 from relay.metrics import Metrics, Watched
-from relay.refusals import refuse
+from relay.rules.refusals import refuse
 from relay.web.page import Page, quiet_site, refused, refusing, telling
 
 NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."

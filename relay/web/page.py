@@ -10,7 +10,7 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from relay.refusals import Refusal, http_body, http_headers, refuse
+from relay.rules.refusals import Refusal, http_body, http_headers, refuse
 
 
 class Page(Resource):

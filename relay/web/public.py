@@ -9,7 +9,7 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from relay.refusals import refuse
+from relay.rules.refusals import refuse
 from relay.web.page import Page, quiet_site, refused, refusing, telling
 
 WELCOME = """realtime-relay is running.

@@ -7,7 +7,7 @@ import pytest
 from relay.admission.credentials import require_tokens
 from relay.admission.request import Grant, Request
 from relay.head import Head
-from relay.refusals import refuse
+from relay.rules.refusals import refuse
 
 
 def asking(*fields: tuple[str, str]) -> Request:

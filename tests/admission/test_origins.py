@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.addresses import is_loopback
 from relay.admission.origins import (
     host_is_allowed,
     host_name,
@@ -14,6 +13,7 @@ from relay.admission.origins import (
     origin_is_allowed,
 )
 from relay.head import Head
+from relay.rules.addresses import is_loopback
 
 OWN = "relay.test:8080"
 

@@ -9,7 +9,7 @@ from integration.broken_tls import BEHIND_TLS, BROKEN_HANDSHAKES, UNTRUSTED
 from integration.refused_holds import BARRED, SITUATIONS, Barred, Situation
 from integration.refused_requests import MALFORMED, NEVER_IN_BAND, NOT_SERVED, Wrong
 
-from relay.refusals import KINDS
+from relay.rules.refusals import KINDS
 
 DRIVEN_ALONE = {
     "head_too_large": "test_refused_requests.test_too_large_a_head",

@@ -26,7 +26,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from relay import Limits, Proxy, Settings
-from relay.closing import LOST, Side
+from relay.rules.closes import LOST, Side
 from relay.tls import server_options
 
 STALL, LINGER = 30.0, 3.0

@@ -16,7 +16,7 @@ from model.ends import ALL, End
 from model.world import MESSAGE_BYTES, Pair, Plane, World
 from websockets.frames import Opcode
 
-from relay.closing import Side
+from relay.rules.closes import Side
 
 SESSIONS = 3
 """At once, at most."""

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from model.conversation import Conversation
 from model.world import Plane
 
-from relay.closing import Side
+from relay.rules.closes import Side
 
 LEGS: list[frozenset[Side]] = [
     frozenset(),

@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 from zope.interface import implementer
 
 from relay import Limits, RelayFactory, Settings, Upstream
-from relay.closing import Side
+from relay.rules.closes import Side
 from relay.tls import server_options
 
 CREATED = b'{"type":"session.created"}'

@@ -15,7 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from zope.interface import directlyProvides
 
-from relay.refusals import KINDS
+from relay.rules.refusals import KINDS
 from relay.web.public import public_site
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.addresses import is_loopback
+from relay.rules.addresses import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.subprotocols import (
+from relay.rules.subprotocols import (
     REFUSALS_EVENT,
     credential_in,
     for_upstream,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.usage import tokens_of
+from relay.rules.usage import tokens_of
 
 USAGE = {
     "total_tokens": 253,

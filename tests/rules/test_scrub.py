@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.scrub import MAX_TEXT, PREFIX, redact, scrub
+from relay.rules.scrub import MAX_TEXT, PREFIX, redact, scrub
 
 KEY = "sk-proj-Abc/Def+123?4567=ghij"
 RAW = KEY.encode()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.refusals import (
+from relay.rules.refusals import (
     KINDS,
     Refusal,
     Refused,

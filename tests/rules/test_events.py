@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.events import MAX_ID, MAX_READ, ServerEvent, error_in, parse_event, parse_json
+from relay.rules.events import MAX_ID, MAX_READ, ServerEvent, error_in, parse_event, parse_json
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),

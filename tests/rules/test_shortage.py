@@ -8,7 +8,7 @@ import socket
 import pytest
 from twisted.internet.error import ConnectBindError, ConnectError, ConnectionRefusedError
 
-from relay.shortage import NoThread, shortage_in
+from relay.rules.shortage import NoThread, shortage_in
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import closing
-from relay.closing import MAX_REASON, Close, Side, crossing, fault, reply
+from relay.rules import closes
+from relay.rules.closes import MAX_REASON, Close, Side, crossing, fault, reply
 
 SIDES: tuple[Side, ...] = get_args(Side)
 PASSED = [1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013]
@@ -72,13 +72,13 @@ class TestTheRelaysOwn:
     @pytest.mark.parametrize(
         ("close", "code"),
         [
-            (closing.DRAIN, 1012),
-            (closing.STALLED, 1008),
-            (closing.FAILED, 1011),
-            (closing.LOST["upstream"], 1011),
-            (closing.LOST["downstream"], 1001),
-            (closing.SILENT["upstream"], 1011),
-            (closing.SILENT["downstream"], 1001),
+            (closes.DRAIN, 1012),
+            (closes.STALLED, 1008),
+            (closes.FAILED, 1011),
+            (closes.LOST["upstream"], 1011),
+            (closes.LOST["downstream"], 1001),
+            (closes.SILENT["upstream"], 1011),
+            (closes.SILENT["downstream"], 1001),
             (fault("upstream", "too large"), 1011),
             (fault("downstream", "too large"), 1011),
             (reply(1004), 1002),
@@ -92,8 +92,8 @@ class TestTheRelaysOwn:
 
     @both_sides
     def test_who_is_to_blame_is_named(self, side: Side) -> None:
-        assert side in closing.LOST[side].reason
-        assert side in closing.SILENT[side].reason
+        assert side in closes.LOST[side].reason
+        assert side in closes.SILENT[side].reason
         assert fault(side, "too large").reason == f"relay: {side} fault: too large"
 
 

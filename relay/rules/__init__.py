@@ -1,0 +1,1 @@
+"""Pure tables and small rules: no I/O, no Twisted."""
