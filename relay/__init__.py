@@ -1,7 +1,6 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
 from relay.admission.request import Admit, Grant, Request
-from relay.clock import use_monotonic_clock
 from relay.factory import RelayFactory
 from relay.metrics import Metrics
 from relay.providers import Upstream
@@ -9,6 +8,7 @@ from relay.proxies import Proxy
 from relay.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.rules.refusals import Refusal, UpstreamFacts, refuse
 from relay.settings import Limits, Settings
+from relay.timing.clock import use_monotonic_clock
 from relay.web.admin import AdminFactory
 
 __all__ = [

@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 
 from relay.answer import Answer
 from relay.classify import refusal_of_answer, refusal_of_opening
-from relay.deadline import Deadline
 from relay.interfaces import NOBODY
 from relay.providers import Upstream
 from relay.records import AttemptRecord
@@ -20,6 +19,7 @@ from relay.rules.closes import Close, Side
 from relay.rules.events import ServerEvent, parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.rules.scrub import scrub
+from relay.timing.deadline import Deadline
 from relay.tls import is_alert, name_of
 from relay.upstream import HandshakeListener, UpstreamProtocol
 

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IConnector, IReactorTime
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
-from relay.deadline import Deadline
+from relay.timing.deadline import Deadline
 
 HEAD_START = 0.25
 """Seconds that an address has before the next one is tried beside it."""

@@ -14,7 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
-from relay.bulkhead import bulkhead
 from relay.hold import Hold
 from relay.interfaces import NOBODY
 from relay.lines.choice import Lines
@@ -23,6 +22,7 @@ from relay.rules.closes import FAILED, Close, Side
 from relay.rules.refusals import Refusal, Refused, error_event, refuse
 from relay.rules.subprotocols import select, select_for_refusal
 from relay.settings import Limits
+from relay.timing.bulkhead import bulkhead
 
 _log = Logger()
 

@@ -14,11 +14,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from relay.deadline import Deadline
 from relay.register import OpenConnection, OpenSession, Register
 from relay.rules import closes
 from relay.rules.refusals import refuse
 from relay.settings import Settings
+from relay.timing.deadline import Deadline
 
 _log = Logger()
 

@@ -27,7 +27,7 @@ from relay.resolver import Resolver
 from relay.retry import RetryBudget
 from relay.rules.closes import Side
 from relay.settings import Settings
-from relay.turns import Turns
+from relay.timing.turns import Turns
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 

@@ -28,8 +28,6 @@ from relay.admission.origins import (
     origin_is_allowed,
 )
 from relay.admission.request import Request
-from relay.bulkhead import bulkhead
-from relay.deadline import Deadline
 from relay.downstream import DownstreamFactory, DownstreamProtocol
 from relay.head import Head, HeadReader, upgrade_refusal
 from relay.hold import Hold, HoldContext
@@ -37,7 +35,9 @@ from relay.records import HoldRecord
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
 from relay.rules.subprotocols import refusal_is_in_band
-from relay.turns import Inflow, Turns
+from relay.timing.bulkhead import bulkhead
+from relay.timing.deadline import Deadline
+from relay.timing.turns import Inflow, Turns
 
 _log = Logger()
 

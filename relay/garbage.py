@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline
+from relay.timing.deadline import Deadline
 
 YOUNG, MIDDLE, NEVER = 10_000, 4, 1_000_000_000
 """

@@ -10,8 +10,6 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.attempt import OpenUpstream
-from relay.callbacks import answer_of
-from relay.deadline import Deadline
 from relay.dialing import Dialer
 from relay.peer import PeerProtocol
 from relay.records import HoldRecord
@@ -19,6 +17,8 @@ from relay.register import Register
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session import Session
 from relay.settings import Settings
+from relay.timing.callbacks import answer_of
+from relay.timing.deadline import Deadline
 
 _log = Logger()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline
+from relay.timing.deadline import Deadline
 
 
 class Keepalive:

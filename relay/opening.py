@@ -7,13 +7,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from relay.attempt import Attempt, OpenUpstream
-from relay.callbacks import answer_of
 from relay.connector import Connector
 from relay.head import Head
 from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.rules.refusals import Refused, refuse
 from relay.rules.subprotocols import for_upstream
+from relay.timing.callbacks import answer_of
 from relay.upstream import UpgradeRequest
 
 _log = Logger()

@@ -7,10 +7,10 @@ from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline
 from relay.delivery import Written, written
 from relay.lines.interfaces import Line
 from relay.settings import Limits
+from relay.timing.deadline import Deadline
 
 SLOWEST = 4096
 """

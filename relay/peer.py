@@ -16,7 +16,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from relay.bulkhead import bulkhead
 from relay.delivery import has_arrived
 from relay.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.interfaces import NOBODY, Inlet, Outlet, PeerListener
@@ -26,6 +25,7 @@ from relay.patience import Patience
 from relay.rules.closes import FAILED, Close, Side, reply
 from relay.settings import Limits
 from relay.throttle import Throttle
+from relay.timing.bulkhead import bulkhead
 from relay.websocket import BareWebSocket
 
 STEPS_A_TURN = 256
@@ -37,8 +37,8 @@ class PeerProtocol(BareWebSocket):
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
     How it ends is read from L{relay.ending}. What is called from outside has a wall around it
-    (L{relay.bulkhead}), and once the connection is gone all of it is safe and does nothing: the
-    table has nothing in that row, the line is L{NO_LINE}, the listener is L{NOBODY}, and no
+    (L{relay.timing.bulkhead}), and once the connection is gone all of it is safe and does nothing:
+    the table has nothing in that row, the line is L{NO_LINE}, the listener is L{NOBODY}, and no
     deadline is set any more.
 
     Its factory must have C{lines} (L{relay.lines.choice.Lines}).

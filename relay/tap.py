@@ -21,7 +21,6 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from relay.checks import shown
-from relay.clock import use_monotonic_clock
 from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
 from relay.logfile import LogWriter
@@ -31,6 +30,7 @@ from relay.proxies import proxy_for
 from relay.rules.addresses import is_loopback
 from relay.service import OPEN_TO_ALL, RelayService
 from relay.settings import ListenerTable, Settings, UpstreamTable
+from relay.timing.clock import use_monotonic_clock
 from relay.tls import CertificateFault, authorities, check_name, identity, server_options
 
 

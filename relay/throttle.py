@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.deadline import Deadline
+from relay.timing.deadline import Deadline
 
 RATE = 1000
 """Control frames of one peer in a second, in the long run. Those of today send one in 20 s."""

@@ -14,14 +14,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.answer import Answer, AnswerReader, MalformedAnswer
-from relay.bulkhead import bulkhead
 from relay.connecting import OneConnection
 from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
 from relay.rules.closes import Side
 from relay.settings import Limits
-from relay.turns import Inflow
+from relay.timing.bulkhead import bulkhead
+from relay.timing.turns import Inflow
 
 _log = Logger()
 

@@ -14,7 +14,7 @@ from relay.lines.interfaces import Line, LineEnd, Received
 from relay.lines.sockets import SocketLine
 from relay.lines.tls import TlsLine
 from relay.lines.transport import TransportLine
-from relay.turns import Turns
+from relay.timing.turns import Turns
 
 
 class Lines:

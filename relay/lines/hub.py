@@ -10,8 +10,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.deadline import Deadline
-from relay.turns import SHARE
+from relay.timing.deadline import Deadline
+from relay.timing.turns import SHARE
 
 _log = Logger()
 

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from relay.deadline import Deadline
 from relay.quiet import QuietLogger
+from relay.timing.deadline import Deadline
 
 HEAD_SECONDS = 10.0
 """Seconds a client has for its whole request head."""

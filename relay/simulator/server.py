@@ -21,7 +21,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.deadline import Deadline
 from relay.simulator import faults
 from relay.simulator.connection import STALL_SECONDS, Connection
 from relay.simulator.conversation import Conversation
@@ -37,6 +36,7 @@ from relay.simulator.faults import (
     Slow,
 )
 from relay.simulator.fields import Event, error_event
+from relay.timing.deadline import Deadline
 
 MAX_MESSAGE = 24 * 1024 * 1024
 """Bytes of a message: room for 15 MiB of audio in base64."""

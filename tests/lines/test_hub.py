@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from relay.lines.hub import RETRY_SECONDS, Hub
-from relay.turns import SHARE
+from relay.timing.turns import SHARE
 
 
 class Reactor(Clock):

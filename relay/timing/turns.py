@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from relay.deadline import Deadline
+from relay.timing.deadline import Deadline
 
 _log = Logger()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from twisted.internet.base import ReactorBase
 
-from relay import clock as module
 from relay import use_monotonic_clock
+from relay.timing import clock as module
 
 
 class Reactor(ReactorBase):

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from twisted.internet.task import Clock
 
-from relay.turns import SHARE, Inflow, Turns
+from relay.timing.turns import SHARE, Inflow, Turns
 
 
 class Reactor(Clock):

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from relay.deadline import Deadline, limit
+from relay.timing.deadline import Deadline, limit
 
 
 @dataclass

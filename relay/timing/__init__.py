@@ -1,0 +1,1 @@
+"""Deadlines, fair turns, awaited callbacks, and the walls around them."""
