@@ -10,8 +10,8 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from relay.answer import Answer
 from relay.classify import refusal_of_answer, refusal_of_opening
+from relay.http.answer import Answer
 from relay.interfaces import NOBODY
 from relay.providers import Upstream
 from relay.records import AttemptRecord

@@ -19,8 +19,8 @@ from relay.balancing import Balancer
 from relay.connector import Connector
 from relay.diagnosis import Finding
 from relay.dialing import Dialer
-from relay.head import Head
 from relay.hold import Hold, HoldContext
+from relay.http.head import Head
 from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.opening import Opener

@@ -16,7 +16,7 @@ from relay.attempt import OpenUpstream
 from relay.balancing import Balancer, Standing
 from relay.breaker import INTERVAL, judged
 from relay.diagnosis import cause_of_code
-from relay.head import Head
+from relay.http.head import Head
 from relay.opening import Opener
 from relay.records import AttemptRecord
 from relay.retry import RetryBudget, delay_of

@@ -29,8 +29,8 @@ from relay.admission.origins import (
 )
 from relay.admission.request import Request
 from relay.downstream import DownstreamFactory, DownstreamProtocol
-from relay.head import Head, HeadReader, upgrade_refusal
 from relay.hold import Hold, HoldContext
+from relay.http.head import Head, HeadReader, upgrade_refusal
 from relay.records import HoldRecord
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, Refused, http_response, refuse

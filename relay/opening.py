@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from relay.attempt import Attempt, OpenUpstream
 from relay.connector import Connector
-from relay.head import Head
+from relay.http.head import Head
 from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.rules.refusals import Refused, refuse

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from relay.answer import AnswerReader, MalformedAnswer
 from relay.connecting import OneConnection
+from relay.http.answer import AnswerReader, MalformedAnswer
 from relay.proxies import declined, dropped, malformed
 
 

@@ -13,8 +13,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.answer import Answer, AnswerReader, MalformedAnswer
 from relay.connecting import OneConnection
+from relay.http.answer import Answer, AnswerReader, MalformedAnswer
 from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.peer import PeerProtocol

@@ -339,7 +339,7 @@ def test_a_listeners_exception_ends_nothing(
     "name",
     [
         "relay.attempt.parse_event",
-        "relay.answer.AnswerReader.feed",
+        "relay.http.answer.AnswerReader.feed",
         "relay.upstream.UpstreamProtocol._shake_hands",
     ],
 )

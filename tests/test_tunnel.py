@@ -13,7 +13,7 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 
 from relay import Proxy, Upstream
-from relay.answer import MAX_HEAD
+from relay.http.answer import MAX_HEAD
 
 CREATED = '{"type":"session.created"}'
 URL = "ws://realtime.example/v1/realtime"

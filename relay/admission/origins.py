@@ -13,7 +13,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from relay.head import Head
+from relay.http.head import Head
 from relay.rules.addresses import is_loopback
 
 READING = ("GET", "HEAD")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from attrs import field, frozen
 
-from relay.head import Head
+from relay.http.head import Head
 from relay.rules.refusals import Refusal
 from relay.rules.subprotocols import credential_in
 

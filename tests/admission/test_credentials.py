@@ -6,7 +6,7 @@ import pytest
 
 from relay.admission.credentials import require_tokens
 from relay.admission.request import Grant, Request
-from relay.head import Head
+from relay.http.head import Head
 from relay.rules.refusals import refuse
 
 

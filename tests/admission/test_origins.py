@@ -12,7 +12,7 @@ from relay.admission.origins import (
     is_change_from_elsewhere,
     origin_is_allowed,
 )
-from relay.head import Head
+from relay.http.head import Head
 from relay.rules.addresses import is_loopback
 
 OWN = "relay.test:8080"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.admission.request import Grant, Request
-from relay.head import Head
+from relay.http.head import Head
 
 BEARER = ("authorization", "Bearer from-header")
 SUBPROTOCOL = ("sec-websocket-protocol", "realtime, openai-insecure-api-key.from-subprotocol")

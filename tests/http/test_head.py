@@ -9,7 +9,7 @@ from autobahn.websocket.protocol import parseHttpHeader
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.head import Head, HeadReader, parse_head, upgrade_refusal
+from relay.http.head import Head, HeadReader, parse_head, upgrade_refusal
 from relay.providers import PROVIDERS
 from relay.rules.refusals import Refused
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.answer import MAX_BODY, MAX_HEAD, Answer, AnswerReader, MalformedAnswer
+from relay.http.answer import MAX_BODY, MAX_HEAD, Answer, AnswerReader, MalformedAnswer
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 CHUNKED = b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: Chunked\r\n\r\n"

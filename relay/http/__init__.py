@@ -1,0 +1,1 @@
+"""HTTP/1 heads, read by hand: bytes in, values out."""
