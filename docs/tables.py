@@ -18,11 +18,11 @@ import attrs
 
 from relay.ending import ENDING, Phase, Row
 from relay.metrics import METRICS
-from relay.providers import PROVIDERS, Provider
 from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS
 from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
+from relay.upstreams.providers import PROVIDERS, Provider
 
 PAGES = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -10,10 +10,8 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from relay.classify import refusal_of_answer, refusal_of_opening
 from relay.http.answer import Answer
 from relay.interfaces import NOBODY
-from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.rules.closes import Close, Side
 from relay.rules.events import ServerEvent, parse_event
@@ -22,6 +20,8 @@ from relay.rules.scrub import scrub
 from relay.timing.deadline import Deadline
 from relay.tls import is_alert, name_of
 from relay.upstream import HandshakeListener, UpstreamProtocol
+from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
+from relay.upstreams.providers import Upstream
 
 ANSWER_SECONDS = 1.0
 """How long the rest of an answer other than 101 is awaited."""

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from relay.providers import is_secret
 from relay.rules.addresses import is_address, is_host, split_url
+from relay.upstreams.providers import is_secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 

@@ -15,23 +15,23 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Request
 from relay.attempt import OpenUpstream
-from relay.balancing import Balancer
 from relay.connector import Connector
-from relay.diagnosis import Finding
 from relay.dialing import Dialer
 from relay.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.interfaces import PeerListener
 from relay.lines.choice import Lines
 from relay.opening import Opener
-from relay.providers import Upstream
 from relay.records import HoldRecord
 from relay.register import Register
 from relay.resolver import Resolver
-from relay.retry import RetryBudget
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused
 from relay.settings import Settings
+from relay.upstreams.balancing import Balancer
+from relay.upstreams.diagnosis import Finding
+from relay.upstreams.providers import Upstream
+from relay.upstreams.retry import RetryBudget
 
 
 def _head(model: str) -> Head:

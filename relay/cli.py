@@ -16,10 +16,10 @@ from twisted.scripts.twistd import run as twistd
 
 from relay import tap
 from relay.checkup import check as check_all
-from relay.diagnosis import as_json, as_table
 from relay.service import start_simulator
 from relay.simulator import SimulatorFactory
 from relay.timing.clock import use_monotonic_clock
+from relay.upstreams.diagnosis import as_json, as_table
 
 HELP = """Usage: realtime-relay COMMAND [options]
 

@@ -18,8 +18,6 @@ from twisted.python.failure import Failure
 from relay.attempt import Attempt, OpenUpstream
 from relay.connecting import Race
 from relay.lines.choice import Lines
-from relay.providers import Upstream
-from relay.proxies import Proxy, ProxyFault, unreachable
 from relay.records import AttemptRecord
 from relay.resolver import Resolver
 from relay.rules.refusals import refuse
@@ -28,6 +26,8 @@ from relay.settings import Limits
 from relay.tls import client_options
 from relay.tunnel import TunnelFactory
 from relay.upstream import UpgradeRequest, UpstreamFactory
+from relay.upstreams.providers import Upstream
+from relay.upstreams.proxies import Proxy, ProxyFault, unreachable
 
 P = TypeVar("P")
 

@@ -13,15 +13,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
-from relay.balancing import Balancer, Standing
-from relay.breaker import INTERVAL, judged
-from relay.diagnosis import cause_of_code
 from relay.http.head import Head
 from relay.opening import Opener
 from relay.records import AttemptRecord
-from relay.retry import RetryBudget, delay_of
 from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.timing.deadline import limit
+from relay.upstreams.balancing import Balancer, Standing
+from relay.upstreams.breaker import INTERVAL, judged
+from relay.upstreams.diagnosis import cause_of_code
+from relay.upstreams.retry import RetryBudget, delay_of
 
 _log = Logger()
 

@@ -10,7 +10,6 @@ from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFa
 from zope.interface import implementer
 
 from relay.admission.request import Admit
-from relay.balancing import Balancer, Standing
 from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
@@ -20,14 +19,15 @@ from relay.hold import HoldContext
 from relay.lines.choice import Lines
 from relay.metrics import Metrics
 from relay.opening import Opener
-from relay.providers import Upstream
 from relay.records import RelayListener, Traffic
 from relay.register import Register
 from relay.resolver import Resolver
-from relay.retry import RetryBudget
 from relay.rules.closes import Side
 from relay.settings import Settings
 from relay.timing.turns import Turns
+from relay.upstreams.balancing import Balancer, Standing
+from relay.upstreams.providers import Upstream
+from relay.upstreams.retry import RetryBudget
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from twisted.logger import Logger
 
-from relay.proxies import DIRECTLY
 from relay.rules.addresses import is_loopback
 from relay.settings import Auth, UpstreamTable
+from relay.upstreams.proxies import DIRECTLY
 
 _log = Logger()
 
@@ -44,7 +44,7 @@ class KeyFault(Exception):
 class KeyFile:
     """
     A file whose one line is an upstream's key, read anew when it has changed: a process beside the
-    relay can rotate a short-lived key. A L{relay.providers.Credential}.
+    relay can rotate a short-lived key. A L{relay.upstreams.providers.Credential}.
 
     If it can no longer be used, the last good key stays in use, and each change for the worse is
     one line in the log.

@@ -9,12 +9,12 @@ from twisted.logger import Logger
 from relay.attempt import Attempt, OpenUpstream
 from relay.connector import Connector
 from relay.http.head import Head
-from relay.providers import Upstream
 from relay.records import AttemptRecord
 from relay.rules.refusals import Refused, refuse
 from relay.rules.subprotocols import for_upstream
 from relay.timing.callbacks import answer_of
 from relay.upstream import UpgradeRequest
+from relay.upstreams.providers import Upstream
 
 _log = Logger()
 

@@ -23,13 +23,13 @@ from relay.factory import RelayFactory
 from relay.garbage import Garbage
 from relay.logfile import LogWriter
 from relay.metrics import Metrics
-from relay.providers import Upstream
 from relay.records import LogRecords
 from relay.rules.addresses import is_loopback
 from relay.settings import ListenerTable, Settings
 from relay.signals import Signals
 from relay.simulator import SimulatorFactory
 from relay.tls import server_options
+from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
 
 _log = Logger()

@@ -12,8 +12,9 @@ from typing import Any, Literal, cast
 
 from attrs import Factory, field, frozen
 
-from relay import checks, proxies
-from relay.providers import PROVIDERS
+from relay import checks
+from relay.upstreams import proxies
+from relay.upstreams.providers import PROVIDERS
 
 LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
 ADMIN_ENDPOINT = "tcp:9090:interface=127.0.0.1"

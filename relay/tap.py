@@ -25,13 +25,13 @@ from relay.configuration import SettingsError, load
 from relay.keys import KeyFault, downstream_tokens, upstream_key
 from relay.logfile import LogWriter
 from relay.logs import JSONObserver, TextObserver, open_log
-from relay.providers import Credential, Upstream
-from relay.proxies import proxy_for
 from relay.rules.addresses import is_loopback
 from relay.service import OPEN_TO_ALL, RelayService
 from relay.settings import ListenerTable, Settings, UpstreamTable
 from relay.timing.clock import use_monotonic_clock
 from relay.tls import CertificateFault, authorities, check_name, identity, server_options
+from relay.upstreams.providers import Credential, Upstream
+from relay.upstreams.proxies import proxy_for
 
 
 def _give_up(faults: Sequence[str]) -> NoReturn:

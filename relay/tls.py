@@ -22,7 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from relay.checks import shown
-from relay.providers import Upstream
+from relay.upstreams.providers import Upstream
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 

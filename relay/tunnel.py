@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from relay.connecting import OneConnection
 from relay.http.answer import AnswerReader, MalformedAnswer
-from relay.proxies import declined, dropped, malformed
+from relay.upstreams.proxies import declined, dropped, malformed
 
 
 class Tunnel(Protocol):
@@ -21,8 +21,8 @@ class Tunnel(Protocol):
 
     What then speaks is made over the same transport; this only passes bytes and the loss on to it.
 
-    @ivar opened: fires when that is so, or fails with L{relay.proxies.ProxyFault}. Cancelling it
-        drops the connection.
+    @ivar opened: fires when that is so, or fails with L{relay.upstreams.proxies.ProxyFault}.
+        Cancelling it drops the connection.
     """
 
     transport: Any

@@ -16,7 +16,7 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 
 from relay import Upstream
-from relay.retry import WINDOW
+from relay.upstreams.retry import WINDOW
 
 OURS = ("relay", "autobahn", "twisted.internet.defer")
 

@@ -16,9 +16,9 @@ from twisted.python.failure import Failure
 
 from relay import Settings, Upstream, refuse
 from relay.attempt import CLOSE_SECONDS
-from relay.breaker import FAILURES, INTERVAL
-from relay.retry import LEAST
 from relay.rules.shortage import NoThread
+from relay.upstreams.breaker import FAILURES, INTERVAL
+from relay.upstreams.retry import LEAST
 
 CREATED = '{"type":"session.created"}'
 HOLD = Settings().hold_seconds

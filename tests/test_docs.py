@@ -19,11 +19,11 @@ import relay
 from relay import cli, tap
 from relay.configuration import load
 from relay.metrics import METRICS
-from relay.providers import PROVIDERS
 from relay.rules import closes
 from relay.rules.refusals import KINDS
 from relay.settings import Settings
 from relay.simulator.faults import FAULTS
+from relay.upstreams.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

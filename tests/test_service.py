@@ -23,7 +23,6 @@ from relay import service as module
 from relay.factory import RelayFactory
 from relay.logfile import LogWriter, WatchedFile
 from relay.logs import TextObserver
-from relay.providers import Upstream
 from relay.service import (
     OPEN_TO_ALL,
     OTHER_ADMIN,
@@ -35,6 +34,7 @@ from relay.service import (
 from relay.settings import ListenerTable, Settings
 from relay.signals import Signals
 from relay.simulator import SimulatorFactory
+from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
 
 LOOPBACK = "tcp:8080:interface=127.0.0.1"

@@ -24,8 +24,8 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from relay.providers import Upstream
 from relay.tls import CertificateFault, ResumingOptions, client_options, identity, server_options
+from relay.upstreams.providers import Upstream
 
 HOST = "upstream.test"
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(

@@ -31,8 +31,8 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.scripts.twistd import run
 
-import relay.breaker
 import relay.service
+import relay.upstreams.breaker
 from relay import ClosedRecord, HoldRecord, Refusal, RelayFactory
 
 REACTOR: Any = _installed
@@ -227,7 +227,7 @@ class Answers(LineOnlyReceiver):
 def main(path: str, seconds: str, *arguments: str) -> None:
     """Run the relay, and answer on the socket."""
     inside = Inside()
-    relay.breaker.INTERVAL = float(seconds)
+    relay.upstreams.breaker.INTERVAL = float(seconds)
     service: Any = relay.service
     service.RelayFactory = inside.factory
     answers: Any = Factory.forProtocol(Answers)

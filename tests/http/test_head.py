@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.http.head import Head, HeadReader, parse_head, upgrade_refusal
-from relay.providers import PROVIDERS
 from relay.rules.refusals import Refused
+from relay.upstreams.providers import PROVIDERS
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 MAX_BYTES = 16384

@@ -11,7 +11,7 @@ from memory import THERE, Line, Listener, World
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import Metrics, Settings, Upstream, refuse
-from relay.balancing import Standing
+from relay.upstreams.balancing import Standing
 from relay.web.admin import AdminFactory
 
 

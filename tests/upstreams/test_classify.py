@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.classify import MAX_RETRY_AFTER, refusal_of_answer, refusal_of_opening
-from relay.providers import PROVIDERS
 from relay.rules.closes import Close
 from relay.rules.events import ServerEvent
 from relay.rules.refusals import (
@@ -23,6 +21,8 @@ from relay.rules.refusals import (
     refuse,
 )
 from relay.rules.scrub import PREFIX, scrub
+from relay.upstreams.classify import MAX_RETRY_AFTER, refusal_of_answer, refusal_of_opening
+from relay.upstreams.providers import PROVIDERS
 
 OPENAI, GENERIC = PROVIDERS["openai"], PROVIDERS["generic"]
 KEY = "Zq7/canary+K3Y-0f=an?upstream"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import floats, sampled_from
 
-from relay.breaker import FAILURES, INTERVAL, Breaker, judged
 from relay.rules.refusals import KINDS, Refusal, UpstreamFacts, refuse
+from relay.upstreams.breaker import FAILURES, INTERVAL, Breaker, judged
 
 
 def failure(code: str = "upstream_refused", status: int | None = None) -> Refusal:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from relay import Upstream
-from relay.balancing import Balancer, Standing
-from relay.breaker import FAILURES, INTERVAL
 from relay.rules.refusals import refuse
+from relay.upstreams.balancing import Balancer, Standing
+from relay.upstreams.breaker import FAILURES, INTERVAL
 
 
 def upstream(name: str, **options: Any) -> Upstream:

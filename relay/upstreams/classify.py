@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from relay.providers import Provider
 from relay.rules.closes import Close
 from relay.rules.events import ServerEvent, error_in, parse_json
 from relay.rules.refusals import Refusal, refuse
 from relay.rules.scrub import scrub
+from relay.upstreams.providers import Provider
 
 MAX_RETRY_AFTER = 60
 """Seconds that an upstream can make the relay's clients wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.providers import PROVIDERS, Upstream
+from relay.upstreams.providers import PROVIDERS, Upstream
 
 OPENAI, GENERIC = PROVIDERS["openai"], PROVIDERS["generic"]
 KEY = "Zq7/canary+K3Y-0f=an?upstream"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from relay.breaker import Breaker, State
-from relay.providers import Upstream
 from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
+from relay.upstreams.breaker import Breaker, State
+from relay.upstreams.providers import Upstream
 
 
 class Standing:

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from attrs import evolve, field, frozen
 
-from relay.proxies import Proxy
+from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
 """An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
@@ -159,7 +159,8 @@ class Upstream:
     @ivar models: what the models that a caller may name are called upstream; those that are not
         in it are not for this upstream. Empty if all are, as they are.
     @ivar max_sessions: connections to it at once, those of holds included; L{None} for any number.
-    @ivar breaker: whether it is left alone for a while when it fails (see L{relay.breaker}).
+    @ivar breaker: whether it is left alone for a while when it fails (see
+        L{relay.upstreams.breaker}).
     @ivar proxy: by which it is reached; L{None} for directly.
     @ivar client_certificate: PEM file of the certificate to show it, its chain and its key.
     @ivar traits: how this kind of upstream differs.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.proxies import (
+from relay.upstreams.proxies import (
     Proxy,
     declined,
     dropped,

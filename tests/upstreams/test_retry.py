@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.retry import LEAST, SHARE, WINDOW, RetryBudget, delay_of
 from relay.rules.refusals import KINDS, UpstreamFacts, refuse
+from relay.upstreams.retry import LEAST, SHARE, WINDOW, RetryBudget, delay_of
 
 
 def delay(code: str, stage: Any = "upgrade", status: int | None = None, **more: Any) -> Any:

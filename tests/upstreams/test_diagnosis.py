@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from relay.diagnosis import Finding, as_json, as_table
 from relay.rules.refusals import KINDS, Stage, UpstreamFacts, refuse
+from relay.upstreams.diagnosis import Finding, as_json, as_table
 
 URL = "wss://host/v1/realtime"
 
