@@ -20,7 +20,6 @@ from relay.dialing import Dialer
 from relay.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.interfaces import PeerListener
-from relay.lines.choice import Lines
 from relay.opening import Opener
 from relay.records import HoldRecord
 from relay.register import Register
@@ -32,6 +31,7 @@ from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding
 from relay.upstreams.providers import Upstream
 from relay.upstreams.retry import RetryBudget
+from relay.wire.choice import Lines
 
 
 def _head(model: str) -> Head:

@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 
 from relay.attempt import Attempt, OpenUpstream
 from relay.connecting import Race
-from relay.lines.choice import Lines
 from relay.records import AttemptRecord
 from relay.resolver import Resolver
 from relay.rules.refusals import refuse
@@ -28,6 +27,7 @@ from relay.tunnel import TunnelFactory
 from relay.upstream import UpgradeRequest, UpstreamFactory
 from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import Proxy, ProxyFault, unreachable
+from relay.wire.choice import Lines
 
 P = TypeVar("P")
 

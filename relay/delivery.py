@@ -17,7 +17,7 @@ from termios import FIONREAD, TIOCOUTQ
 
 from attrs import frozen
 
-from relay.lines.interfaces import Line
+from relay.wire.interfaces import Line
 
 _SIZE = 148
 # tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes of Linux 4.6 and newer (linux/tcp.h).

@@ -16,7 +16,6 @@ from relay.downstream import DownstreamFactory
 from relay.drain import Drain
 from relay.front import FrontContext, FrontFactory
 from relay.hold import HoldContext
-from relay.lines.choice import Lines
 from relay.metrics import Metrics
 from relay.opening import Opener
 from relay.records import RelayListener, Traffic
@@ -30,6 +29,7 @@ from relay.upstreams.providers import Upstream
 from relay.upstreams.retry import RetryBudget
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
+from relay.wire.choice import Lines
 
 
 @implementer(IProtocolNegotiationFactory)

@@ -8,9 +8,9 @@ from functools import partial
 from twisted.internet.interfaces import IReactorTime
 
 from relay.delivery import Written, written
-from relay.lines.interfaces import Line
 from relay.settings import Limits
 from relay.timing.deadline import Deadline
+from relay.wire.interfaces import Line
 
 SLOWEST = 4096
 """

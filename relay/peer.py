@@ -20,13 +20,13 @@ from relay.delivery import has_arrived
 from relay.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.interfaces import NOBODY, Inlet, Outlet, PeerListener
 from relay.keepalive import Keepalive
-from relay.lines.interfaces import NO_LINE, Line
 from relay.patience import Patience
 from relay.rules.closes import FAILED, Close, Side, reply
 from relay.settings import Limits
 from relay.throttle import Throttle
 from relay.timing.bulkhead import bulkhead
 from relay.websocket import BareWebSocket
+from relay.wire.interfaces import NO_LINE, Line
 
 STEPS_A_TURN = 256
 """Steps of Autobahn's parser for one peer in one turn; a frame takes one or two."""
@@ -41,7 +41,7 @@ class PeerProtocol(BareWebSocket):
     the table has nothing in that row, the line is L{NO_LINE}, the listener is L{NOBODY}, and no
     deadline is set any more.
 
-    Its factory must have C{lines} (L{relay.lines.choice.Lines}).
+    Its factory must have C{lines} (L{relay.wire.choice.Lines}).
 
     @ivar listener: is told what the peer does.
     @ivar keepalive: watches whether the peer is there.

@@ -16,12 +16,12 @@ from zope.interface import implementer
 from relay.connecting import OneConnection
 from relay.http.answer import Answer, AnswerReader, MalformedAnswer
 from relay.interfaces import PeerListener
-from relay.lines.choice import Lines
 from relay.peer import PeerProtocol
 from relay.rules.closes import Side
 from relay.settings import Limits
 from relay.timing.bulkhead import bulkhead
 from relay.timing.turns import Inflow
+from relay.wire.choice import Lines
 
 _log = Logger()
 

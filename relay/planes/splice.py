@@ -153,7 +153,7 @@ def _unread(data: bytes) -> None:
 
 class SplicePlane:
     """
-    A lane each way. Both peers must have lines that are direct (L{relay.lines.interfaces.Line}).
+    A lane each way. Both peers must have lines that are direct (L{relay.wire.interfaces.Line}).
     """
 
     name = "splice"

@@ -7,12 +7,12 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from relay.lines.interfaces import LineEnd, Received, in_transport
+from relay.wire.interfaces import LineEnd, Received, in_transport
 
 
 @implementer(IPushProducer)
 class TransportLine:
-    """A L{relay.lines.interfaces.Line}: all is left to the transport and its protocol."""
+    """A L{relay.wire.interfaces.Line}: all is left to the transport and its protocol."""
 
     direct = False
 

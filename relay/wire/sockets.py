@@ -14,8 +14,8 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.lines.hub import Hub
-from relay.lines.interfaces import LineEnd, Received, in_transport
+from relay.wire.epoll import Hub
+from relay.wire.interfaces import LineEnd, Received, in_transport
 
 READ = 65536
 """Bytes of one read."""
@@ -24,7 +24,7 @@ READ = 65536
 @implementer(IReadWriteDescriptor)
 class SocketLine:
     """
-    A L{relay.lines.interfaces.Line} that writes at once when nothing waits.
+    A L{relay.wire.interfaces.Line} that writes at once when nothing waits.
 
     It takes the transport's place at the reactor. Nothing may be written through the transport
     meanwhile; it still aborts the connection, and tells the protocol of its loss.

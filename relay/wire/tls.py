@@ -9,9 +9,9 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from relay.lines.hub import Hub
-from relay.lines.interfaces import LineEnd, Received
-from relay.lines.sockets import READ, SocketLine
+from relay.wire.epoll import Hub
+from relay.wire.interfaces import LineEnd, Received
+from relay.wire.sockets import READ, SocketLine
 
 RECORD = 16384
 """Bytes of one TLS record: pyOpenSSL's C{send} and C{recv} move no more in a call."""

@@ -9,12 +9,12 @@ from typing import Any
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor, ISystemHandle
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from relay.lines.hub import Hub
-from relay.lines.interfaces import Line, LineEnd, Received
-from relay.lines.sockets import SocketLine
-from relay.lines.tls import TlsLine
-from relay.lines.transport import TransportLine
 from relay.timing.turns import Turns
+from relay.wire.epoll import Hub
+from relay.wire.interfaces import Line, LineEnd, Received
+from relay.wire.sockets import SocketLine
+from relay.wire.tls import TlsLine
+from relay.wire.transport import TransportLine
 
 
 class Lines:

@@ -12,8 +12,8 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from relay.lines.hub import RETRY_SECONDS, Hub
 from relay.timing.turns import SHARE
+from relay.wire.epoll import RETRY_SECONDS, Hub
 
 
 class Reactor(Clock):

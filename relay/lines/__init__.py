@@ -1,6 +1,0 @@
-"""
-How the bytes of one open connection are read and written.
-
-The choice is made in L{relay.lines.choice}: by the socket itself where that is possible, else by
-Twisted's transport.
-"""
