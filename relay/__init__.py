@@ -2,10 +2,10 @@
 
 from relay.admission.request import Admit, Grant, Request
 from relay.factory import RelayFactory
-from relay.metrics import Metrics
-from relay.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.rules.refusals import Refusal, UpstreamFacts, refuse
 from relay.settings import Limits, Settings
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.timing.clock import use_monotonic_clock
 from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import Proxy

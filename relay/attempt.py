@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 
 from relay.http.answer import Answer
 from relay.interfaces import NOBODY
-from relay.records import AttemptRecord
 from relay.rules.closes import Close, Side
 from relay.rules.events import ServerEvent, parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.rules.scrub import scrub
+from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import Deadline
 from relay.tls import is_alert, name_of
 from relay.upstream import HandshakeListener, UpstreamProtocol

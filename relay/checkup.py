@@ -21,12 +21,12 @@ from relay.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.interfaces import PeerListener
 from relay.opening import Opener
-from relay.records import HoldRecord
 from relay.register import Register
 from relay.resolver import Resolver
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused
 from relay.settings import Settings
+from relay.telemetry.records import HoldRecord
 from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding
 from relay.upstreams.providers import Upstream

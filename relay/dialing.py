@@ -15,8 +15,8 @@ from twisted.python.failure import Failure
 from relay.attempt import OpenUpstream
 from relay.http.head import Head
 from relay.opening import Opener
-from relay.records import AttemptRecord
 from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
+from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import limit
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import INTERVAL, judged

@@ -16,13 +16,13 @@ from relay.downstream import DownstreamFactory
 from relay.drain import Drain
 from relay.front import FrontContext, FrontFactory
 from relay.hold import HoldContext
-from relay.metrics import Metrics
 from relay.opening import Opener
-from relay.records import RelayListener, Traffic
 from relay.register import Register
 from relay.resolver import Resolver
 from relay.rules.closes import Side
 from relay.settings import Settings
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.records import RelayListener, Traffic
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.providers import Upstream

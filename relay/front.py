@@ -31,10 +31,10 @@ from relay.admission.request import Request
 from relay.downstream import DownstreamFactory, DownstreamProtocol
 from relay.hold import Hold, HoldContext
 from relay.http.head import Head, HeadReader, upgrade_refusal
-from relay.records import HoldRecord
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
 from relay.rules.subprotocols import refusal_is_in_band
+from relay.telemetry.records import HoldRecord
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline
 from relay.timing.turns import Inflow, Turns

@@ -9,9 +9,9 @@ from twisted.logger import Logger
 from relay.attempt import Attempt, OpenUpstream
 from relay.connector import Connector
 from relay.http.head import Head
-from relay.records import AttemptRecord
 from relay.rules.refusals import Refused, refuse
 from relay.rules.subprotocols import for_upstream
+from relay.telemetry.records import AttemptRecord
 from relay.timing.callbacks import answer_of
 from relay.upstream import UpgradeRequest
 from relay.upstreams.providers import Upstream

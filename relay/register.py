@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
-from relay.records import ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
+from relay.telemetry.records import ClosedRecord, HoldRecord, RelayListener, Traffic
 
 _log = Logger()
 

@@ -22,12 +22,12 @@ from relay.admission.credentials import require_tokens
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
 from relay.logfile import LogWriter
-from relay.metrics import Metrics
-from relay.records import LogRecords
 from relay.rules.addresses import is_loopback
 from relay.settings import ListenerTable, Settings
 from relay.signals import Signals
 from relay.simulator import SimulatorFactory
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.records import LogRecords
 from relay.tls import server_options
 from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory

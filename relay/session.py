@@ -15,13 +15,13 @@ from relay.interfaces import PeerListener
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.choice import plane_for
-from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.events import parse_json
 from relay.rules.scrub import redact
 from relay.rules.usage import tokens_of
 from relay.settings import Settings
+from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
 
 _log = Logger()
 

@@ -12,11 +12,11 @@ from twisted.internet.task import Clock
 
 from relay import Settings
 from relay.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, TICK, Drain, Pace
-from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.register import Register
 from relay.rules import closes
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
+from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
 CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})

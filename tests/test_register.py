@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from twisted.logger import globalLogPublisher
 
-from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.register import Register
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
+from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
 CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})

@@ -9,9 +9,9 @@ from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.message import MessagePlane
 from relay.planes.splice import SplicePlane
-from relay.records import Traffic
 from relay.rules.closes import Side
 from relay.settings import Limits
+from relay.telemetry.records import Traffic
 
 
 class Plane(Protocol):

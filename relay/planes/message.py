@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from relay.peek import Peek
 from relay.peer import PeerProtocol
-from relay.records import Traffic
 from relay.rules.closes import Side
+from relay.telemetry.records import Traffic
 
 
 class MessagePlane:

@@ -12,9 +12,9 @@ from relay.frames import FrameWalk, Piece, Tap
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.message import MessagePlane
-from relay.records import Traffic
 from relay.rules.closes import Side
 from relay.settings import Limits
+from relay.telemetry.records import Traffic
 
 WHOLE = 32768
 """

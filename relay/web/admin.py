@@ -14,8 +14,8 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 
 from relay.front import FrontContext, FrontFactory
-from relay.metrics import Metrics, Watched
 from relay.rules.refusals import refuse
+from relay.telemetry.metrics import Metrics, Watched
 from relay.web.page import Page, quiet_site, refused, refusing, telling
 
 NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."

@@ -14,7 +14,7 @@ from twisted.logger import Logger, globalLogBeginner
 
 from relay import Grant, Refusal, RelayFactory, Request, Upstream, refuse
 from relay.logs import JSONObserver
-from relay.records import LogRecords
+from relay.telemetry.records import LogRecords
 from relay.tls import server_options
 
 NOBODY = Upstream("ws://127.0.0.1:1/", name="nobody")

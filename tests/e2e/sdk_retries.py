@@ -108,7 +108,9 @@ def groups(folder: Path, trusted: Authority) -> Iterator[list[Group]]:
 
 def _ends_a_hold(record: Record) -> bool:
     message: str = record["message"]
-    return record["namespace"] == "relay.records" and message.startswith(("opened", "refused"))
+    return record["namespace"] == "relay.telemetry.records" and message.startswith(
+        ("opened", "refused")
+    )
 
 
 def _records(relay: Relay) -> list[Record]:

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from relay import HoldRecord, Refusal, RelayFactory, Upstream
-from relay.records import ClosedRecord, LogRecords
+from relay.telemetry.records import ClosedRecord, LogRecords
 
 REACTOR: Any = _installed
 """The one reactor. "Any", for no interface names all that a reactor does."""

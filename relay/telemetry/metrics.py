@@ -23,10 +23,10 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from relay.records import ClosedRecord, HoldRecord, Traffic
 from relay.rules import closes
 from relay.rules.closes import Side
 from relay.rules.refusals import Refusal
+from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
 from relay.upstreams.balancing import Standing
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)

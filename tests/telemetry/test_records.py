@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
-from relay.records import AttemptRecord, ClosedRecord, HoldRecord, LogRecords, Traffic
 from relay.rules.refusals import Refusal, refuse
+from relay.telemetry.records import AttemptRecord, ClosedRecord, HoldRecord, LogRecords, Traffic
 
 Event = dict[str, Any]
 
@@ -43,7 +43,7 @@ def logged() -> Iterator[list[Event]]:
 
 
 def said(event: Event) -> str:
-    assert event["log_namespace"] == "relay.records"
+    assert event["log_namespace"] == "relay.telemetry.records"
     return formatEvent(cast(Any, event))
 
 

@@ -14,9 +14,9 @@ from memory import Peer, World
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import Limits, Metrics, Settings, Upstream
-from relay.metrics import BUCKETS, METRICS, Distribution, close_label
 from relay.rules.closes import PASSED, TRANSLATED
 from relay.rules.refusals import KINDS
+from relay.telemetry.metrics import BUCKETS, METRICS, Distribution, close_label
 
 Values = dict[tuple[str, ...], float]
 

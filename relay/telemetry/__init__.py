@@ -1,0 +1,1 @@
+"""What is told of holds and sessions, and what is counted."""
