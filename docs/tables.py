@@ -16,10 +16,10 @@ from typing import Any
 
 import attrs
 
+from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.ending import ENDING, Phase, Row
 from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS
-from relay.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.simulator.faults import FAULTS
 from relay.telemetry.metrics import METRICS
 from relay.upstreams.providers import PROVIDERS, Provider

@@ -1,9 +1,9 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
 from relay.admission.request import Admit, Grant, Request
+from relay.config.settings import Limits, Settings
 from relay.factory import RelayFactory
 from relay.rules.refusals import Refusal, UpstreamFacts, refuse
-from relay.settings import Limits, Settings
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import AttemptRecord, ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.timing.clock import use_monotonic_clock

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Request
 from relay.attempt import OpenUpstream
+from relay.config.settings import Settings
 from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.hold import Hold, HoldContext
@@ -25,7 +26,6 @@ from relay.register import Register
 from relay.resolver import Resolver
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused
-from relay.settings import Settings
 from relay.telemetry.records import HoldRecord
 from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding

@@ -16,11 +16,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from relay.attempt import Attempt, OpenUpstream
+from relay.config.settings import Limits
 from relay.connecting import Race
 from relay.resolver import Resolver
 from relay.rules.refusals import refuse
 from relay.rules.shortage import shortage_in
-from relay.settings import Limits
 from relay.telemetry.records import AttemptRecord
 from relay.tls import client_options
 from relay.tunnel import TunnelFactory

@@ -14,13 +14,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
+from relay.config.settings import Limits
 from relay.hold import Hold
 from relay.interfaces import NOBODY
 from relay.peer import PeerProtocol
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.refusals import Refusal, Refused, error_event, refuse
 from relay.rules.subprotocols import select, select_for_refusal
-from relay.settings import Limits
 from relay.timing.bulkhead import bulkhead
 from relay.wire.choice import Lines
 

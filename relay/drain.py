@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from relay.config.settings import Settings
 from relay.register import OpenConnection, OpenSession, Register
 from relay.rules import closes
 from relay.rules.refusals import refuse
-from relay.settings import Settings
 from relay.timing.deadline import Deadline
 
 _log = Logger()

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFa
 from zope.interface import implementer
 
 from relay.admission.request import Admit
+from relay.config.settings import Settings
 from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
@@ -20,7 +21,6 @@ from relay.opening import Opener
 from relay.register import Register
 from relay.resolver import Resolver
 from relay.rules.closes import Side
-from relay.settings import Settings
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic
 from relay.timing.turns import Turns

@@ -10,12 +10,12 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.attempt import OpenUpstream
+from relay.config.settings import Settings
 from relay.dialing import Dialer
 from relay.peer import PeerProtocol
 from relay.register import Register
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session import Session
-from relay.settings import Settings
 from relay.telemetry.records import HoldRecord
 from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline

@@ -16,13 +16,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
+from relay.config.settings import Limits
 from relay.delivery import has_arrived
 from relay.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.interfaces import NOBODY, Inlet, Outlet, PeerListener
 from relay.keepalive import Keepalive
 from relay.patience import Patience
 from relay.rules.closes import FAILED, Close, Side, reply
-from relay.settings import Limits
 from relay.throttle import Throttle
 from relay.timing.bulkhead import bulkhead
 from relay.websocket import BareWebSocket

@@ -19,11 +19,11 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from relay.admission.credentials import require_tokens
+from relay.config.settings import ListenerTable, Settings
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
 from relay.logfile import LogWriter
 from relay.rules.addresses import is_loopback
-from relay.settings import ListenerTable, Settings
 from relay.signals import Signals
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
+from relay.config.settings import Settings
 from relay.interfaces import PeerListener
 from relay.peek import Peek
 from relay.peer import PeerProtocol
@@ -20,7 +21,6 @@ from relay.rules.closes import FAILED, Close, Side
 from relay.rules.events import parse_json
 from relay.rules.scrub import redact
 from relay.rules.usage import tokens_of
-from relay.settings import Settings
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
 
 _log = Logger()

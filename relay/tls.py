@@ -21,7 +21,7 @@ from twisted.internet.ssl import (
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from relay.checks import shown
+from relay.config.checks import shown
 from relay.upstreams.providers import Upstream
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"

@@ -13,12 +13,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.config.settings import Limits
 from relay.connecting import OneConnection
 from relay.http.answer import Answer, AnswerReader, MalformedAnswer
 from relay.interfaces import PeerListener
 from relay.peer import PeerProtocol
 from relay.rules.closes import Side
-from relay.settings import Limits
 from relay.timing.bulkhead import bulkhead
 from relay.timing.turns import Inflow
 from relay.wire.choice import Lines

@@ -17,10 +17,10 @@ from twisted.python import usage
 
 import relay
 from relay import cli, tap
-from relay.configuration import load
+from relay.config.load import load
+from relay.config.settings import Settings
 from relay.rules import closes
 from relay.rules.refusals import KINDS
-from relay.settings import Settings
 from relay.simulator.faults import FAULTS
 from relay.telemetry.metrics import METRICS
 from relay.upstreams.providers import PROVIDERS

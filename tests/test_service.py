@@ -20,6 +20,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
 
 from relay import service as module
+from relay.config.settings import ListenerTable, Settings
 from relay.factory import RelayFactory
 from relay.logfile import LogWriter, WatchedFile
 from relay.logs import TextObserver
@@ -31,7 +32,6 @@ from relay.service import (
     is_public,
     url_of,
 )
-from relay.settings import ListenerTable, Settings
 from relay.signals import Signals
 from relay.simulator import SimulatorFactory
 from relay.upstreams.providers import Upstream

@@ -11,8 +11,8 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from relay import Proxy, Upstream, tap
+from relay.config.settings import Settings
 from relay.logs import JSONObserver, TextObserver
-from relay.settings import Settings
 from relay.tap import Options, makeService
 
 KEY = {"OPENAI_API_KEY": "sk-hunter2"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from relay.config.settings import Limits
 from relay.peek import Peek
 from relay.peer import PeerProtocol
 from relay.planes.message import MessagePlane
 from relay.planes.splice import SplicePlane
 from relay.rules.closes import Side
-from relay.settings import Limits
 from relay.telemetry.records import Traffic
 
 

@@ -12,7 +12,7 @@ from integration.loopback import Loopback, Relay
 from integration.requests import upgrade
 from integration.upstreams import CREATED, UpstreamPort, answers, error, switches
 
-from relay.keys import KeyFile
+from relay.config.keys import KeyFile
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay import checks
+from relay.config import checks
 
 
 def fault_of(validator: checks.Validator, value: object) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from attrs import Factory, field, frozen
 
-from relay import checks
+from relay.config import checks
 from relay.upstreams import proxies
 from relay.upstreams.providers import PROVIDERS
 

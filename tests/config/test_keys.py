@@ -13,9 +13,9 @@ import attrs
 import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from relay import keys
-from relay.keys import LARGEST_FILE, KeyFault, KeyFile, downstream_tokens, upstream_key
-from relay.settings import Auth, UpstreamTable
+from relay.config import keys
+from relay.config.keys import LARGEST_FILE, KeyFault, KeyFile, downstream_tokens, upstream_key
+from relay.config.settings import Auth, UpstreamTable
 
 KEY = "sk-hunter2"
 ENV = {"OPENAI_API_KEY": "sk-of-the-environment"}

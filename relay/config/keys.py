@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from twisted.logger import Logger
 
+from relay.config.settings import Auth, UpstreamTable
 from relay.rules.addresses import is_loopback
-from relay.settings import Auth, UpstreamTable
 from relay.upstreams.proxies import DIRECTLY
 
 _log = Logger()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.configuration import SettingsError, load
-from relay.settings import Auth, Limits, Settings, UpstreamTable
+from relay.config.load import SettingsError, load
+from relay.config.settings import Auth, Limits, Settings, UpstreamTable
 
 
 def faults(text: str) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from relay import checks
-from relay.settings import Auth, ListenerTable, Settings, UpstreamTable
+from relay.config import checks
+from relay.config.settings import Auth, ListenerTable, Settings, UpstreamTable
 
 
 class SettingsError(Exception):

@@ -1,5 +1,5 @@
 """
-What a value in the settings may be: validators for L{relay.settings}, and the forms they are
+What a value in the settings may be: validators for L{relay.config.settings}, and the forms they are
 compared in.
 
 A validator raises L{ValueError} with one line that begins with the field's name. A value that
