@@ -21,8 +21,8 @@ from relay.dialing import Dialer
 from relay.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.interfaces import PeerListener
+from relay.lifecycle.register import Register
 from relay.opening import Opener
-from relay.register import Register
 from relay.resolver import Resolver
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused

@@ -14,11 +14,11 @@ from relay.config.settings import Settings
 from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.downstream import DownstreamFactory
-from relay.drain import Drain
 from relay.front import FrontContext, FrontFactory
 from relay.hold import HoldContext
+from relay.lifecycle.drain import Drain
+from relay.lifecycle.register import Register
 from relay.opening import Opener
-from relay.register import Register
 from relay.resolver import Resolver
 from relay.rules.closes import Side
 from relay.telemetry.metrics import Metrics

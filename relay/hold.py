@@ -12,8 +12,8 @@ from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.attempt import OpenUpstream
 from relay.config.settings import Settings
 from relay.dialing import Dialer
+from relay.lifecycle.register import Register
 from relay.peer import PeerProtocol
-from relay.register import Register
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session import Session
 from relay.telemetry.records import HoldRecord

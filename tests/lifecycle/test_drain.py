@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from relay import Settings
-from relay.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, TICK, Drain, Pace
-from relay.register import Register
+from relay.lifecycle.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, TICK, Drain, Pace
+from relay.lifecycle.register import Register
 from relay.rules import closes
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse

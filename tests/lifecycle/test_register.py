@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from twisted.logger import globalLogPublisher
 
-from relay.register import Register
+from relay.lifecycle.register import Register
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
@@ -139,7 +139,7 @@ class TestListeners:
             globalLogPublisher.removeObserver(cast(Any, logged.append))
         assert last.told == [("opened", HOLD)]
         (event,) = logged
-        assert event["log_namespace"] == "relay.register"
+        assert event["log_namespace"] == "relay.lifecycle.register"
         assert isinstance(event["log_failure"].value, RuntimeError)
 
 

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from relay.config.settings import Settings
-from relay.register import OpenConnection, OpenSession, Register
+from relay.lifecycle.register import OpenConnection, OpenSession, Register
 from relay.rules import closes
 from relay.rules.refusals import refuse
 from relay.timing.deadline import Deadline

@@ -1,0 +1,1 @@
+"""What is open, and how all of it ends."""
