@@ -18,7 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from relay.admission.credentials import require_tokens
+from relay.admission.static import require_tokens
 from relay.config.settings import ListenerTable, Settings
 from relay.factory import RelayFactory
 from relay.garbage import Garbage

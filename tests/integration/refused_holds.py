@@ -12,7 +12,7 @@ from integration.upstreams import CREATED, Step, UpstreamPort, pings, switches
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
 from relay import Limits, Refusal, Request, Settings, refuse
-from relay.admission.credentials import require_tokens
+from relay.admission.static import require_tokens
 
 
 class OurBug(Exception):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.admission.credentials import require_tokens
 from relay.admission.request import Grant, Request
+from relay.admission.static import require_tokens
 from relay.http.head import Head
 from relay.rules.refusals import refuse
 
