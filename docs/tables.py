@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
-from relay.ending import ENDING, Phase, Row
+from relay.peer.ending import ENDING, Phase, Row
 from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS
 from relay.simulator.faults import FAULTS

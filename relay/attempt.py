@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from relay.http.answer import Answer
-from relay.interfaces import NOBODY
+from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
 from relay.rules.events import ServerEvent, parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse

@@ -20,9 +20,9 @@ from relay.connector import Connector
 from relay.dialing import Dialer
 from relay.hold import Hold, HoldContext
 from relay.http.head import Head
-from relay.interfaces import PeerListener
 from relay.lifecycle.register import Register
 from relay.opening import Opener
+from relay.peer.interfaces import PeerListener
 from relay.resolver import Resolver
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused

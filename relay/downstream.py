@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from relay.attempt import OpenUpstream
 from relay.config.settings import Limits
 from relay.hold import Hold
-from relay.interfaces import NOBODY
-from relay.peer import PeerProtocol
+from relay.peer.interfaces import NOBODY
+from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.refusals import Refusal, Refused, error_event, refuse
 from relay.rules.subprotocols import select, select_for_refusal

@@ -13,7 +13,7 @@ from relay.attempt import OpenUpstream
 from relay.config.settings import Settings
 from relay.dialing import Dialer
 from relay.lifecycle.register import Register
-from relay.peer import PeerProtocol
+from relay.peer.protocol import PeerProtocol
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session import Session
 from relay.telemetry.records import HoldRecord

@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 
 from relay.attempt import OpenUpstream
 from relay.config.settings import Settings
-from relay.interfaces import PeerListener
 from relay.peek import Peek
-from relay.peer import PeerProtocol
+from relay.peer.interfaces import PeerListener
+from relay.peer.protocol import PeerProtocol
 from relay.planes.choice import plane_for
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side

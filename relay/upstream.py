@@ -16,8 +16,8 @@ from zope.interface import implementer
 from relay.config.settings import Limits
 from relay.connecting import OneConnection
 from relay.http.answer import Answer, AnswerReader, MalformedAnswer
-from relay.interfaces import PeerListener
-from relay.peer import PeerProtocol
+from relay.peer.interfaces import PeerListener
+from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.timing.bulkhead import bulkhead
 from relay.timing.turns import Inflow

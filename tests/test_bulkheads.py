@@ -16,7 +16,7 @@ from websockets.frames import Frame, Opcode
 from zope.interface import implementer
 
 from relay import HoldRecord
-from relay.peer import PeerProtocol
+from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Close
 
 Plane = Literal["splice", "message"]
@@ -196,7 +196,7 @@ CASES: dict[str, Case] = {
         says("upstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "the answer to a close": (
-        breaks("relay.peer.reply"),
+        breaks("relay.peer.protocol.reply"),
         says("downstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "a fault": (
@@ -212,10 +212,10 @@ CASES: dict[str, Case] = {
     ),
     "a keepalive's ping": (breaks_at("upstream", "sendPing"), waits),
     "a keepalive's end": (breaks("relay.session.Session.silent"), waits),
-    "a keepalive's look": (breaks("relay.peer.has_arrived"), waits),
+    "a keepalive's look": (breaks("relay.peer.protocol.has_arrived"), waits),
     "a stall": (breaks("relay.session.Session.stalled"), floods),
-    "a look at a stall": (breaks("relay.patience.written"), floods),
-    "a look at the end": (breaks("relay.patience.written"), closes_unanswered),
+    "a look at a stall": (breaks("relay.peer.stall.written"), floods),
+    "a look at the end": (breaks("relay.peer.stall.written"), closes_unanswered),
     "a pause": (breaks_at("upstream", "line.pause"), floods),
     "a read": (breaks_at("downstream", "line._recv"), says("downstream", "x")),
     "a write": (breaks_at("downstream", "line._send"), says("upstream", "x")),

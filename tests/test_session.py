@@ -12,9 +12,9 @@ from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
-from relay.delivery import Written
-from relay.patience import SLOWEST
-from relay.peer import STEPS_A_TURN
+from relay.peer.delivery import Written
+from relay.peer.protocol import STEPS_A_TURN
+from relay.peer.stall import SLOWEST
 from relay.rules.closes import LOST, STALLED, Close
 
 Plane = Literal["splice", "message"]
@@ -630,7 +630,7 @@ def reading(world: World, monkeypatch: pytest.MonkeyPatch, rate: float, seconds:
         passed = min(world.reactor.seconds() - began, seconds)
         return Written(waiting=1, acknowledged=math.ceil(passed * rate))
 
-    monkeypatch.setattr("relay.patience.written", written)
+    monkeypatch.setattr("relay.peer.stall.written", written)
 
 
 @pytest.mark.parametrize("lingers", [1, 3, 100])
@@ -793,7 +793,7 @@ def test_an_exception_in_a_later_turn_is_1011_to_both_too(
     def broken(self: object, payload: bytes, is_binary: bool) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("relay.peer.PeerProtocol.relay", broken)
+    monkeypatch.setattr("relay.peer.protocol.PeerProtocol.relay", broken)
     world.reactor.advance(0)
     world.settle(downstream, upstream)
     assert upstream.close == (1011, "relay: internal error")

@@ -9,10 +9,10 @@ from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
 from relay import Settings
-from relay.delivery import Written
+from relay.peer.delivery import Written
+from relay.peer.throttle import BURST, RATE
 from relay.planes.splice import WHOLE
 from relay.rules.closes import LOST, SILENT, Side
-from relay.throttle import BURST, RATE
 
 BIG = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)
 SMALL = Frame(Opcode.BINARY, b"x" * 1000).serialize(mask=False)
@@ -143,7 +143,7 @@ def test_who_reads_nothing_of_an_unfinished_frame_is_cut(
 
 def taking_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the kernel says of every connection: bytes wait, and none is acknowledged."""
-    monkeypatch.setattr("relay.patience.written", lambda line: Written(1, 0))
+    monkeypatch.setattr("relay.peer.stall.written", lambda line: Written(1, 0))
 
 
 def trickle(world: World, sender: Peer, frame: bytes, seconds: float) -> None:
@@ -180,7 +180,7 @@ def test_a_peer_that_takes_the_bytes_of_a_long_frame_lives(
     downstream, upstream = pair
     sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
     taken = itertools.count()
-    monkeypatch.setattr("relay.patience.written", lambda line: Written(1, next(taken)))
+    monkeypatch.setattr("relay.peer.stall.written", lambda line: Written(1, next(taken)))
     large = Frame(Opcode.BINARY, b"x" * 70_000).serialize(mask=not from_upstream)
     trickle(world, sender, large, 300)
     assert receiver.line.lost is None

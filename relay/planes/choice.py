@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from relay.config.settings import Limits
 from relay.peek import Peek
-from relay.peer import PeerProtocol
+from relay.peer.protocol import PeerProtocol
 from relay.planes.message import MessagePlane
 from relay.planes.splice import SplicePlane
 from relay.rules.closes import Side

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relay.peek import Peek
-from relay.peer import PeerProtocol
+from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.telemetry.records import Traffic
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from relay.config.settings import Limits
 from relay.frames import FrameWalk, Piece, Tap
 from relay.peek import Peek
-from relay.peer import PeerProtocol
+from relay.peer.protocol import PeerProtocol
 from relay.planes.message import MessagePlane
 from relay.rules.closes import Side
 from relay.telemetry.records import Traffic
@@ -26,8 +26,8 @@ begun to cross, the receiver's connection can only be cut: it has no place for a
 class Lane:
     """
     One direction: what comes from the sender is walked and passed on to the receiver, and the
-    relay's own frames to the receiver go in between. The sender's L{relay.interfaces.Inlet}, and
-    the receiver's L{relay.interfaces.Outlet}.
+    relay's own frames to the receiver go in between. The sender's L{relay.peer.interfaces.Inlet},
+    and the receiver's L{relay.peer.interfaces.Outlet}.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from relay.quiet import QuietLogger
+from relay.peer.quiet import QuietLogger
 from relay.timing.deadline import Deadline
 
 HEAD_SECONDS = 10.0

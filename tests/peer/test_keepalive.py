@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from twisted.internet.task import Clock
 
-from relay.keepalive import Keepalive
+from relay.peer.keepalive import Keepalive
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from relay.delivery import Written, has_arrived, written
+from relay.peer.delivery import Written, has_arrived, written
 
 Ends = tuple[socket.socket, socket.socket]
 

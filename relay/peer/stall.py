@@ -8,7 +8,7 @@ from functools import partial
 from twisted.internet.interfaces import IReactorTime
 
 from relay.config.settings import Limits
-from relay.delivery import Written, written
+from relay.peer.delivery import Written, written
 from relay.timing.deadline import Deadline
 from relay.wire.interfaces import Line
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.ending import DEAF, ENDING, Action, Happening, Phase
+from relay.peer.ending import DEAF, ENDING, Action, Happening, Phase
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 HAPPENINGS: tuple[Happening, ...] = get_args(Happening)

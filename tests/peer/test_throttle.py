@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from relay.throttle import BURST, RATE, Throttle
+from relay.peer.throttle import BURST, RATE, Throttle
 
 
 @pytest.fixture

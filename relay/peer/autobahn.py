@@ -10,7 +10,7 @@ from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import ITCPTransport
 from twisted.python.failure import Failure
 
-from relay.quiet import QuietLogger
+from relay.peer.quiet import QuietLogger
 
 HANDSHAKE = (
     "http_headers",

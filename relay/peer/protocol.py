@@ -17,15 +17,15 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
-from relay.delivery import has_arrived
-from relay.ending import DEAF, ENDING, Action, Happening, Phase
-from relay.interfaces import NOBODY, Inlet, Outlet, PeerListener
-from relay.keepalive import Keepalive
-from relay.patience import Patience
+from relay.peer.autobahn import BareWebSocket
+from relay.peer.delivery import has_arrived
+from relay.peer.ending import DEAF, ENDING, Action, Happening, Phase
+from relay.peer.interfaces import NOBODY, Inlet, Outlet, PeerListener
+from relay.peer.keepalive import Keepalive
+from relay.peer.stall import Patience
+from relay.peer.throttle import Throttle
 from relay.rules.closes import FAILED, Close, Side, reply
-from relay.throttle import Throttle
 from relay.timing.bulkhead import bulkhead
-from relay.websocket import BareWebSocket
 from relay.wire.interfaces import NO_LINE, Line
 
 STEPS_A_TURN = 256
@@ -36,7 +36,7 @@ class PeerProtocol(BareWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
-    How it ends is read from L{relay.ending}. What is called from outside has a wall around it
+    How it ends is read from L{relay.peer.ending}. What is called from outside has a wall around it
     (L{relay.timing.bulkhead}), and once the connection is gone all of it is safe and does nothing:
     the table has nothing in that row, the line is L{NO_LINE}, the listener is L{NOBODY}, and no
     deadline is set any more.

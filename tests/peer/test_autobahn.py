@@ -7,7 +7,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.websocket import PART, is_utf8
+from relay.peer.autobahn import PART, is_utf8
 
 
 def decodes(text: bytes) -> bool:
@@ -20,7 +20,7 @@ def decodes(text: bytes) -> bool:
 
 @given(st.binary() | st.text().map(str.encode), st.integers(1, 5))
 def test_it_is_what_python_can_decode(text: bytes, part: int) -> None:
-    with patch("relay.websocket.PART", part):
+    with patch("relay.peer.autobahn.PART", part):
         assert is_utf8(text) == decodes(text)
 
 

@@ -1,0 +1,1 @@
+"""One WebSocket side of a session: Autobahn made safe for a relay."""
