@@ -14,16 +14,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from relay.admission.request import Request
-from relay.attempt import OpenUpstream
 from relay.config.settings import Settings
-from relay.connector import Connector
-from relay.dialing import Dialer
+from relay.dial.attempt import OpenUpstream
+from relay.dial.connector import Connector
+from relay.dial.dialer import Dialer
+from relay.dial.opening import Opener
+from relay.dial.resolver import Resolver
 from relay.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.lifecycle.register import Register
-from relay.opening import Opener
 from relay.peer.interfaces import PeerListener
-from relay.resolver import Resolver
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused
 from relay.telemetry.records import HoldRecord

@@ -13,8 +13,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.attempt import OpenUpstream
 from relay.config.settings import Limits
+from relay.dial.attempt import OpenUpstream
 from relay.hold import Hold
 from relay.peer.interfaces import NOBODY
 from relay.peer.protocol import PeerProtocol

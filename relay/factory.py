@@ -11,15 +11,15 @@ from zope.interface import implementer
 
 from relay.admission.request import Admit
 from relay.config.settings import Settings
-from relay.connector import Connector
-from relay.dialing import Dialer
+from relay.dial.connector import Connector
+from relay.dial.dialer import Dialer
+from relay.dial.opening import Opener
+from relay.dial.resolver import Resolver
 from relay.downstream import DownstreamFactory
 from relay.front import FrontContext, FrontFactory
 from relay.hold import HoldContext
 from relay.lifecycle.drain import Drain
 from relay.lifecycle.register import Register
-from relay.opening import Opener
-from relay.resolver import Resolver
 from relay.rules.closes import Side
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic

@@ -9,9 +9,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.admission.request import Admit, Grant, Request, Verdict
-from relay.attempt import OpenUpstream
 from relay.config.settings import Settings
-from relay.dialing import Dialer
+from relay.dial.attempt import OpenUpstream
+from relay.dial.dialer import Dialer
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
 from relay.rules.refusals import Refusal, Refused, refuse

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from relay.admission.static import require_tokens
 from relay.config.settings import ListenerTable, Settings
+from relay.dial.tls import server_options
 from relay.factory import RelayFactory
 from relay.garbage import Garbage
 from relay.logfile import LogWriter
@@ -28,7 +29,6 @@ from relay.signals import Signals
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords
-from relay.tls import server_options
 from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
 

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.attempt import OpenUpstream
 from relay.config.settings import Settings
+from relay.dial.attempt import OpenUpstream
 from relay.peek import Peek
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol

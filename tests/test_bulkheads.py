@@ -338,9 +338,9 @@ def test_a_listeners_exception_ends_nothing(
 @pytest.mark.parametrize(
     "name",
     [
-        "relay.attempt.parse_event",
+        "relay.dial.attempt.parse_event",
         "relay.http.answer.AnswerReader.feed",
-        "relay.upstream.UpstreamProtocol._shake_hands",
+        "relay.dial.protocol.UpstreamProtocol._shake_hands",
     ],
 )
 def test_an_exception_in_the_hold_is_told_as_the_relays_own(

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from websockets.frames import Frame, Opcode
 
 from relay import Grant, Refusal, Request, Settings, Upstream, refuse
-from relay.attempt import ANSWER_SECONDS, CLOSE_SECONDS
+from relay.dial.attempt import ANSWER_SECONDS, CLOSE_SECONDS
 
 CREATED = '{"type":"session.created"}'
 FAILING = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
@@ -609,7 +609,7 @@ def test_a_bug_in_the_hold_is_500_and_its_text_stays_inside(
     def broken(*args: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("relay.dialing.AttemptRecord", broken)
+    monkeypatch.setattr("relay.dial.dialer.AttemptRecord", broken)
     downstream = world.downstream()
     assert b"secret detail" not in downstream.line.sent
     status, error = answer_of(downstream)

@@ -13,9 +13,9 @@ from twisted.internet.task import react
 from twisted.logger import Logger, globalLogBeginner
 
 from relay import Grant, Refusal, RelayFactory, Request, Upstream, refuse
+from relay.dial.tls import server_options
 from relay.logs import JSONObserver
 from relay.telemetry.records import LogRecords
-from relay.tls import server_options
 
 NOBODY = Upstream("ws://127.0.0.1:1/", name="nobody")
 """An upstream that is never dialled: every request is refused before."""

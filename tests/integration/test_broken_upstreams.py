@@ -69,7 +69,7 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **options: Any) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    monkeypatch.setattr("relay.resolver.socket.getaddrinfo", fail)
+    monkeypatch.setattr("relay.dial.resolver.socket.getaddrinfo", fail)
 
 
 @pytest.mark.parametrize("check", [check_by_http, check_in_band])

@@ -126,7 +126,7 @@ class StuckNames:
 def stuck_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[StuckNames]:
     """No name is resolved while the test runs."""
     names = StuckNames()
-    monkeypatch.setattr("relay.resolver.socket.getaddrinfo", names)
+    monkeypatch.setattr("relay.dial.resolver.socket.getaddrinfo", names)
     yield names
     names.let.set()
 

@@ -69,7 +69,7 @@ async def test_a_proxy_without_an_address(
     def fail(*args: Any, **options: Any) -> NoReturn:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    monkeypatch.setattr("relay.resolver.socket.getaddrinfo", fail)
+    monkeypatch.setattr("relay.dial.resolver.socket.getaddrinfo", fail)
     relay = loopback.relay("wss://127.0.0.1", proxy=Proxy("proxy.invalid"))
     await check_by_http(loopback, NO_NAME, UpstreamPort(), relay)
 

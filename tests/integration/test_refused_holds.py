@@ -27,7 +27,7 @@ from integration.requests import upgrade
 from integration.upstreams import UpstreamPort, answers
 
 from relay import Settings
-from relay.dialing import Dialer
+from relay.dial.dialer import Dialer
 
 
 @pytest.mark.parametrize("case", BARRED, ids=str)

@@ -26,8 +26,8 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from relay import Limits, Proxy, Settings
+from relay.dial.tls import server_options
 from relay.rules.closes import LOST, Side
-from relay.tls import server_options
 
 STALL, LINGER = 30.0, 3.0
 LIMITS = Limits(stall_seconds=STALL, linger_seconds=LINGER, ping_seconds=3600, pong_seconds=3600)

@@ -24,8 +24,8 @@ from websockets.uri import parse_uri
 from zope.interface import implementer
 
 from relay import Limits, RelayFactory, Settings, Upstream
+from relay.dial.tls import server_options
 from relay.rules.closes import Side
-from relay.tls import server_options
 
 CREATED = b'{"type":"session.created"}'
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.config.settings import Limits
-from relay.connecting import OneConnection
+from relay.dial.race import OneConnection
 from relay.http.answer import Answer, AnswerReader, MalformedAnswer
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol

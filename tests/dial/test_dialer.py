@@ -15,7 +15,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from relay import Settings, Upstream, refuse
-from relay.attempt import CLOSE_SECONDS
+from relay.dial.attempt import CLOSE_SECONDS
 from relay.rules.shortage import NoThread
 from relay.upstreams.breaker import FAILURES, INTERVAL
 from relay.upstreams.retry import LEAST
@@ -90,7 +90,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[LogLevel, str]]:
     def emit(self: Logger, level: LogLevel, format: str, **fields: Any) -> None:
         events.append((level, format.format(**fields)))
 
-    monkeypatch.setattr("relay.dialing._log", type("Quiet", (Logger,), {"emit": emit})())
+    monkeypatch.setattr("relay.dial.dialer._log", type("Quiet", (Logger,), {"emit": emit})())
     return events
 
 
@@ -286,7 +286,7 @@ def test_our_own_want_is_told_as_that_and_opens_no_breaker(lacking: str, error: 
 
 
 def test_no_address_to_connect_from_is_no_want_of_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.connector._leads_to", lambda address: False)
+    monkeypatch.setattr("relay.dial.connector._leads_to", lambda address: False)
     world = dials()
     downstream = world.downstream()
     world.refuse_port(ConnectError(errno.EADDRNOTAVAIL))
@@ -304,7 +304,7 @@ def test_what_lacks_for_a_look_up_is_our_own_want_too(
     async def fail(resolver: object, name: str) -> NoReturn:
         raise error
 
-    monkeypatch.setattr("relay.resolver.Resolver.resolve", fail)
+    monkeypatch.setattr("relay.dial.resolver.Resolver.resolve", fail)
     world = dials()
     downstream = world.downstream()
     assert told(downstream)[1]["code"] == "relay_full"

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from relay.connecting import OneConnection
+from relay.dial.race import OneConnection
 from relay.http.answer import AnswerReader, MalformedAnswer
 from relay.upstreams.proxies import declined, dropped, malformed
 

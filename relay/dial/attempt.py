@@ -10,6 +10,8 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from relay.dial.protocol import HandshakeListener, UpstreamProtocol
+from relay.dial.tls import is_alert, name_of
 from relay.http.answer import Answer
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
@@ -18,8 +20,6 @@ from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attribu
 from relay.rules.scrub import scrub
 from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import Deadline
-from relay.tls import is_alert, name_of
-from relay.upstream import HandshakeListener, UpstreamProtocol
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
 from relay.upstreams.providers import Upstream
 

@@ -12,9 +12,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.attempt import OpenUpstream
+from relay.dial.attempt import OpenUpstream
+from relay.dial.opening import Opener
 from relay.http.head import Head
-from relay.opening import Opener
 from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import limit

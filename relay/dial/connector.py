@@ -15,16 +15,16 @@ from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from relay.attempt import Attempt, OpenUpstream
 from relay.config.settings import Limits
-from relay.connecting import Race
-from relay.resolver import Resolver
+from relay.dial.attempt import Attempt, OpenUpstream
+from relay.dial.protocol import UpgradeRequest, UpstreamFactory
+from relay.dial.race import Race
+from relay.dial.resolver import Resolver
+from relay.dial.tls import client_options
+from relay.dial.tunnel import TunnelFactory
 from relay.rules.refusals import refuse
 from relay.rules.shortage import shortage_in
 from relay.telemetry.records import AttemptRecord
-from relay.tls import client_options
-from relay.tunnel import TunnelFactory
-from relay.upstream import UpgradeRequest, UpstreamFactory
 from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import Proxy, ProxyFault, unreachable
 from relay.wire.choice import Lines

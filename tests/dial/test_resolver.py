@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from relay.resolver import KEEP_SECONDS, Addresses, Resolver, in_thread, look_up
+from relay.dial.resolver import KEEP_SECONDS, Addresses, Resolver, in_thread, look_up
 from relay.rules.shortage import NoThread
 
 FOUND = ("192.0.2.1", "2001:db8::1")

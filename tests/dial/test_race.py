@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from relay.connecting import HEAD_START, Race
+from relay.dial.race import HEAD_START, Race
 
 
 @dataclass

@@ -173,7 +173,7 @@ def addresses(monkeypatch: pytest.MonkeyPatch, *found: str | Exception) -> None:
             raise found[0]
         return found
 
-    monkeypatch.setattr("relay.resolver.Resolver.resolve", resolve)
+    monkeypatch.setattr("relay.dial.resolver.Resolver.resolve", resolve)
 
 
 def test_a_proxy_without_an_address_is_no_fault_of_upstreams_name(

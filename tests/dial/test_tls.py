@@ -24,7 +24,13 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from relay.tls import CertificateFault, ResumingOptions, client_options, identity, server_options
+from relay.dial.tls import (
+    CertificateFault,
+    ResumingOptions,
+    client_options,
+    identity,
+    server_options,
+)
 from relay.upstreams.providers import Upstream
 
 HOST = "upstream.test"

@@ -6,14 +6,14 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from relay.attempt import Attempt, OpenUpstream
-from relay.connector import Connector
+from relay.dial.attempt import Attempt, OpenUpstream
+from relay.dial.connector import Connector
+from relay.dial.protocol import UpgradeRequest
 from relay.http.head import Head
 from relay.rules.refusals import Refused, refuse
 from relay.rules.subprotocols import for_upstream
 from relay.telemetry.records import AttemptRecord
 from relay.timing.callbacks import answer_of
-from relay.upstream import UpgradeRequest
 from relay.upstreams.providers import Upstream
 
 _log = Logger()

@@ -1,0 +1,1 @@
+"""Opening one upstream for a hold."""
