@@ -15,7 +15,7 @@ from relay.dial.dialer import Dialer
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
 from relay.rules.refusals import Refusal, Refused, refuse
-from relay.session import Session
+from relay.session.session import Session
 from relay.telemetry.records import HoldRecord
 from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline

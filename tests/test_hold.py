@@ -620,7 +620,7 @@ def test_a_bug_at_the_join_is_1011_to_both(world: World, monkeypatch: pytest.Mon
     def broken(self: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("relay.session.Session.start", broken)
+    monkeypatch.setattr("relay.session.session.Session.start", broken)
     downstream, upstream = world.open()
     upstream.read()
     assert downstream.close == (1011, "relay: internal error")

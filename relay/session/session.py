@@ -12,15 +12,15 @@ from twisted.python.failure import Failure
 
 from relay.config.settings import Settings
 from relay.dial.attempt import OpenUpstream
-from relay.peek import Peek
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
-from relay.planes.choice import plane_for
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.events import parse_json
 from relay.rules.scrub import redact
 from relay.rules.usage import tokens_of
+from relay.session.peek import Peek
+from relay.session.plane import plane_for
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
 
 _log = Logger()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from relay.peek import Peek
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
+from relay.session.peek import Peek
 from relay.telemetry.records import Traffic
 
 

@@ -188,8 +188,8 @@ CASES: dict[str, Case] = {
         breaks_at("downstream", "_dataReceived"),
         says("downstream", "x"),
     ),
-    "a tap": (breaks("relay.peek.Peek.__call__"), says("upstream", DONE)),
-    "an event that is read": (breaks("relay.session.tokens_of"), says("upstream", DONE)),
+    "a tap": (breaks("relay.session.peek.Peek.__call__"), says("upstream", DONE)),
+    "an event that is read": (breaks("relay.session.session.tokens_of"), says("upstream", DONE)),
     "a ping": (breaks_at("downstream", "sendPong"), says("downstream", Frame(Opcode.PING, b""))),
     "a close": (
         breaks("relay.rules.closes.crossing"),
@@ -203,24 +203,33 @@ CASES: dict[str, Case] = {
         breaks("relay.rules.closes.fault"),
         says("downstream", Frame(Opcode.CONT, b"x")),
     ),
-    "the loss of downstream": (breaks("relay.session.Session._close_other"), loses("downstream")),
-    "the loss of upstream": (breaks("relay.session.Session._close_other"), loses("upstream")),
-    "a loss in the splice plane": (breaks("relay.planes.splice.Lane.break_off"), loses("upstream")),
+    "the loss of downstream": (
+        breaks("relay.session.session.Session._close_other"),
+        loses("downstream"),
+    ),
+    "the loss of upstream": (
+        breaks("relay.session.session.Session._close_other"),
+        loses("upstream"),
+    ),
+    "a loss in the splice plane": (
+        breaks("relay.session.splice.Lane.break_off"),
+        loses("upstream"),
+    ),
     "a loss in the message plane": (
-        breaks("relay.planes.message.MessagePlane.lost"),
+        breaks("relay.session.message.MessagePlane.lost"),
         loses("upstream"),
     ),
     "a keepalive's ping": (breaks_at("upstream", "sendPing"), waits),
-    "a keepalive's end": (breaks("relay.session.Session.silent"), waits),
+    "a keepalive's end": (breaks("relay.session.session.Session.silent"), waits),
     "a keepalive's look": (breaks("relay.peer.protocol.has_arrived"), waits),
-    "a stall": (breaks("relay.session.Session.stalled"), floods),
+    "a stall": (breaks("relay.session.session.Session.stalled"), floods),
     "a look at a stall": (breaks("relay.peer.stall.written"), floods),
     "a look at the end": (breaks("relay.peer.stall.written"), closes_unanswered),
     "a pause": (breaks_at("upstream", "line.pause"), floods),
     "a read": (breaks_at("downstream", "line._recv"), says("downstream", "x")),
     "a write": (breaks_at("downstream", "line._send"), says("upstream", "x")),
-    "counting what was spliced": (breaks("relay.planes.splice.SplicePlane.add_to"), loses_both),
-    "counting messages": (breaks("relay.planes.message.MessagePlane.add_to"), loses_both),
+    "counting what was spliced": (breaks("relay.session.splice.SplicePlane.add_to"), loses_both),
+    "counting messages": (breaks("relay.session.message.MessagePlane.add_to"), loses_both),
 }
 SOCKETS = {"a read", "a write"}
 """What only a line by the socket does."""
@@ -262,8 +271,8 @@ def test_a_session_that_cannot_begin_ends_alone(
 ) -> None:
     world = pair.world
     with monkeypatch.context() as patch:
-        patch.setattr("relay.planes.message.MessagePlane.start", throws)
-        patch.setattr("relay.planes.splice.SplicePlane.start", throws)
+        patch.setattr("relay.session.message.MessagePlane.start", throws)
+        patch.setattr("relay.session.splice.SplicePlane.start", throws)
         second = Pair(world, *world.open(), others=pair.others)
     world.settle(second.downstream, second.upstream)
     world.advance(4)
@@ -282,7 +291,7 @@ def test_an_exception_out_of_the_end_itself_still_ends_the_session(
         patch.setattr(pair.protocol("downstream"), "close", throws)
         patch.setattr(pair.protocol("downstream"), "end_in_error", throws)
         patch.setattr(pair.protocol("upstream"), "relay", throws)
-        patch.setattr("relay.frames.FrameWalk.feed", throws)
+        patch.setattr("relay.session.frames.FrameWalk.feed", throws)
         pair.downstream.send("x")
     ends_alone(pair, logged)
 

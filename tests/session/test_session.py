@@ -329,7 +329,7 @@ def test_an_exception_inside_is_1011_to_both(world: World, monkeypatch: pytest.M
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(upstream.line.protocol, "relay", broken)
-    monkeypatch.setattr("relay.planes.splice.FrameWalk.feed", broken)
+    monkeypatch.setattr("relay.session.splice.FrameWalk.feed", broken)
     downstream.send("boom")
     downstream.read()
     upstream.read()
@@ -858,7 +858,7 @@ def test_what_only_looks_like_an_event_is_not_told(world: World) -> None:
 def test_with_no_listener_nothing_is_read() -> None:
     world = World(options={"listeners": []})
     downstream, upstream = world.open()
-    with patch("relay.session.parse_json") as parse:
+    with patch("relay.session.session.parse_json") as parse:
         upstream.send(done(1))
         downstream.read()
     assert downstream.received[1:] == [done(1)]

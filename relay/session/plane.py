@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from relay.config.settings import Limits
-from relay.peek import Peek
 from relay.peer.protocol import PeerProtocol
-from relay.planes.message import MessagePlane
-from relay.planes.splice import SplicePlane
 from relay.rules.closes import Side
+from relay.session.message import MessagePlane
+from relay.session.peek import Peek
+from relay.session.splice import SplicePlane
 from relay.telemetry.records import Traffic
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relay.config.settings import Limits
-from relay.frames import FrameWalk, Piece, Tap
-from relay.peek import Peek
 from relay.peer.protocol import PeerProtocol
-from relay.planes.message import MessagePlane
 from relay.rules.closes import Side
+from relay.session.frames import FrameWalk, Piece, Tap
+from relay.session.message import MessagePlane
+from relay.session.peek import Peek
 from relay.telemetry.records import Traffic
 
 WHOLE = 32768

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.peek import Peek
+from relay.session.peek import Peek
 
 WANTED = ["response.done", "error", "conversation.item.input_audio_transcription.completed"]
 

@@ -11,8 +11,8 @@ from websockets.frames import Frame, Opcode
 from relay import Settings
 from relay.peer.delivery import Written
 from relay.peer.throttle import BURST, RATE
-from relay.planes.splice import WHOLE
 from relay.rules.closes import LOST, SILENT, Side
+from relay.session.splice import WHOLE
 
 BIG = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)
 SMALL = Frame(Opcode.BINARY, b"x" * 1000).serialize(mask=False)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 from wsproto import frame_protocol as wsproto
 
-from relay.frames import FrameWalk, Piece, frame
+from relay.session.frames import FrameWalk, Piece, frame
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = b"\xa5\x01\xfe\x37"

@@ -27,7 +27,7 @@ _WANTED = re.compile(
 
 class Peek:
     """
-    A tap (see L{relay.frames.Tap}) for messages that are not masked.
+    A tap (see L{relay.session.frames.Tap}) for messages that are not masked.
 
     It keeps less than L{WINDOW} bytes of a message not yet decided on, nothing of one that is not
     wanted, and at most the cap of one that is.

@@ -1,1 +1,0 @@
-"""How messages cross an open session."""

@@ -1,0 +1,1 @@
+"""The open pair: what crosses between its two sides, and how."""
