@@ -20,7 +20,7 @@ from relay.dial.connector import Connector
 from relay.dial.dialer import Dialer
 from relay.dial.opening import Opener
 from relay.dial.resolver import Resolver
-from relay.hold import Hold, HoldContext
+from relay.downstream.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.lifecycle.register import Register
 from relay.peer.interfaces import PeerListener

@@ -15,9 +15,9 @@ from relay.dial.connector import Connector
 from relay.dial.dialer import Dialer
 from relay.dial.opening import Opener
 from relay.dial.resolver import Resolver
-from relay.downstream import DownstreamFactory
-from relay.front import FrontContext, FrontFactory
-from relay.hold import HoldContext
+from relay.downstream.acceptor import FrontContext, FrontFactory
+from relay.downstream.hold import HoldContext
+from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
 from relay.lifecycle.register import Register
 from relay.rules.closes import Side

@@ -379,7 +379,7 @@ def test_an_exception_in_a_deadline_of_the_head_drops_the_connection(
     line = world.accept()
     line.deliver(b"GET ")
     with monkeypatch.context() as patch:
-        patch.setattr("relay.front.Front._refuse", throws)
+        patch.setattr("relay.downstream.acceptor.Front._refuse", throws)
         world.advance(11)
     assert line.lost is not None
     (event,) = logged

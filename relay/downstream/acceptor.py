@@ -28,8 +28,8 @@ from relay.admission.origins import (
     origin_is_allowed,
 )
 from relay.admission.request import Request
-from relay.downstream import DownstreamFactory, DownstreamProtocol
-from relay.hold import Hold, HoldContext
+from relay.downstream.hold import Hold, HoldContext
+from relay.downstream.protocol import DownstreamFactory, DownstreamProtocol
 from relay.http.head import Head, HeadReader, upgrade_refusal
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, Refused, http_response, refuse

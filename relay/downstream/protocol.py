@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
 from relay.dial.attempt import OpenUpstream
-from relay.hold import Hold
+from relay.downstream.hold import Hold
 from relay.peer.interfaces import NOBODY
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import FAILED, Close, Side

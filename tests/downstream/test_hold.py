@@ -646,7 +646,7 @@ def test_a_bug_before_the_hold_is_500_too(world: World, monkeypatch: pytest.Monk
     def broken(head: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("relay.front.upgrade_refusal", broken)
+    monkeypatch.setattr("relay.downstream.acceptor.upgrade_refusal", broken)
     status, error = answer_of(world.downstream())
     assert (status, error["code"]) == (500, "internal_error")
     assert len(world.listener.holds) == 1
