@@ -14,9 +14,9 @@ from twisted.internet.task import react
 from twisted.python import usage
 from twisted.scripts.twistd import run as twistd
 
-from relay import tap
 from relay.checkup import check as check_all
-from relay.service import start_simulator
+from relay.daemon import tap
+from relay.daemon.service import start_simulator
 from relay.simulator import SimulatorFactory
 from relay.timing.clock import use_monotonic_clock
 from relay.upstreams.diagnosis import as_json, as_table

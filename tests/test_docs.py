@@ -16,9 +16,10 @@ import pytest
 from twisted.python import usage
 
 import relay
-from relay import cli, tap
+from relay import cli
 from relay.config.load import load
 from relay.config.settings import Settings
+from relay.daemon import tap
 from relay.rules import closes
 from relay.rules.refusals import KINDS
 from relay.simulator.faults import FAULTS

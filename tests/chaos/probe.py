@@ -31,7 +31,7 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.scripts.twistd import run
 
-import relay.service
+import relay.daemon.service
 import relay.upstreams.breaker
 from relay import ClosedRecord, HoldRecord, Refusal, RelayFactory
 
@@ -228,7 +228,7 @@ def main(path: str, seconds: str, *arguments: str) -> None:
     """Run the relay, and answer on the socket."""
     inside = Inside()
     relay.upstreams.breaker.INTERVAL = float(seconds)
-    service: Any = relay.service
+    service: Any = relay.daemon.service
     service.RelayFactory = inside.factory
     answers: Any = Factory.forProtocol(Answers)
     answers.noisy, answers.inside = False, inside

@@ -15,7 +15,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 
 from relay import Settings, Upstream
-from relay.service import RelayService, make_room
+from relay.daemon.service import RelayService, make_room
 
 BURST = 300
 """More than Twisted's 50, less than anybody's limit of descriptors."""

@@ -9,7 +9,7 @@ from twisted.application.service import ServiceMaker
 
 realtimeRelay = ServiceMaker(
     "realtime-relay",
-    "relay.tap",
+    "relay.daemon.tap",
     "A relay for the Realtime API that opens its upstream before it answers its downstream.",
     "realtime-relay",
 )

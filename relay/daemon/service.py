@@ -20,12 +20,12 @@ from twisted.python.failure import Failure
 
 from relay.admission.static import require_tokens
 from relay.config.settings import ListenerTable, Settings
+from relay.daemon.garbage import Garbage
+from relay.daemon.logfile import LogWriter
+from relay.daemon.signals import Signals
 from relay.dial.tls import server_options
 from relay.factory import RelayFactory
-from relay.garbage import Garbage
-from relay.logfile import LogWriter
 from relay.rules.addresses import is_loopback
-from relay.signals import Signals
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from relay.signals import SIGNALS, Signals
+from relay.daemon.signals import SIGNALS, Signals
 
 
 @dataclass

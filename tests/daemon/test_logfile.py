@@ -16,9 +16,9 @@ from processes import SECONDS
 from twisted.logger import ILogObserver, LogEvent, Logger
 from zope.interface import implementer
 
-from relay import logfile as module
-from relay.logfile import WAITING, LogWriter, WatchedFile
-from relay.logs import JSONObserver, TextObserver
+from relay.daemon import logfile as module
+from relay.daemon.logfile import WAITING, LogWriter, WatchedFile
+from relay.daemon.logs import JSONObserver, TextObserver
 
 BLOCK = "x" * 1023 + "\n"
 TOO_MANY = 3 * WAITING // len(BLOCK)
@@ -111,7 +111,7 @@ def test_whoever_writes_does_not_wait_for_a_reader_and_what_is_dropped_is_counte
 def test_the_dropped_are_told_in_the_logs_own_format(pipe: Pipe) -> None:
     *blocks, told = overflown(pipe, JSONObserver)
     row = json.loads(told)
-    assert (row["level"], row["namespace"]) == ("warn", "relay.logfile")
+    assert (row["level"], row["namespace"]) == ("warn", "relay.daemon.logfile")
     assert row["message"] == f"{row['count']} log lines were dropped because nobody read the log"
     assert len(blocks) + row["count"] == TOO_MANY
 
@@ -260,7 +260,7 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> list[LogEvent]:
     def observer(event: LogEvent) -> None:
         found.append(event)
 
-    monkeypatch.setattr(module, "_log", Logger("relay.logfile", observer=observer))
+    monkeypatch.setattr(module, "_log", Logger("relay.daemon.logfile", observer=observer))
     return found
 
 

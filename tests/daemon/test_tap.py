@@ -10,10 +10,11 @@ import trustme
 from twisted.application.service import IService
 from twisted.python import usage
 
-from relay import Proxy, Upstream, tap
+from relay import Proxy, Upstream
 from relay.config.settings import Settings
-from relay.logs import JSONObserver, TextObserver
-from relay.tap import Options, makeService
+from relay.daemon import tap
+from relay.daemon.logs import JSONObserver, TextObserver
+from relay.daemon.tap import Options, makeService
 
 KEY = {"OPENAI_API_KEY": "sk-hunter2"}
 NO_KEY = (

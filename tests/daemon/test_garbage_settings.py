@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from twisted.internet.task import Clock
 
-from relay.garbage import FEW, NEVER, QUIET_SECONDS, Garbage
+from relay.daemon.garbage import FEW, NEVER, QUIET_SECONDS, Garbage
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from processes import SECONDS
 from twisted.logger import Logger, LogLevel, textFileLogObserver
 from twisted.python.failure import Failure
 
-from relay.logs import JSONObserver, TextObserver, open_log
+from relay.daemon.logs import JSONObserver, TextObserver, open_log
 
 
 class Mute:

@@ -19,12 +19,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
 
-from relay import service as module
 from relay.config.settings import ListenerTable, Settings
-from relay.factory import RelayFactory
-from relay.logfile import LogWriter, WatchedFile
-from relay.logs import TextObserver
-from relay.service import (
+from relay.daemon import service as module
+from relay.daemon.logfile import LogWriter, WatchedFile
+from relay.daemon.logs import TextObserver
+from relay.daemon.service import (
     OPEN_TO_ALL,
     OTHER_ADMIN,
     CannotStart,
@@ -32,7 +31,8 @@ from relay.service import (
     is_public,
     url_of,
 )
-from relay.signals import Signals
+from relay.daemon.signals import Signals
+from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
 from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
@@ -107,7 +107,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def observer(event: LogEvent) -> None:
         found.append(event["log_format"].format(**event))
 
-    monkeypatch.setattr(module, "_log", Logger("relay.service", observer=observer))
+    monkeypatch.setattr(module, "_log", Logger("relay.daemon.service", observer=observer))
     return found
 
 

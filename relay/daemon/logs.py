@@ -17,7 +17,7 @@ from twisted.logger import ILogObserver, LogEvent, eventAsText, formatEvent, for
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.logfile import END_SECONDS, LogWriter, WatchedFile, Writable
+from relay.daemon.logfile import END_SECONDS, LogWriter, WatchedFile, Writable
 
 DEEPEST = 4
 """Levels of lists and tables in a field; what lies deeper is written as text."""

@@ -1,0 +1,1 @@
+"""The process: options of twistd, the service, signals, the log."""
