@@ -16,7 +16,7 @@ import pytest
 from twisted.python import usage
 
 import relay
-from relay import cli
+from relay.commands import main as cli
 from relay.config.load import load
 from relay.config.settings import Settings
 from relay.daemon import tap

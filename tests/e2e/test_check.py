@@ -20,7 +20,7 @@ import pytest
 import trustme
 from processes import LOOPBACK, SECONDS, address_of, closed_port, environ, running
 
-COMMAND = [sys.executable, "-c", "from relay.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from relay.commands.main import main; main()"]
 KEY = "sk-check-0123456789"
 
 

@@ -28,7 +28,7 @@ time.time = lambda: real() + float(step.read_text())
 """A program whose wall clock is as far off as a file says."""
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
-COMMAND = "from relay.cli import main; main()"
+COMMAND = "from relay.commands.main import main; main()"
 
 
 @frozen

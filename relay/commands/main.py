@@ -14,7 +14,7 @@ from twisted.internet.task import react
 from twisted.python import usage
 from twisted.scripts.twistd import run as twistd
 
-from relay.checkup import check as check_all
+from relay.commands.check import check as check_all
 from relay.daemon import tap
 from relay.daemon.service import start_simulator
 from relay.simulator import SimulatorFactory
