@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 SECONDS = 60
 """Until a process counts as hung."""
@@ -84,6 +85,14 @@ def _said(process: subprocess.Popen[str], pattern: str) -> str:
         if found:
             return found[1]
     raise AssertionError(f"ended with {process.wait()}")
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait for what another process does in its own time, such as to write its log."""
+    end = monotonic() + SECONDS
+    while not holds():
+        assert monotonic() < end
+        sleep(0.02)
 
 
 def closed_port() -> int:

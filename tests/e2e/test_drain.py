@@ -29,6 +29,7 @@ from processes import (
     environ,
     relay_command,
     running,
+    until,
 )
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
@@ -123,14 +124,7 @@ class Running:
 
     def wait_for_holds(self, number: int) -> None:
         """Until so many are held."""
-        _until(lambda: self.active()["relay_holds_active"] == number)
-
-
-def _until(holds: Any) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        until(lambda: self.active()["relay_holds_active"] == number)
 
 
 def status(url: str, method: str = "GET") -> int:
@@ -167,7 +161,7 @@ def test_a_signal_ends_it_gently_and_in_time(tmp_path: Path, plane: str) -> None
             running.process.terminate()
             began = time.monotonic()
             brief.send("that was all")
-            _until(lambda: status(f"{running.admin}/readyz") == 503)
+            until(lambda: status(f"{running.admin}/readyz") == 503)
             assert status(f"{running.admin}/healthz") == 200
             with running.upgrade("late") as late:
                 refused = late.recv(4096)
@@ -192,7 +186,7 @@ def test_in_the_delay_it_is_not_ready_and_goes_on_accepting(tmp_path: Path) -> N
         running.session("before")
         assert status(f"{running.admin}/readyz") == status(f"{running.url}/readyz") == 200
         running.process.terminate()
-        _until(lambda: status(f"{running.admin}/readyz") == 503)
+        until(lambda: status(f"{running.admin}/readyz") == 503)
         assert status(f"{running.url}/readyz") == 503
         running.session("meanwhile")
         assert running.active()["relay_sessions_active"] == 2
@@ -211,7 +205,7 @@ def test_a_second_signal_drops_whatever_is_open(tmp_path: Path) -> None:
             assert stuck.recv(4096).startswith(b"HTTP/1.1 101 ")
             running.wait_for_holds(1)
             running.process.send_signal(signal.SIGINT)
-            _until(lambda: status(f"{running.admin}/readyz") == 503)
+            until(lambda: status(f"{running.admin}/readyz") == 503)
             running.process.terminate()
             running.ended()
             with pytest.raises(ConnectionResetError):
@@ -239,12 +233,12 @@ def test_as_a_daemon_too(tmp_path: Path) -> None:
     flags = [f"--pidfile={pid_file}", f"--logfile={log}", "realtime-relay", "--demo"]
     command = [*TWISTD, *flags, "--listen", LOOPBACK, "--admin", LOOPBACK]
     subprocess.run(command, cwd=tmp_path, env=environ(), check=True, timeout=SECONDS)
-    _until(lambda: log.exists() and "admin listener at" in log.read_text())
+    until(lambda: log.exists() and "admin listener at" in log.read_text())
     url = log.read_text().partition("listening on http")[2].split()[0]
     with connect(f"ws{url}/v1/realtime?model=m", compression=None) as client:
         client.recv()
         os.kill(int(pid_file.read_text()), signal.SIGTERM)
-        _until(lambda: "accepting nothing new" in log.read_text())
-    _until(lambda: not pid_file.exists())
-    assert "Server Shut Down." in log.read_text()
+        until(lambda: "accepting nothing new" in log.read_text())
+    until(lambda: not pid_file.exists())
+    until(lambda: "Server Shut Down." in log.read_text())
     assert "Traceback" not in log.read_text()

@@ -160,7 +160,7 @@ def test_rotation_under_fire_loses_no_line_and_doubles_none(tmp_path: Path) -> N
     assert b"\0" not in b"".join(file.read_bytes() for file in files)
     logged = [request_id for file in files for request_id in ids_in(file.read_text())]
     assert sorted(logged) == sorted([*fire.ids, last])
-    assert '"Server Shut Down."' in log.read_text()
+    until(lambda: '"Server Shut Down."' in log.read_text())
 
 
 def test_usr1_begins_a_new_file_though_nothing_is_logged(tmp_path: Path) -> None:

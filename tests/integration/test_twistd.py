@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from processes import LOOPBACK, SECONDS, TWISTD, address_of, environ, relay_command, running
+from processes import LOOPBACK, SECONDS, TWISTD, address_of, environ, relay_command, running, until
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -97,7 +97,7 @@ def test_a_taken_port_as_a_daemon(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 1
     line = f"cannot listen on {endpoint}: Address already in use"
     assert line[:60] in done.stderr, "twistd passes on the first 100 bytes"
-    assert line in (tmp_path / "twistd.log").read_text()
+    until(lambda: line in (tmp_path / "twistd.log").read_text())
     assert "Traceback" not in done.stderr + (tmp_path / "twistd.log").read_text()
     assert not (tmp_path / "twistd.pid").exists()
 
@@ -133,6 +133,7 @@ def test_json_lines_of_a_daemon_go_to_twistds_log_file(run: Run, tmp_path: Path)
         endpoint = f"tcp:{port}:interface=127.0.0.1"
         flags = ["--demo", "--log-format", "json", "--listen", endpoint, "--admin", ""]
         assert run("--logfile", str(log), "realtime-relay", *flags).returncode == 1
+    until(lambda: "critical" in log.read_text())
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     assert [row["message"] for row in rows if row["level"] == "critical"] == [
         f"cannot listen on {endpoint}: Address already in use"
