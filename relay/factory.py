@@ -11,10 +11,7 @@ from zope.interface import implementer
 
 from relay.admission.request import Admit
 from relay.config.settings import Settings
-from relay.dial.connector import Connector
-from relay.dial.dialer import Dialer
-from relay.dial.opening import Opener
-from relay.dial.resolver import Resolver
+from relay.dial.dialer import dialer_for
 from relay.downstream.acceptor import FrontContext, FrontFactory
 from relay.downstream.hold import HoldContext
 from relay.downstream.protocol import DownstreamFactory
@@ -26,7 +23,6 @@ from relay.telemetry.records import RelayListener, Traffic
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.providers import Upstream
-from relay.upstreams.retry import RetryBudget
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 from relay.wire.choice import Lines
@@ -76,8 +72,7 @@ class RelayFactory(FrontFactory):
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
         lines = Lines(reactor)
-        connector = Connector(upstreams, settings.limits, reactor, Resolver(reactor), lines)
-        dialer = Dialer(balancer, RetryBudget(), Opener(connector, reactor), reactor)
+        dialer = dialer_for(balancer, settings.limits, lines, reactor)
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),

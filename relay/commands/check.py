@@ -15,11 +15,8 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Request
 from relay.config.settings import Settings
-from relay.dial.attempt import OpenUpstream
-from relay.dial.connector import Connector
-from relay.dial.dialer import Dialer
-from relay.dial.opening import Opener
-from relay.dial.resolver import Resolver
+from relay.dial.dialer import dialer_for
+from relay.dial.opened import OpenUpstream
 from relay.downstream.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.lifecycle.register import Register
@@ -30,7 +27,6 @@ from relay.telemetry.records import HoldRecord
 from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding
 from relay.upstreams.providers import Upstream
-from relay.upstreams.retry import RetryBudget
 from relay.wire.choice import Lines
 
 
@@ -53,10 +49,8 @@ async def check(
 async def _check(
     upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
 ) -> Finding:
-    connector = Connector([upstream], settings.limits, reactor, Resolver(reactor), Lines(reactor))
-    dialer = Dialer(
-        Balancer([upstream], random), RetryBudget(least=0), Opener(connector, reactor), reactor
-    )
+    lines = Lines(reactor)
+    dialer = dialer_for(Balancer([upstream], random), settings.limits, lines, reactor, retries=0)
     context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
     if not upstream.takes(model):
@@ -124,6 +118,6 @@ class _Farewell(PeerListener):
 async def _hang_up(opened: OpenUpstream) -> None:
     """Close politely: an abandoned session may go on to cost money."""
     farewell = _Farewell()
-    opened.protocol.listener = farewell
+    opened.protocol.listen(farewell)
     opened.protocol.close(Close(1000))
     await farewell.gone

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.dial.protocol import HandshakeListener, UpstreamProtocol
+from relay.dial.connector import DROPPED, Connector, NotConnected
+from relay.dial.opened import OpenUpstream
+from relay.dial.protocol import HandshakeListener, UpstreamProtocol, upgrade_request
 from relay.dial.tls import is_alert, name_of
 from relay.http.answer import Answer
+from relay.http.head import Head
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
 from relay.rules.events import ServerEvent, parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.rules.scrub import scrub
 from relay.telemetry.records import AttemptRecord
+from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
 from relay.upstreams.providers import Upstream
+
+_log = Logger()
 
 ANSWER_SECONDS = 1.0
 """How long the rest of an answer other than 101 is awaited."""
@@ -32,55 +38,68 @@ CLOSE_SECONDS = 0.25
 _REQUEST_IDS = ("x-request-id", "apim-request-id")
 
 
-@frozen(eq=False)
-class OpenUpstream:
-    """
-    An upstream that is open and has said its first word.
-
-    @ivar first: the messages it sent so far, in order; each is payload and whether it is binary.
-    @ivar session_id: from C{session.created}.
-    @ivar secrets: what must not show in text from it.
-    """
-
-    protocol: UpstreamProtocol
-    upstream: Upstream
-    first: list[tuple[bytes, bool]]
-    session_id: str | None
-    secrets: tuple[str, ...]
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The subprotocol it selected."""
-        selected: str | None = self.protocol.websocket_protocol_in_use
-        return selected
-
-
 class Attempt(HandshakeListener):
     """
-    Listens to the handshake and the first event, and decides what they mean.
+    Connects, listens to the handshake and to the first event, and decides what they mean.
 
-    @ivar result: fires with an L{OpenUpstream} or fails with L{Refused}. Cancelling it drops the
-        connection.
+    @param connector: makes the connection.
+    @param clock: of its deadlines.
+    @param record: filled in as the attempt goes on.
     """
 
     def __init__(
-        self,
-        clock: IReactorTime,
-        upstream: Upstream,
-        secrets: tuple[str, ...],
-        record: AttemptRecord,
+        self, connector: Connector, clock: IReactorTime, upstream: Upstream, record: AttemptRecord
     ) -> None:
-        self.result: Deferred[OpenUpstream] = Deferred()
+        self._connector = connector
         self._clock = clock
         self._upstream = upstream
-        self._secrets = secrets
         self._record = record
-        self._since = clock.seconds()
+        self._result: Deferred[OpenUpstream] = Deferred()
+        self._secrets: tuple[str, ...] = ()
+        self._since = 0.0
         self._protocol: UpstreamProtocol | None = None
         self._first: list[tuple[bytes, bool]] = []
         self._error: ServerEvent | None = None
         self._over = False
         self._wait = Deadline(clock)
+
+    async def open(self, head: Head) -> OpenUpstream:
+        """
+        Try. Cancelling it leaves no connection behind; it has no deadline of its own.
+
+        @param head: of the downstream's request.
+        @raise Refused: by the upstream, or by what is in between.
+        """
+        credential = await self._credential()
+        self._secrets = self._upstream.secrets(credential)
+        self._since = self._clock.seconds()
+        request = upgrade_request(self._upstream, head, credential)
+        try:
+            await self._connector.connect(self._upstream, self, request, self.reached)
+            opened = await self._result
+            self._connector.opened(opened)
+            return opened
+        except NotConnected as fault:
+            self._record.error = fault.error
+            raise self._refused(fault.refusal) from None
+        finally:
+            self._drop()
+
+    async def _credential(self) -> str | None:
+        """The key for this attempt, from its callback if it has one."""
+        credential = self._upstream.credential
+        if credential is None or isinstance(credential, str):
+            return credential
+        try:
+            key = await answer_of(credential())
+            if not (isinstance(key, str) and key.isascii() and key.isprintable()):
+                raise ValueError("a credential is one line of ASCII text")
+        except CancelledError:
+            raise
+        except Exception:
+            _log.failure("credential callback of {upstream} failed", upstream=self._upstream.name)
+            raise Refused(refuse("authorizer_unavailable")) from None
+        return key
 
     def reached(self, stage: Stage) -> None:
         """The stage before C{stage} is done."""
@@ -93,22 +112,29 @@ class Attempt(HandshakeListener):
             self._record.stages[self._record.stage] = now - self._since
         self._since = now
 
-    def refuse(
+    def _refused(
+        self, refusal: Refusal, status: int | None = None, request_id: str | None = None
+    ) -> Refused:
+        """A refusal, told to be this upstream's."""
+        self._record.outcome = refusal.code
+        facts = UpstreamFacts(self._upstream.name, self._record.stage, status, request_id)
+        return Refused(attributed(refusal, facts))
+
+    def _refuse(
         self, refusal: Refusal, status: int | None = None, request_id: str | None = None
     ) -> None:
-        """End it with a refusal, told to be this upstream's."""
+        """End it so."""
         if not self._over:
-            facts = UpstreamFacts(self._upstream.name, self._record.stage, status, request_id)
-            self._record.outcome = refusal.code
-            self.drop()
-            self.result.errback(Refused(attributed(refusal, facts)))
+            refused = self._refused(refusal, status, request_id)
+            self._drop()
+            self._result.errback(refused)
 
-    def drop(self) -> None:
+    def _drop(self) -> None:
         """End it, and its connection, without a word."""
         if not self._over:
             protocol = self._end()
             if protocol is not None:
-                protocol.attempt, protocol.listener = None, NOBODY
+                protocol.listen(NOBODY)
                 protocol.abort()
 
     def _end(self) -> UpstreamProtocol | None:
@@ -123,7 +149,7 @@ class Attempt(HandshakeListener):
         assert protocol is not None, "nothing opens unconnected"
         self._record.outcome = "open"
         self._passed()
-        self.result.callback(
+        self._result.callback(
             OpenUpstream(protocol, self._upstream, self._first, session_id, self._secrets)
         )
 
@@ -148,7 +174,7 @@ class Attempt(HandshakeListener):
         refusal = refusal_of_answer(
             self._upstream.traits, answer.status, answer.headers, answer.body, self._secrets
         )
-        self.refuse(refusal, answer.status, self._request_id(answer.headers))
+        self._refuse(refusal, answer.status, self._request_id(answer.headers))
 
     def _request_id(self, headers: Mapping[str, str]) -> str | None:
         found = (headers[name] for name in _REQUEST_IDS if name in headers)
@@ -159,7 +185,7 @@ class Attempt(HandshakeListener):
         """It does not speak WebSocket."""
         self._record.error = error
         message = "The upstream's answer is not a WebSocket handshake; check its URL."
-        self.refuse(refuse("upstream_refused", message))
+        self._refuse(refuse("upstream_refused", message))
 
     def unanswered(self, reason: Failure) -> None:
         """The connection ended before the WebSocket was open."""
@@ -168,12 +194,11 @@ class Attempt(HandshakeListener):
         if is_alert(reason.value):
             # With TLS 1.3 what it thinks of our certificate comes after the handshake.
             message = "The upstream refused the relay's TLS; the relay's operator must correct it."
-            self.refuse(refuse("upstream_tls_failed", message))
+            self._refuse(refuse("upstream_tls_failed", message))
         elif self._record.stage == "tls" and not dropped:
-            self.refuse(refuse("upstream_tls_failed"))
+            self._refuse(refuse("upstream_tls_failed"))
         else:
-            message = "The upstream dropped the connection before it answered; try again."
-            self.refuse(refuse("upstream_connect_failed", message))
+            self._refuse(refuse("upstream_connect_failed", DROPPED))
 
     def opened(self) -> None:
         """The WebSocket is open; who speaks first is waited for."""
@@ -204,7 +229,7 @@ class Attempt(HandshakeListener):
             self._protocol.take_answer()
 
     def _refuse_opening(self, close: Close | None) -> None:
-        self.refuse(refusal_of_opening(self._upstream.traits, self._error, close, self._secrets))
+        self._refuse(refusal_of_opening(self._upstream.traits, self._error, close, self._secrets))
 
     def closed(self, side: Side, close: Close) -> None:
         """It closed at once, perhaps behind an error."""
@@ -213,19 +238,19 @@ class Attempt(HandshakeListener):
     def faulted(self, side: Side, close: Close) -> None:
         """It broke the protocol at once."""
         message = "The upstream broke the WebSocket protocol at once."
-        self.refuse(refuse("upstream_refused", message))
+        self._refuse(refuse("upstream_refused", message))
 
     def silent(self, side: Side) -> None:
         """It was open and no longer answers."""
-        self.refuse(refuse("upstream_timeout"))
+        self._refuse(refuse("upstream_timeout"))
 
     stalled = silent
 
     def failed(self, side: Side, failure: Failure) -> None:
         """The relay itself went wrong; the hold tells of it."""
         if not self._over:
-            self.drop()
-            self.result.errback(failure)
+            self._drop()
+            self._result.errback(failure)
 
     def lost(self, side: Side, reason: Failure) -> None:
         """The connection ended before a first event, or behind an error."""
@@ -234,4 +259,4 @@ class Attempt(HandshakeListener):
             self._refuse_opening(None)
         else:
             message = "The upstream dropped the connection before its first event; try again."
-            self.refuse(refuse("upstream_connect_failed", message))
+            self._refuse(refuse("upstream_connect_failed", message))

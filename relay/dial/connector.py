@@ -10,21 +10,20 @@ from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectError, ConnectionLost, NoRouteError
+from twisted.internet.error import ConnectError, NoRouteError
 from twisted.internet.interfaces import IProtocol, IReactorTCP, IReactorTime
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
-from relay.dial.attempt import Attempt, OpenUpstream
-from relay.dial.protocol import UpgradeRequest, UpstreamFactory
+from relay.dial.opened import OpenUpstream
+from relay.dial.protocol import HandshakeListener, UpgradeRequest, UpstreamFactory
 from relay.dial.race import Race
 from relay.dial.resolver import Resolver
 from relay.dial.tls import client_options
 from relay.dial.tunnel import TunnelFactory
-from relay.rules.refusals import refuse
+from relay.rules.refusals import Refusal, Stage, refuse
 from relay.rules.shortage import shortage_in
-from relay.telemetry.records import AttemptRecord
 from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import Proxy, ProxyFault, unreachable
 from relay.wire.choice import Lines
@@ -33,6 +32,25 @@ P = TypeVar("P")
 
 Connection = tuple[Any, Deferred[P]]
 """A connection's L{ClientFactory}, and what fires with the protocol that is waited for."""
+
+Make = Callable[[], Connection[IProtocol]]
+
+DROPPED = "The upstream dropped the connection before it answered; try again."
+LOST = "ConnectionLost"
+
+
+class NotConnected(Exception):
+    """
+    There is no connection to an upstream.
+
+    @ivar refusal: what that means, told of no upstream yet.
+    @ivar error: the name of what went wrong below, for the log only.
+    """
+
+    def __init__(self, refusal: Refusal, error: str) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+        self.error = error
 
 
 class Connector:
@@ -59,38 +77,31 @@ class Connector:
     async def connect(
         self,
         upstream: Upstream,
-        attempt: Attempt,
+        listener: HandshakeListener,
         request: UpgradeRequest,
-        record: AttemptRecord,
+        reached: Callable[[Stage], None],
     ) -> None:
         """
-        Connect, and have the upstream's protocol speak.
+        Connect, and have the upstream's protocol speak. Cancelling this stops it; once it is done,
+        the protocol tells its listener how it goes on.
 
-        The attempt is told of the stages and of how it fails. Cancelling this stops it; once it is
-        done, the connection is the attempt's to drop.
+        @param reached: told of each stage that begins.
+        @raise NotConnected: if there is no connection.
         """
-        make = partial(self._connection, upstream, attempt, request)
+        make = partial(self._connection, upstream, listener, request)
         try:
             if upstream.proxy is None:
-                await self._directly(upstream, attempt, make)
+                await self._directly(upstream, reached, make)
             else:
-                await self._by_proxy(upstream.proxy, upstream, attempt, make)
+                await self._by_proxy(upstream.proxy, upstream, reached, make)
         except ProxyFault as fault:
-            record.error = fault.error
-            attempt.refuse(fault.refusal)
+            raise NotConnected(fault.refusal, fault.error) from None
         except (ConnectError, OSError, UnicodeError) as error:
-            shortage = shortage_in(error)
-            record.error = shortage.error if shortage else type(error).__name__
-            if shortage is not None:
-                attempt.refuse(refuse("relay_full", shortage.message))
-            elif not isinstance(error, ConnectError):
-                attempt.refuse(refuse("upstream_dns_failed"))
-            elif error.osError == errno.ECONNRESET:
+            if getattr(error, "osError", None) == errno.ECONNRESET:
                 # It was connected, and reset before the reactor looked.
-                attempt.reached("tls" if upstream.secure else "upgrade")
-                attempt.unanswered(Failure(ConnectionLost()))
-            else:
-                attempt.refuse(refuse("upstream_connect_failed"))
+                reached("tls" if upstream.secure else "upgrade")
+                raise NotConnected(refuse("upstream_connect_failed", DROPPED), LOST) from None
+            raise _not_connected(error) from None
 
     def opened(self, opened: OpenUpstream) -> None:
         """Resume its TLS session next time."""
@@ -98,21 +109,17 @@ class Connector:
             self._tls[opened.upstream.name].keep(opened.protocol.transport.getHandle())
 
     async def _directly(
-        self, upstream: Upstream, attempt: Attempt, make: Callable[[], Connection[IProtocol]]
+        self, upstream: Upstream, reached: Callable[[Stage], None], make: Make
     ) -> None:
-        attempt.reached("dns")
+        reached("dns")
         addresses = await self._resolver.resolve(upstream.host)
-        attempt.reached("tcp")
+        reached("tcp")
         await self._tcp(addresses, upstream.port, make)
 
     async def _by_proxy(
-        self,
-        proxy: Proxy,
-        upstream: Upstream,
-        attempt: Attempt,
-        make: Callable[[], Connection[IProtocol]],
+        self, proxy: Proxy, upstream: Upstream, reached: Callable[[Stage], None], make: Make
     ) -> None:
-        attempt.reached("proxy")
+        reached("proxy")
         request = proxy.request(upstream.host, upstream.port)
 
         def tunnel() -> Connection[Any]:
@@ -149,13 +156,21 @@ class Connector:
         return connected.addErrback(_without_a_source, address)
 
     def _connection(
-        self, upstream: Upstream, attempt: Attempt, request: UpgradeRequest
+        self, upstream: Upstream, listener: HandshakeListener, request: UpgradeRequest
     ) -> Connection[IProtocol]:
-        factory = UpstreamFactory(request, attempt, self._reactor, self._limits, self._lines)
+        factory = UpstreamFactory(request, listener, self._reactor, self._limits, self._lines)
         if not upstream.secure:
             return factory, factory.connected
         tls = TLSMemoryBIOFactory(self._tls[upstream.name], True, factory, self._reactor)
         return tls, factory.connected
+
+
+def _not_connected(error: Exception) -> NotConnected:
+    shortage = shortage_in(error)
+    if shortage is not None:
+        return NotConnected(refuse("relay_full", shortage.message), shortage.error)
+    code = "upstream_connect_failed" if isinstance(error, ConnectError) else "upstream_dns_failed"
+    return NotConnected(refuse(code), type(error).__name__)
 
 
 def _without_a_source(failure: Failure, address: str) -> Failure:

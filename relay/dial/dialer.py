@@ -12,8 +12,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.dial.attempt import OpenUpstream
-from relay.dial.opening import Opener
+from relay.config.settings import Limits
+from relay.dial.attempt import Attempt
+from relay.dial.connector import Connector
+from relay.dial.opened import OpenUpstream
+from relay.dial.resolver import Resolver
 from relay.http.head import Head
 from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.telemetry.records import AttemptRecord
@@ -21,9 +24,24 @@ from relay.timing.deadline import limit
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import INTERVAL, judged
 from relay.upstreams.diagnosis import cause_of_code
-from relay.upstreams.retry import RetryBudget, delay_of
+from relay.upstreams.retry import LEAST, RetryBudget, delay_of
+from relay.wire.choice import Lines
 
 _log = Logger()
+
+
+def dialer_for(
+    balancer: Balancer, limits: Limits, lines: Lines, reactor: IReactorTime, retries: int = LEAST
+) -> Dialer:
+    """
+    A dialer with all that it needs.
+
+    @param lines: for what the connections read and write once they are open.
+    @param retries: that few holds may have too (see L{RetryBudget}).
+    """
+    upstreams = [standing.upstream for standing in balancer.standings]
+    connector = Connector(upstreams, limits, reactor, Resolver(reactor), lines)
+    return Dialer(balancer, RetryBudget(retries), connector, reactor)
 
 
 class Dialer:
@@ -34,11 +52,11 @@ class Dialer:
     """
 
     def __init__(
-        self, balancer: Balancer, budget: RetryBudget, opener: Opener, clock: IReactorTime
+        self, balancer: Balancer, budget: RetryBudget, connector: Connector, clock: IReactorTime
     ) -> None:
         self._balancer = balancer
         self._budget = budget
-        self._opener = opener
+        self._connector = connector
         self._clock = clock
 
     async def dial(
@@ -107,7 +125,8 @@ class Dialer:
         attempts.append(record)
         with _telling(standing):
             standing.begin(began)
-        opening = Deferred.fromCoroutine(self._opener.open(standing.upstream, head, record))
+        attempt = Attempt(self._connector, self._clock, standing.upstream, record)
+        opening = Deferred.fromCoroutine(attempt.open(head))
         opening.addErrback(_without_frames)
         limit(opening, max(0.0, end - began), self._clock, partial(_too_late, record))
         try:
@@ -119,7 +138,7 @@ class Dialer:
             raise
         finally:
             record.seconds = self._clock.seconds() - began
-        opened.protocol.when_lost = standing.end
+        opened.protocol.when_lost(standing.end)
         with _telling(standing):
             standing.succeeded()
         return opened

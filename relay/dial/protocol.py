@@ -16,11 +16,14 @@ from zope.interface import implementer
 from relay.config.settings import Limits
 from relay.dial.race import OneConnection
 from relay.http.answer import Answer, AnswerReader, MalformedAnswer
+from relay.http.head import Head
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
+from relay.rules.subprotocols import for_upstream
 from relay.timing.bulkhead import bulkhead
 from relay.timing.turns import Inflow
+from relay.upstreams.providers import Upstream
 from relay.wire.choice import Lines
 
 _log = Logger()
@@ -42,6 +45,17 @@ class UpgradeRequest:
     target: str
     headers: dict[str, str]
     subprotocols: list[str]
+
+
+def upgrade_request(upstream: Upstream, head: Head, credential: str | None) -> UpgradeRequest:
+    """What is asked of this upstream for a downstream's request."""
+    return UpgradeRequest(
+        f"[{upstream.host}]" if ":" in upstream.host else upstream.host,
+        upstream.port,
+        upstream.target(head.query),
+        upstream.headers(credential, head.fields),
+        for_upstream(head.subprotocols),
+    )
 
 
 class HandshakeListener(PeerListener):
@@ -74,8 +88,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
     """
     The WebSocket to an upstream.
 
-    @ivar attempt: told how the handshake goes; L{None} once it is over.
-    @ivar when_lost: called when an open connection is gone.
+    @param listener: is told how the handshake goes, and then what the peer does.
     """
 
     side: Side = "upstream"
@@ -87,13 +100,13 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
     def __init__(
         self,
         request: UpgradeRequest,
-        attempt: HandshakeListener,
+        listener: HandshakeListener,
         clock: IReactorTime,
         limits: Limits,
     ) -> None:
         super().__init__(clock, limits)
-        self.attempt: HandshakeListener | None = attempt
-        self.when_lost: Callable[[], None] | None = None
+        self._handshake: HandshakeListener | None = listener  # until it is over
+        self._when_lost: Callable[[], object] | None = None
         self._request = request
         self._reader: AnswerReader | None = AnswerReader()
         self._inflow: Inflow | None = None
@@ -103,25 +116,34 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
     def perMessageCompressionAccept(response: object) -> None:
         """Accept no extension: none is offered."""
 
+    def listen(self, listener: PeerListener) -> None:
+        """Tell this one from now on, be it of the handshake's end."""
+        self._handshake = None
+        super().listen(listener)
+
+    def when_lost(self, act: Callable[[], object]) -> None:
+        """Have this called when the connection is gone, whoever listens."""
+        self._when_lost = act
+
     def failed(self) -> None:
         """The relay itself went wrong here, with an exception that is at hand."""
-        if self.attempt is None:
+        if self._handshake is None:
             super().failed()
         else:
-            self.attempt.failed(self.side, Failure())
+            self._handshake.failed(self.side, Failure())
 
     @bulkhead
     def connectionMade(self) -> None:
         """Send the request."""
-        if self.attempt is not None:
-            self.attempt.connected(self)
+        if self._handshake is not None:
+            self._handshake.connected(self)
         super().connectionMade()
 
     @bulkhead
     def handshakeCompleted(self) -> None:
         """TLS is up (L{IHandshakeListener})."""
-        if self.attempt is not None:
-            self.attempt.secured()
+        if self._handshake is not None:
+            self._handshake.secured()
 
     def _connectionMade(self) -> None:
         super()._connectionMade()
@@ -150,60 +172,61 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     @bulkhead
     def _read_answer(self, data: bytes) -> None:
-        reader, attempt = self._reader, self.attempt
-        if reader is None or attempt is None:
+        reader, handshake = self._reader, self._handshake
+        if reader is None or handshake is None:
             return
         try:
             complete = reader.feed(data)
         except MalformedAnswer as error:
-            attempt.malformed(str(error))
+            handshake.malformed(str(error))
             return
         if reader.switching is not None:
             self._reader = self._inflow = None
             if not self._has_ended:  # else it opened for nobody
-                self._shake_hands(attempt, reader.switching)
+                self._shake_hands(handshake, reader.switching)
         elif complete:
             self.take_answer()
         elif reader.answer() is not None:
-            attempt.answering()
+            handshake.answering()
 
-    def _shake_hands(self, attempt: HandshakeListener, data: bytes) -> None:
+    def _shake_hands(self, handshake: HandshakeListener, data: bytes) -> None:
         try:
             self._dataReceived(data)
         except Exception:
             # A fault of ours: what can be wrong with an answer is told by then.
             _log.failure("exception while reading upstream's handshake")
-            attempt.malformed("see the log")
+            handshake.malformed("see the log")
 
     def take_answer(self) -> None:
         """Report the answer as far as it was read."""
         answer = self._reader.answer() if self._reader is not None else None
-        if answer is not None and self.attempt is not None:
-            self.attempt.answered(answer)
+        if answer is not None and self._handshake is not None:
+            self._handshake.answered(answer)
 
     def failHandshake(self, reason: str) -> None:
         """A 101 that is no WebSocket handshake; the reason quotes headers and stays here."""
-        if self.attempt is not None:
-            self.attempt.malformed("no WebSocket handshake")
+        if self._handshake is not None:
+            self._handshake.malformed("no WebSocket handshake")
 
     def onOpen(self) -> None:
         """The handshake is done; what follows in the same chunk comes after this."""
-        attempt, self.attempt = self.attempt, None
-        if attempt is not None:
-            self.begin(attempt)
-            attempt.opened()
+        handshake = self._handshake
+        if handshake is not None:
+            self.listen(handshake)
+            self.watch()
+            handshake.opened()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """An answer may end with the connection."""
         try:
             self._end_handshake()
         finally:
-            attempt, self.attempt = self.attempt, None
+            handshake, self._handshake = self._handshake, None
             super().connectionLost(reason)
-            if attempt is not None:
-                attempt.unanswered(reason)
-            if self.when_lost is not None:
-                self.when_lost()
+            if handshake is not None:
+                handshake.unanswered(reason)
+            if self._when_lost is not None:
+                self._when_lost()
 
     @bulkhead
     def _end_handshake(self) -> None:
@@ -227,7 +250,7 @@ class UpstreamFactory(OneConnection[IProtocol]):
     def __init__(
         self,
         request: UpgradeRequest,
-        attempt: HandshakeListener,
+        listener: HandshakeListener,
         reactor: IReactorTime,
         limits: Limits,
         lines: Lines,
@@ -235,7 +258,7 @@ class UpstreamFactory(OneConnection[IProtocol]):
         super().__init__()
         self.lines = lines
         self.protocols = request.subprotocols
-        self._parts = (request, attempt, reactor, limits)
+        self._parts = (request, listener, reactor, limits)
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamProtocol:
         """The protocol of this attempt."""

@@ -10,8 +10,8 @@ from twisted.python.failure import Failure
 
 from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.config.settings import Settings
-from relay.dial.attempt import OpenUpstream
 from relay.dial.dialer import Dialer
+from relay.dial.opened import OpenUpstream
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
 from relay.rules.refusals import Refusal, Refused, refuse

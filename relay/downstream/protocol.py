@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
-from relay.dial.attempt import OpenUpstream
+from relay.dial.opened import OpenUpstream
 from relay.downstream.hold import Hold
 from relay.peer.interfaces import NOBODY
 from relay.peer.protocol import PeerProtocol

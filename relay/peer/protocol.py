@@ -71,14 +71,18 @@ class PeerProtocol(BareWebSocket):
 
     # -- what the session asks for ---------------------------------------------------------
 
-    def begin(self, listener: PeerListener) -> None:
-        """Watch the peer, and tell C{listener} what it does."""
-        self.forget_handshake()
+    def listen(self, listener: PeerListener) -> None:
+        """Tell this one from now on, and nobody else. It learns at once if the peer is gone."""
         if self._phase == "gone":
             listener.lost(self.side, Failure(ConnectionDone()))
-            return
-        self.listener = listener
-        self.keepalive.start(self._ping, self._shows_life, self._gone)
+        else:
+            self.listener = listener
+
+    def watch(self) -> None:
+        """The WebSocket is open: ping the peer where it is silent, and give it up if that fails."""
+        self.forget_handshake()
+        if self._phase != "gone":
+            self.keepalive.start(self._ping, self._shows_life, self._gone)
 
     def splice(self, inlet: Inlet, outlet: Outlet) -> None:
         """

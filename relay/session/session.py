@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.config.settings import Settings
-from relay.dial.attempt import OpenUpstream
+from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
 from relay.rules import closes
@@ -86,8 +86,9 @@ class Session(PeerListener):
         """Join the peers; upstream's first event crosses before anything else."""
         downstream, upstream = self._peers["downstream"], self._peers["upstream"]
         downstream.source, upstream.source = upstream, downstream
-        upstream.listener = self
-        downstream.begin(self)
+        upstream.listen(self)
+        downstream.listen(self)
+        downstream.watch()
         try:
             self._plane.start(self._opened.first)
         except Exception:

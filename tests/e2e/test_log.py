@@ -10,13 +10,12 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from processes import LOOPBACK, SECONDS, TWISTD, address_of, environ, relay_command, running
+from processes import LOOPBACK, SECONDS, TWISTD, address_of, environ, relay_command, running, until
 
 REQUESTS = 1500
 
@@ -127,13 +126,6 @@ def daemon(folder: Path) -> Iterator[tuple[str, int]]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_rotation_under_fire_loses_no_line_and_doubles_none(tmp_path: Path) -> None:
