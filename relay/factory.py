@@ -71,7 +71,7 @@ class RelayFactory(FrontFactory):
         self._register = Register(settings.limits.sessions, listeners)
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
-        lines = Lines(reactor)
+        lines = Lines(reactor, direct=settings.plane != "message")
         dialer = dialer_for(balancer, settings.limits, lines, reactor)
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),

@@ -50,6 +50,7 @@ class Hold:
         self._record = record
         self._began = context.clock.seconds()
         self._verdict: Refusal | None = None
+        self._grant = Grant()
         self._work: Deferred[OpenUpstream] | None = None
         self._deadline = Deadline(context.clock)
 
@@ -79,7 +80,8 @@ class Hold:
         if self._verdict is not None:
             raise Refused(self._verdict)
         until = self._began + self._context.settings.hold_seconds
-        self._record.subject = (await self._admitted()).subject
+        self._grant = await self._admitted()
+        self._record.subject = self._grant.subject
         return await self._context.dialer.dial(
             self.request.head, self.request.model, self._record.attempts, until
         )
@@ -146,7 +148,13 @@ class Hold:
         """The downstream has its 101: make the pair."""
         context = self._context
         session = Session(
-            downstream, opened, self._record, context.clock, context.settings, context.register
+            downstream,
+            opened,
+            self._grant,
+            self._record,
+            context.clock,
+            context.settings,
+            context.register,
         )
         context.register.sessions.add(session)
         session.start()

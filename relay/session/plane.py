@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from relay.admission.request import Grant
 from relay.config.settings import Limits
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
@@ -42,8 +43,13 @@ def plane_for(
     upstream: PeerProtocol,
     limits: Limits,
     peek: Peek | None,
+    grant: Grant,
 ) -> Plane:
-    """The plane that is wanted; the message plane where bytes are not at hand as they come."""
+    """
+    The plane that is wanted; the message plane where bytes are not at hand as they come.
+
+    @param grant: what this session may. Nothing in it wants to see messages yet.
+    """
     if wanted != "message" and downstream.line.direct and upstream.line.direct:
         return SplicePlane(downstream, upstream, limits, peek)
     return MessagePlane(downstream, upstream, peek)

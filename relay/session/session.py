@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.request import Grant
 from relay.config.settings import Settings
 from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import PeerListener
@@ -59,6 +60,7 @@ class Session(PeerListener):
         self,
         downstream: PeerProtocol,
         opened: OpenUpstream,
+        grant: Grant,
         hold: HoldRecord,
         clock: IReactorTime,
         settings: Settings,
@@ -69,7 +71,9 @@ class Session(PeerListener):
             "upstream": opened.protocol,
         }
         peek = Peek(self._peeked) if owner.listens and opened.upstream.traits.first_event else None
-        self._plane = plane_for(settings.plane, downstream, opened.protocol, settings.limits, peek)
+        self._plane = plane_for(
+            settings.plane, downstream, opened.protocol, settings.limits, peek, grant
+        )
         self.message = self._plane.message  # type: ignore[method-assign]  # a call a message less
         self._opened = opened
         self._hold = hold

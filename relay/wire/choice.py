@@ -24,11 +24,14 @@ class Lines:
     @ivar answers: by turns, what upstreams answer to an upgrade.
     @ivar parsing: by turns, what has to wait of what was read on them.
     @param reactor: by which its connections were made.
+    @param direct: whether they may be used by their sockets; else all is left to the transports as
+        Twisted made them, which is the reference.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, direct: bool = True) -> None:
         self.answers, self.parsing = Turns(reactor), Turns(reactor)
         self._reactor = reactor
+        self._direct = direct and IReactorFDSet.providedBy(reactor)
         self._hub = Hub(reactor) if hasattr(select, "epoll") else reactor
 
     def line(self, transport: Any, end: LineEnd, received: Received) -> Line:
@@ -38,7 +41,7 @@ class Lines:
 
         Nothing may wait in the transport to be written.
         """
-        if IReactorFDSet.providedBy(self._reactor):
+        if self._direct:
             if _has_socket(transport):
                 return SocketLine(self._hub_for(transport), transport, end, received)
             if isinstance(transport, TLSMemoryBIOProtocol) and _has_socket(transport.transport):

@@ -32,16 +32,11 @@ def throws(*args: object, **kwargs: object) -> Any:
     raise Bug
 
 
-PLANES: list[tuple[Plane, bool]] = [("splice", True), ("message", True), ("message", False)]
-
-
-@pytest.fixture(params=PLANES, autouse=True)
+@pytest.fixture(params=["splice", "message"], autouse=True)
 def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Everything here holds in either plane, by sockets or by transports."""
-    name: Plane
-    name, direct = request.param
+    """Everything here holds in either plane: by sockets, and by transports as Twisted made them."""
+    name: Plane = request.param
     monkeypatch.setattr(World, "plane", name)
-    monkeypatch.setattr(World, "direct", direct)
     return name
 
 
@@ -231,24 +226,19 @@ CASES: dict[str, Case] = {
     "counting what was spliced": (breaks("relay.session.splice.SplicePlane.add_to"), loses_both),
     "counting messages": (breaks("relay.session.message.MessagePlane.add_to"), loses_both),
 }
-SOCKETS = {"a read", "a write"}
-"""What only a line by the socket does."""
-
 ONLY: dict[str, Plane] = {
     "a message from downstream": "message",
     "a loss in the splice plane": "splice",
     "a loss in the message plane": "message",
     "counting what was spliced": "splice",
     "counting messages": "message",
+    "a read": "splice",
+    "a write": "splice",
 }
+"""What only one of the planes does."""
 
-
-PARAMETERS = [
-    ((plane, direct), case)
-    for plane, direct in PLANES
-    for case in CASES
-    if ONLY.get(case, plane) == plane and (direct or case not in SOCKETS)
-]
+PLANES: tuple[Plane, ...] = ("splice", "message")
+PARAMETERS = [(p, case) for p in PLANES for case in CASES if ONLY.get(case, p) == p]
 
 
 @pytest.mark.parametrize(("plane", "case"), PARAMETERS, indirect=["plane"])

@@ -19,19 +19,15 @@ from relay.rules.closes import LOST, STALLED, Close
 
 Plane = Literal["splice", "message"]
 
-message_plane = pytest.mark.parametrize(
-    "plane", [("message", True), ("message", False)], indirect=True
-)
-splice_plane = pytest.mark.parametrize("plane", [("splice", True)], indirect=True)
+message_plane = pytest.mark.parametrize("plane", ["message"], indirect=True)
+splice_plane = pytest.mark.parametrize("plane", ["splice"], indirect=True)
 
 
-@pytest.fixture(params=[("splice", True), ("message", True), ("message", False)], autouse=True)
+@pytest.fixture(params=["splice", "message"], autouse=True)
 def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Everything here holds in either plane, by sockets or by transports."""
-    name: Plane
-    name, direct = request.param
+    """Everything here holds in either plane: by sockets, and by transports as Twisted made them."""
+    name: Plane = request.param
     monkeypatch.setattr(World, "plane", name)
-    monkeypatch.setattr(World, "direct", direct)
     return name
 
 

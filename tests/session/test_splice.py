@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from memory import Peer, World
 from websockets.frames import Frame, Opcode
 
-from relay import Settings
+from relay import Grant, Settings
 from relay.peer.delivery import Written
 from relay.peer.throttle import BURST, RATE
 from relay.rules.closes import LOST, SILENT, Side
+from relay.session.plane import plane_for
 from relay.session.splice import WHOLE
+from relay.wire.transport import TransportLine
 
 BIG = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)
 SMALL = Frame(Opcode.BINARY, b"x" * 1000).serialize(mask=False)
@@ -59,6 +62,28 @@ def test_the_plane_is_in_the_record(
     upstream.line.fin()
     world.settle(downstream)
     assert plane_of(world) == plane
+
+
+def test_the_message_plane_is_plain_twisted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "plane", "message")
+    world = World()
+    world.open()
+    (session,) = world.factory._register.sessions
+    assert {type(peer.line) for peer in session._peers.values()} == {TransportLine}  # type: ignore[attr-defined]
+    assert world.reactor.getReaders() == []
+
+
+def test_the_choice_of_the_plane_has_the_grant(monkeypatch: pytest.MonkeyPatch) -> None:
+    granted = Grant("someone")
+    seen: list[Grant] = []
+
+    def choose(*arguments: Any) -> Any:
+        seen.append(arguments[-1])
+        return plane_for(*arguments)
+
+    monkeypatch.setattr("relay.session.session.plane_for", choose)
+    World(options={"admit": lambda request: granted}).open()
+    assert seen == [granted]
 
 
 def test_a_frame_crosses_as_the_bytes_it_came_in(pair: tuple[Peer, Peer]) -> None:
