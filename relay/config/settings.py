@@ -244,10 +244,10 @@ class Settings:
         checks.one_of("auto", "http", "event"),
     )
     plane: Literal["auto", "splice", "message"] = _documented(
-        'How messages cross an open session: as bytes, unread, by the sockets themselves ("splice"),'
-        ' or each parsed and sent anew by Twisted\'s own transports ("message"). "auto" is'
-        ' "splice". Where a connection is no plain socket or TLS over one, it is "message" whatever'
-        " this says.",
+        'How messages cross an open session: as bytes, unread, by the sockets ("splice"), or each'
+        ' parsed and sent anew by transports as Twisted makes them ("message"). "auto" is "splice".'
+        ' Where a connection is no plain socket or TLS over one, it is "message" whatever this'
+        " says.",
         "auto",
         checks.one_of("auto", "splice", "message"),
     )

@@ -17,22 +17,17 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
-from relay.peer.autobahn import BareWebSocket
 from relay.peer.delivery import has_arrived
 from relay.peer.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.peer.interfaces import NOBODY, Inlet, Outlet, PeerListener
-from relay.peer.keepalive import Keepalive
+from relay.peer.pacing import PacedWebSocket
 from relay.peer.stall import Patience
-from relay.peer.throttle import Throttle
 from relay.rules.closes import FAILED, Close, Side, reply
 from relay.timing.bulkhead import bulkhead
-from relay.wire.interfaces import NO_LINE, Line
-
-STEPS_A_TURN = 256
-"""Steps of Autobahn's parser for one peer in one turn; a frame takes one or two."""
+from relay.wire.interfaces import NO_LINE
 
 
-class PeerProtocol(BareWebSocket):
+class PeerProtocol(PacedWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
@@ -44,30 +39,20 @@ class PeerProtocol(BareWebSocket):
     Its factory must have C{lines} (L{relay.wire.choice.Lines}).
 
     @ivar listener: is told what the peer does.
-    @ivar keepalive: watches whether the peer is there.
-    @ivar line: the bytes below the frames, from when the WebSocket is open until it is lost.
     @ivar source: the other side, whose reading stops while this side does not read.
     """
 
     side: Side
-    line: Line = NO_LINE
     listener: PeerListener = NOBODY
     source: PeerProtocol | None = None
     _inlet: Inlet | None = None
     _outlet: Outlet | None = None
     _phase: Phase = "open"
-    _fragments = 0
-    _choked = _paused = _parses_later = False
-    _lost: Failure | None = None
-    _throttle: Throttle | None = None  # most peers need none
+    _choked = False
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
-        super().__init__()
-        self.maxMessagePayloadSize = limits.message_bytes
-        self._clock = clock
-        self._limits = limits
+        super().__init__(clock, limits)
         self._patience = Patience(clock, limits)
-        self.keepalive = Keepalive(clock, limits.ping_seconds, limits.pong_seconds)
 
     # -- what the session asks for ---------------------------------------------------------
 
@@ -110,6 +95,16 @@ class PeerProtocol(BareWebSocket):
         """Drop the connection now."""
         self._happens("abort")
 
+    @property
+    def is_spliced(self) -> bool:
+        """Whether the frames are left to others."""
+        return self._outlet is not None
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing that comes is read as frames any more."""
+        return self._phase in DEAF
+
     # -- what Autobahn tells ---------------------------------------------------------------
 
     def _onOpen(self) -> None:
@@ -131,58 +126,6 @@ class PeerProtocol(BareWebSocket):
         else:
             self.transport.write(data)
 
-    @bulkhead
-    def _take(self, data: bytes) -> None:
-        """Feed Autobahn, without its debug line for each chunk."""
-        self.keepalive.heard = True
-        if self._phase not in DEAF:
-            self._dataReceived(data)
-
-    def consumeData(self) -> None:
-        """
-        Parse what has come, but only so many frames a turn: a chunk holds 32,768 empty ones, and
-        the others would wait more than a second for it.
-        """
-        if self._parses_later:
-            self._read_or_pause()
-            return
-        if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
-            super().consumeData()
-            return
-        for _ in range(STEPS_A_TURN):
-            if self._outlet is not None:
-                self._hand_on()
-                return
-            if self._phase in DEAF or not self.processData():
-                return
-        self._parses_later = True
-        self.factory.lines.parsing.later(self._parse_more)
-        self._read_or_pause()
-
-    def _hand_on(self) -> None:
-        """Autobahn's turn ended with the frame before: what follows is not for it."""
-        assert self.current_frame is None, "spliced within a frame"
-        rest, self.data = self.data, b""
-        self.line.received(rest)
-
-    @bulkhead
-    def _parse_more(self) -> None:
-        self._parses_later = False
-        try:
-            self.consumeData()
-        finally:
-            if self._lost is None:
-                self._read_or_pause()
-            elif not self._parses_later:
-                self._end(self._lost)
-
-    def onMessageFrameBegin(self, length: int) -> None:
-        """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
-        self._fragments += 1
-        super().onMessageFrameBegin(length)
-        if self._fragments > self._limits.message_fragments:
-            self.fail(1009, "too many fragments")
-
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Hand a message on while nobody has closed."""
         self._fragments = 0
@@ -202,13 +145,6 @@ class PeerProtocol(BareWebSocket):
     def onPong(self, payload: bytes) -> None:
         """It was heard already."""
         self.count_controls(1)
-
-    def count_controls(self, count: int) -> None:
-        """So many control frames came. A peer that floods is read more slowly."""
-        if self._throttle is None:
-            self._throttle = Throttle(self._clock, self._read_or_pause)
-        if self._throttle.spend(count):
-            self._read_or_pause()
 
     def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
         """
@@ -239,6 +175,18 @@ class PeerProtocol(BareWebSocket):
         self.fail(1007, reason)
         return True
 
+    def end_of_bytes(self, reason: Failure) -> None:
+        """Tell Autobahn and the listener."""
+        self._happens("lost")
+        self._stop_deadlines()
+        self._connectionLost(reason)
+        self.line, self._inlet, self._outlet = NO_LINE, None, None
+        listener, self.listener, self.source = self.listener, NOBODY, None
+        try:
+            listener.lost(self.side, reason)
+        except Exception:
+            listener.failed(self.side, Failure())
+
     def failed(self) -> None:
         """The relay itself went wrong here, with an exception that is at hand."""
         self.listener.failed(self.side, Failure())
@@ -251,21 +199,7 @@ class PeerProtocol(BareWebSocket):
         """Nothing of this peer runs on, but what it sent before is parsed to its end, by turns."""
         self.line.release()  # first: its socket is closed, and its number may be another's soon
         self._stop_deadlines()
-        self._lost = reason
-        if not self._parses_later:
-            self._end(reason)
-
-    def _end(self, reason: Failure) -> None:
-        """Tell Autobahn and the listener."""
-        self._happens("lost")
-        self._stop_deadlines()
-        self._connectionLost(reason)
-        self.line, self._inlet, self._outlet = NO_LINE, None, None
-        listener, self.listener, self.source = self.listener, NOBODY, None
-        try:
-            listener.lost(self.side, reason)
-        except Exception:
-            listener.failed(self.side, Failure())
+        self.ended(reason)
 
     # -- reading and writing ---------------------------------------------------------------
 
@@ -285,32 +219,6 @@ class PeerProtocol(BareWebSocket):
         if self.source is not None:
             self.source.resume_reading()
         self._happens("written")
-
-    def pause_reading(self) -> None:
-        """The other side is behind. A peer that is closing is read to its end."""
-        if self.state == self.STATE_OPEN:
-            self._paused = True
-            self.keepalive.heard = True  # its pongs are not seen now
-            self._read_or_pause()
-
-    def resume_reading(self) -> None:
-        """The other side has caught up, or is gone."""
-        if self._paused:
-            self._paused = False
-            self.keepalive.heard = True
-            self._read_or_pause()
-
-    @property
-    def _is_read(self) -> bool:
-        throttled = self._throttle is not None and self._throttle.is_set
-        return not (self._paused or self._parses_later or throttled)
-
-    @bulkhead
-    def _read_or_pause(self) -> None:
-        if self._is_read:
-            self.line.resume()
-        else:
-            self.line.pause()
 
     @bulkhead
     def _stalled(self) -> None:
@@ -375,8 +283,7 @@ class PeerProtocol(BareWebSocket):
     def _stop_deadlines(self) -> None:
         self.keepalive.stop()
         self._patience.stop()
-        if self._throttle is not None:
-            self._throttle.stop()
+        self.stop_pacing()
 
     def _tell_close(self, close: Close) -> None:
         self.listener.closed(self.side, close)
@@ -405,7 +312,7 @@ class PeerProtocol(BareWebSocket):
         is behind, a Ping does not get through to it, but it takes what was sent before. Where it
         has taken all that there is of a frame, the sender of that frame has to go on.
         """
-        if self._choked or not self._is_read:
+        if self._choked or not self.is_read:
             return None  # the stall deadline has an eye on a side that does not read
         within = self._outlet is not None and self._outlet.within
         owes = self._inlet is not None and self._inlet.unfinished

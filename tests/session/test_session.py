@@ -13,7 +13,7 @@ from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
 from relay.peer.delivery import Written
-from relay.peer.protocol import STEPS_A_TURN
+from relay.peer.pacing import STEPS_A_TURN
 from relay.peer.stall import SLOWEST
 from relay.rules.closes import LOST, STALLED, Close
 

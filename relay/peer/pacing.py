@@ -1,0 +1,156 @@
+"""Read a peer by turns, and no faster than the other side and the other sessions can bear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from relay.config.settings import Limits
+from relay.peer.autobahn import BareWebSocket
+from relay.peer.keepalive import Keepalive
+from relay.peer.throttle import Throttle
+from relay.timing.bulkhead import bulkhead
+from relay.wire.interfaces import NO_LINE, Line
+
+STEPS_A_TURN = 256
+"""Steps of Autobahn's parser for one peer in one turn; a frame takes one or two."""
+
+
+class PacedWebSocket(BareWebSocket):
+    """
+    Autobahn's parser, fed by a line.
+
+    @ivar line: the bytes below the frames, from when the WebSocket is open until it is lost.
+    @ivar keepalive: watches whether the peer is there.
+    """
+
+    line: Line = NO_LINE
+    failed: Callable[[], None]  # what to do about an exception, its heir knows
+    _fragments = 0
+    _paused = _parses_later = False
+    _lost: Failure | None = None
+    _throttle: Throttle | None = None  # most peers need none
+
+    def __init__(self, clock: IReactorTime, limits: Limits) -> None:
+        super().__init__()
+        self.maxMessagePayloadSize = limits.message_bytes
+        self._clock = clock
+        self._limits = limits
+        self.keepalive = Keepalive(clock, limits.ping_seconds, limits.pong_seconds)
+
+    # -- parsing ---------------------------------------------------------------------------
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing that comes is read as frames any more."""
+        return self.state == self.STATE_CLOSED
+
+    @property
+    def is_spliced(self) -> bool:
+        """Whether the frames are left to others."""
+        return False
+
+    @bulkhead
+    def _take(self, data: bytes) -> None:
+        """Feed Autobahn, without its debug line for each chunk."""
+        self.keepalive.heard = True
+        if not self.is_deaf:
+            self._dataReceived(data)
+
+    def consumeData(self) -> None:
+        """
+        Parse what has come, but only so many frames a turn: a chunk holds 32,768 empty ones, and
+        the others would wait more than a second for it.
+        """
+        if self._parses_later:
+            self._read_or_pause()
+            return
+        if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
+            super().consumeData()
+            return
+        for _ in range(STEPS_A_TURN):
+            if self.is_spliced:
+                self._hand_on()
+                return
+            if self.is_deaf or not self.processData():
+                return
+        self._parses_later = True
+        self.factory.lines.parsing.later(self._parse_more)
+        self._read_or_pause()
+
+    def _hand_on(self) -> None:
+        """Autobahn's turn ended with the frame before: what follows is not for it."""
+        assert self.current_frame is None, "spliced within a frame"
+        rest, self.data = self.data, b""
+        self.line.received(rest)
+
+    @bulkhead
+    def _parse_more(self) -> None:
+        self._parses_later = False
+        try:
+            self.consumeData()
+        finally:
+            if self._lost is None:
+                self._read_or_pause()
+            elif not self._parses_later:
+                self.end_of_bytes(self._lost)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
+        self._fragments += 1
+        super().onMessageFrameBegin(length)
+        if self._fragments > self._limits.message_fragments:
+            self._fail_connection(1009, "too many fragments")
+
+    def ended(self, reason: Failure) -> None:
+        """The connection is gone: come to the L{end_of_bytes}."""
+        self._lost = reason
+        if not self._parses_later:
+            self.end_of_bytes(reason)
+
+    def end_of_bytes(self, reason: Failure) -> None:
+        """All that came before the loss is parsed."""
+        self._connectionLost(reason)
+
+    # -- pausing ---------------------------------------------------------------------------
+
+    def count_controls(self, count: int) -> None:
+        """So many control frames came. A peer that floods is read more slowly."""
+        if self._throttle is None:
+            self._throttle = Throttle(self._clock, self._read_or_pause)
+        if self._throttle.spend(count):
+            self._read_or_pause()
+
+    def pause_reading(self) -> None:
+        """The other side is behind. A peer that is closing is read to its end."""
+        if self.state == self.STATE_OPEN:
+            self._paused = True
+            self.keepalive.heard = True  # its pongs are not seen now
+            self._read_or_pause()
+
+    def resume_reading(self) -> None:
+        """The other side has caught up, or is gone."""
+        if self._paused:
+            self._paused = False
+            self.keepalive.heard = True
+            self._read_or_pause()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether what it sends is read at present."""
+        throttled = self._throttle is not None and self._throttle.is_set
+        return not (self._paused or self._parses_later or throttled)
+
+    @bulkhead
+    def _read_or_pause(self) -> None:
+        if self.is_read:
+            self.line.resume()
+        else:
+            self.line.pause()
+
+    def stop_pacing(self) -> None:
+        """The connection ends: nothing waits for its time any more."""
+        if self._throttle is not None:
+            self._throttle.stop()
