@@ -19,7 +19,7 @@ from relay.lifecycle.drain import Drain
 from relay.lifecycle.register import Register
 from relay.rules.closes import Side
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.records import RelayListener, Traffic
+from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.providers import Upstream
@@ -105,7 +105,7 @@ class RelayFactory(FrontFactory):
 
     def traffic(self) -> dict[Side, Traffic]:
         """What has crossed so far in the sessions that are open, by the side it came from."""
-        total: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
+        total = no_traffic()
         for session in self._register.sessions:
             session.add_to(total)
         return total

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from relay.dial.race import OneConnection
 from relay.http.answer import AnswerReader, MalformedAnswer
+from relay.timing.turns import drop
 from relay.upstreams.proxies import declined, dropped, malformed
 
 
@@ -79,7 +80,7 @@ class Tunnel(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Pass it on."""
-        self._take = _drop
+        self._take = drop
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.connectionLost(reason)
@@ -103,7 +104,3 @@ class TunnelFactory(OneConnection[Tunnel]):
         tunnel = Tunnel(*self._parts)
         self.built(tunnel)
         return tunnel
-
-
-def _drop(data: bytes) -> None:
-    """Nobody is there any more."""

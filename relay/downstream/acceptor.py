@@ -5,7 +5,6 @@ to the WebSocket, to a site, or away.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -34,10 +33,10 @@ from relay.http.head import Head, HeadReader, upgrade_refusal
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
 from relay.rules.subprotocols import refusal_is_in_band
-from relay.telemetry.records import HoldRecord
+from relay.telemetry.records import HoldRecord, new_request_id
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline
-from relay.timing.turns import Inflow, Turns
+from relay.timing.turns import Inflow, Turns, drop
 
 _log = Logger()
 
@@ -116,7 +115,7 @@ class Front(Protocol):
         self._body_left = 0
         self._inflow = Inflow(context.heads, self._read_head)
         self._take: Callable[[bytes], None] = self._wait_for_turn
-        self._record = HoldRecord(f"req_{secrets.token_hex(12)}", _address(addr))
+        self._record = HoldRecord(new_request_id(), _address(addr))
 
     def connectionMade(self) -> None:
         """The head has a deadline; it is Autobahn's and HTTPChannel's weak spot."""
@@ -131,7 +130,7 @@ class Front(Protocol):
         """Pass it on."""
         self._deadline.clear()
         self._end.clear()
-        self._take = _drop
+        self._take = drop
         self._inflow.end()
         inner, self._inner = self._inner, None
         try:
@@ -295,7 +294,7 @@ class Front(Protocol):
         if body and self._inner is not None:
             self._inner.dataReceived(body)
         if not self._body_left:
-            self._take = _drop
+            self._take = drop
             self._deadline.clear()
             self._end.set(self._limits.linger_seconds, self._check_end)
 
@@ -310,7 +309,7 @@ class Front(Protocol):
     def _answer(self, refusal: Refusal) -> None:
         """Write the whole answer and end the connection."""
         self._context.holds.register.connections.add(self)
-        self._take = _drop
+        self._take = drop
         self._closing = True
         self._end.set(self._limits.linger_seconds, self._check_end)
         bodiless = self._reader.bodiless
@@ -330,7 +329,3 @@ class Front(Protocol):
         else:
             self._closing = self.transport.disconnecting
             self._end.set(self._limits.linger_seconds, self._check_end)
-
-
-def _drop(data: bytes) -> None:
-    """The connection is ending; what still comes is read so that it ends cleanly."""

@@ -103,10 +103,6 @@ class BareWebSocket(WebSocketProtocol):
             return
         self.onMessage(payload, self.message_is_binary)
 
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Write, without Autobahn's debug line for each message."""
-        self.transport.write(data)
-
 
 class _NoFuture:
     """In place of a Deferred that Autobahn fires."""

@@ -118,7 +118,7 @@ class PeerProtocol(PacedWebSocket):
         received(data)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Write a frame of Autobahn's, or the handshake."""
+        """Write a frame of Autobahn's, or the handshake, without its debug line for each."""
         if self._outlet is not None:
             self._outlet.write(data)
         elif self.line is not NO_LINE:

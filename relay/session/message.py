@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.session.peek import Peek
-from relay.telemetry.records import Traffic
+from relay.telemetry.records import Traffic, no_traffic
 
 
 class MessagePlane:
@@ -19,7 +19,7 @@ class MessagePlane:
         self._downstream = downstream
         self._upstream = upstream
         self._peek = peek
-        self.sent: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
+        self.sent = no_traffic()
 
     def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
         """Send what came before there was a downstream."""

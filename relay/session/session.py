@@ -22,7 +22,7 @@ from relay.rules.scrub import redact
 from relay.rules.usage import tokens_of
 from relay.session.peek import Peek
 from relay.session.plane import plane_for
-from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
+from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic
 
 _log = Logger()
 
@@ -231,7 +231,7 @@ class Session(PeerListener):
         self._is_over = True
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self._began
-        sent: dict[Side, Traffic] = {"downstream": Traffic(), "upstream": Traffic()}
+        sent = no_traffic()
         try:
             self._plane.add_to(sent)
         except Exception:

@@ -6,6 +6,7 @@ No payloads and no credentials, at any level.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -24,6 +25,16 @@ class Traffic:
 
     messages: int = 0
     bytes: int = 0
+
+
+def no_traffic() -> dict[Side, Traffic]:
+    """By the side that messages come from: none yet."""
+    return {"downstream": Traffic(), "upstream": Traffic()}
+
+
+def new_request_id() -> str:
+    """What a request is called in records and answers."""
+    return f"req_{secrets.token_hex(12)}"
 
 
 @define

@@ -85,6 +85,10 @@ class Turns:
             self._go_on()
 
 
+def drop(data: bytes) -> None:
+    """In place of one that takes what comes, when nobody is there any more."""
+
+
 class Inflow:
     """
     What comes on one connection, and is much work: it may have to wait for its turn.
@@ -120,10 +124,6 @@ class Inflow:
     def end(self) -> bytes:
         """The connection is lost; return what was not taken."""
         self._turns.forget(self._take_kept)
-        self._take = _drop  # who takes has this, a reference cycle
+        self._take = drop  # who takes has this, a reference cycle
         data, self._kept, self._paused = self._kept, b"", None
         return data
-
-
-def _drop(data: bytes) -> None:
-    """Nobody is there any more."""

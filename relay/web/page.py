@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +10,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from relay.rules.refusals import Refusal, http_body, http_headers, refuse
+from relay.telemetry.records import new_request_id
 
 
 class Page(Resource):
@@ -39,7 +39,7 @@ class Page(Resource):
 
 def refused(request: HTTPRequest, refusal: Refusal) -> bytes:
     """Write the head of a refusal in its HTTP form; return its body."""
-    request_id = f"req_{secrets.token_hex(12)}"
+    request_id = new_request_id()
     request.setResponseCode(refusal.status)
     for name, value in http_headers(refusal, request_id):
         request.setHeader(name, value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from relay.timing.turns import drop
+
 Received = Callable[[bytes], None]
 
 
@@ -74,7 +76,7 @@ class _NoLine:
     @property
     def received(self) -> Received:
         """Nobody is there to receive it."""
-        return _drop
+        return drop
 
     @received.setter
     def received(self, received: Received) -> None:
@@ -87,10 +89,6 @@ class _NoLine:
         """Nothing comes."""
 
     resume = hang_up = abort = release = pause
-
-
-def _drop(data: bytes) -> None:
-    """Nobody is there to receive it."""
 
 
 NO_LINE: Line = _NoLine()

@@ -14,6 +14,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.timing.turns import drop
 from relay.wire.epoll import Hub
 from relay.wire.interfaces import LineEnd, Received, in_transport
 
@@ -112,7 +113,7 @@ class SocketLine:
     def release(self) -> None:
         """The connection is lost, perhaps by the transport's own doing."""
         self._leave()
-        self.received = _drop  # who received has this line, a reference cycle
+        self.received = drop  # who received has this line, a reference cycle
 
     def _leave(self) -> None:
         if not self._over:
@@ -177,10 +178,6 @@ class SocketLine:
         """Tell the transport, which closes the socket and tells the protocol."""
         self._leave()
         self._transport.connectionLost(reason)
-
-
-def _drop(data: bytes) -> None:
-    """Nobody is there any more."""
 
 
 def _nowhere(data: bytes | memoryview) -> int:
