@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version as version_of
+from pathlib import Path
+from runpy import run_path
+
+run_path(str(Path(__file__).parent / "picture.py"), run_name="__main__")
 
 project = "realtime-relay"
 author = "the realtime-relay authors"

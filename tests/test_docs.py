@@ -40,13 +40,16 @@ def read(page: str) -> str:
     return (DOCS / page).read_text("utf-8")
 
 
-def tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+picture = script("picture")
 
 
 # What the code has, the pages have
@@ -55,12 +58,12 @@ def tables() -> ModuleType:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_tables_are_those_of_the_code(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert tables().filled(text) == text, "run: python docs/tables.py"
+    assert script("tables").filled(text) == text, "run: python docs/tables.py"
 
 
 def test_every_table_is_in_a_page() -> None:
     pages = "".join(page.read_text("utf-8") for page in PAGES)
-    for name in tables().TABLES:
+    for name in script("tables").TABLES:
         assert pages.count(f"<!-- table: {name} -->") == 1
 
 
@@ -155,8 +158,23 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), link
+        assert target.exists() or target == picture.PICTURE, link
         assert not anchor or anchor in anchors(target), link
+
+
+# The picture of the rooms
+
+
+def test_every_room_is_in_the_picture() -> None:
+    drawn = picture.draw()
+    rooms = [path.stem for path in (ROOT / "relay").iterdir() if not path.name.startswith("_")]
+    assert [room for room in rooms if room != "py" and f">{room}<" not in drawn] == []
+
+
+def test_every_arrow_of_the_picture_points_down() -> None:
+    rows = {room: number for number, row in enumerate(picture.layers()) for room in row}
+    for room, row in rows.items():
+        assert all(rows[target] > row for target in picture.imported(room)), room
 
 
 # Examples
