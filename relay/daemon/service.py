@@ -19,11 +19,11 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from relay.admission.static import require_tokens
+from relay.config.certificates import server_options
 from relay.config.settings import ListenerTable, Settings
 from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
 from relay.daemon.signals import Signals
-from relay.dial.tls import server_options
 from relay.factory import RelayFactory
 from relay.rules.addresses import is_loopback
 from relay.simulator import SimulatorFactory

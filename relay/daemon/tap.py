@@ -20,6 +20,13 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
+from relay.config.certificates import (
+    CertificateFault,
+    authorities,
+    check_name,
+    identity,
+    server_options,
+)
 from relay.config.checks import shown
 from relay.config.keys import KeyFault, downstream_tokens, upstream_key
 from relay.config.load import SettingsError, load
@@ -27,7 +34,6 @@ from relay.config.settings import ListenerTable, Settings, UpstreamTable
 from relay.daemon.logfile import LogWriter
 from relay.daemon.logs import JSONObserver, TextObserver, open_log
 from relay.daemon.service import OPEN_TO_ALL, RelayService
-from relay.dial.tls import CertificateFault, authorities, check_name, identity, server_options
 from relay.rules.addresses import is_loopback
 from relay.timing.clock import use_monotonic_clock
 from relay.upstreams.providers import Credential, Upstream

@@ -1,60 +1,18 @@
-"""TLS on either side: whom to trust upstream, and which certificate to show downstream."""
+"""How an upstream is connected to by TLS, and what the errors of that are called."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from weakref import proxy
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    optionsForClientTLS,
-    platformTrust,
-    trustRootFromCertificates,
-)
+from twisted.internet.ssl import optionsForClientTLS, platformTrust
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from relay.config.checks import shown
+from relay.config.certificates import authorities, identity
 from relay.upstreams.providers import Upstream
-
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
-
-
-class CertificateFault(Exception):
-    """A file of certificates or keys cannot be used; the text says which and why, on one line."""
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise CertificateFault(f"{path}: {error.strerror}") from None
-
-
-def _certificates(path: str) -> list[Certificate]:
-    parts = _read(path).split(_BEGIN)[1:]
-    try:
-        found = [Certificate.loadPEM(_BEGIN + part) for part in parts]
-    except (ValueError, crypto.Error):
-        found = []
-    if not found:
-        raise CertificateFault(f"{path}: not a PEM certificate")
-    return found
-
-
-def _key(path: str) -> PrivateKeyTypes:
-    try:
-        # Not by OpenSSL, which asks for the password of an encrypted key on the terminal.
-        return load_pem_private_key(_read(path), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise CertificateFault(f"{path}: not a PEM private key without a password") from None
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -103,45 +61,6 @@ def client_options(upstream: Upstream) -> ResumingOptions:
     return ResumingOptions(options)
 
 
-def authorities(path: str) -> Any:
-    """
-    To trust those whose certificates are in this PEM file.
-
-    @raise CertificateFault: if it cannot be used.
-    """
-    return trustRootFromCertificates(_certificates(path))
-
-
-def identity(path: str) -> dict[str, Any]:
-    """
-    The certificate, its chain and its key, all of one PEM file, as L{CertificateOptions} takes
-    them. Not a L{PrivateCertificate}: that holds pyOpenSSL's own types, which warn of their end.
-
-    @raise CertificateFault: if it cannot be used, the certificate has expired, or the key is
-        another's.
-    """
-    certificates = _certificates(path)
-    if certificates[0].original.has_expired():
-        raise CertificateFault(f"{path}: has expired")
-    key = _key(path)
-    own, *chain = (each.original.to_cryptography() for each in certificates)
-    if key.public_key() != own.public_key():
-        raise CertificateFault(f"{path}: its key is not that of its first certificate")
-    return {"privateKey": key, "certificate": own, "extraCertChain": chain}
-
-
-def check_name(host: str) -> None:
-    """
-    Look whether a certificate can be for this host: by IDNA 2008, which knows no C{_} in a name.
-
-    @raise CertificateFault: if not.
-    """
-    try:
-        optionsForClientTLS(host)
-    except UnicodeError:
-        raise CertificateFault(f"no certificate can be for {shown(host)}") from None
-
-
 def name_of(error: BaseException | None) -> str:
     """What to call an error that ended a connection, in records; OpenSSL's by its reason."""
     if isinstance(error, SSL.Error) and error.args and error.args[0]:
@@ -152,25 +71,3 @@ def name_of(error: BaseException | None) -> str:
 def is_alert(error: BaseException | None) -> bool:
     """Whether the peer ended TLS and said why (RFC 8446, 6.2)."""
     return isinstance(error, SSL.Error) and " alert " in name_of(error)
-
-
-def server_options(certificate: str, key: str) -> CertificateOptions:
-    """
-    How a listener speaks TLS, 1.2 or newer.
-
-    @param certificate: PEM file: the certificate, then its chain.
-    @param key: PEM file of its private key.
-    @raise CertificateFault: if a file cannot be used, the certificate has expired, or they do not
-        belong together.
-    """
-    if _certificates(certificate)[0].original.has_expired():
-        raise CertificateFault(f"{certificate}: has expired")
-    private = _key(key)
-    options = CertificateOptions()
-    context = options.getContext()
-    context.use_certificate_chain_file(certificate)
-    try:
-        context.use_privatekey(private)  # type: ignore[arg-type]  # other kinds raise TypeError
-    except (SSL.Error, TypeError):
-        raise CertificateFault(f"{key}: is not the key of {certificate}") from None
-    return options

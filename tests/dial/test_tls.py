@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-)
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.address import IPv4Address
@@ -24,19 +17,11 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from relay.dial.tls import (
-    CertificateFault,
-    ResumingOptions,
-    client_options,
-    identity,
-    server_options,
-)
+from relay.config.certificates import CertificateFault
+from relay.dial.tls import ResumingOptions, client_options
 from relay.upstreams.providers import Upstream
 
 HOST = "upstream.test"
-ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-    Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
-)
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
 
@@ -227,84 +212,3 @@ def test_it_lets_nobody_else_in(
     if own:
         options = showing(ca_file, written_as_one(tmp_path / "own.pem", leaf))
     assert not shakes_hands(options, asking(authority, trustme.CA()))[0]
-
-
-def test_a_client_certificate_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CertificateFault, match=r"own\.pem: No such file"):
-        identity(str(tmp_path / "own.pem"))
-
-
-def test_a_client_certificate_without_a_key_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "own.pem"
-    path.write_bytes(trustme.CA().issue_cert(HOST).cert_chain_pems[0].bytes())
-    with pytest.raises(CertificateFault, match=r"own\.pem: not a PEM private key without a pass"):
-        identity(str(path))
-
-
-def test_a_client_certificate_whose_key_has_a_password_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "own.pem"
-    path.write_bytes(trustme.CA().issue_cert(HOST).cert_chain_pems[0].bytes() + ENCRYPTED_KEY)
-    with pytest.raises(CertificateFault, match=r"own\.pem: not a PEM private key without a pass"):
-        identity(str(path))
-
-
-def test_a_key_without_a_client_certificate_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "own.pem"
-    path.write_bytes(trustme.CA().issue_cert(HOST).private_key_pem.bytes())
-    with pytest.raises(CertificateFault, match=r"own\.pem: not a PEM certificate"):
-        identity(str(path))
-
-
-def test_a_client_certificate_with_the_key_of_another_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "own.pem"
-    one, other = trustme.CA().issue_cert(HOST), trustme.CA().issue_cert(HOST)
-    path.write_bytes(one.cert_chain_pems[0].bytes() + other.private_key_pem.bytes())
-    with pytest.raises(CertificateFault, match=r"own\.pem: its key is not that of its first"):
-        identity(str(path))
-
-
-def test_an_expired_client_certificate_is_an_error(tmp_path: Path) -> None:
-    yesterday = datetime.now(UTC) - timedelta(days=1)
-    leaf = trustme.CA().issue_cert(HOST, not_after=yesterday)
-    with pytest.raises(CertificateFault, match=r"own\.pem: has expired"):
-        identity(written_as_one(tmp_path / "own.pem", leaf))
-
-
-# What a listener shows
-
-
-def written(folder: Path, leaf: trustme.LeafCert) -> tuple[str, str]:
-    """The files of a certificate and its key."""
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
-    paths[1].write_bytes(leaf.private_key_pem.bytes())
-    return str(paths[0]), str(paths[1])
-
-
-def test_a_certificate_and_its_key_make_a_listener(tmp_path: Path) -> None:
-    files = written(tmp_path, trustme.CA().issue_cert(HOST))
-    assert server_options(*files).getContext() is not None
-
-
-def test_an_expired_certificate_is_an_error(tmp_path: Path) -> None:
-    yesterday = datetime.now(UTC) - timedelta(days=1)
-    files = written(tmp_path, trustme.CA().issue_cert(HOST, not_after=yesterday))
-    with pytest.raises(CertificateFault, match=r"certificate\.pem: has expired"):
-        server_options(*files)
-
-
-def test_the_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
-    certificate, _ = written(tmp_path, trustme.CA().issue_cert(HOST))
-    other = tmp_path / "other"
-    other.mkdir()
-    _, key = written(other, trustme.CA().issue_cert(HOST))
-    with pytest.raises(CertificateFault, match=r"key.pem: is not the key of .*certificate.pem"):
-        server_options(certificate, key)
-
-
-@pytest.mark.parametrize("text", [b"", b"nonsense", ENCRYPTED_KEY])
-def test_a_key_that_is_none_is_an_error(tmp_path: Path, text: bytes) -> None:
-    certificate, key = written(tmp_path, trustme.CA().issue_cert(HOST))
-    Path(key).write_bytes(text)
-    with pytest.raises(CertificateFault, match=r"key\.pem: not a PEM private key"):
-        server_options(certificate, key)

@@ -13,8 +13,8 @@ from twisted.internet.task import react
 from twisted.logger import Logger, globalLogBeginner
 
 from relay import Grant, Refusal, RelayFactory, Request, Upstream, refuse
+from relay.config.certificates import server_options
 from relay.daemon.logs import JSONObserver
-from relay.dial.tls import server_options
 from relay.telemetry.records import LogRecords
 
 NOBODY = Upstream("ws://127.0.0.1:1/", name="nobody")

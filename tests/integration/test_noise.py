@@ -14,7 +14,7 @@ from integration.requests import upgrade
 from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from relay.dial.tls import server_options
+from relay.config.certificates import server_options
 
 
 @pytest.fixture(scope="module")

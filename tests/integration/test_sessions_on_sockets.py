@@ -26,7 +26,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from relay import Limits, Proxy, Settings
-from relay.dial.tls import server_options
+from relay.config.certificates import server_options
 from relay.rules.closes import LOST, Side
 
 STALL, LINGER = 30.0, 3.0

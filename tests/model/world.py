@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 from zope.interface import implementer
 
 from relay import Limits, RelayFactory, Settings, Upstream
-from relay.dial.tls import server_options
+from relay.config.certificates import server_options
 from relay.rules.closes import Side
 
 CREATED = b'{"type":"session.created"}'
