@@ -60,10 +60,9 @@ def check(arguments: Sequence[str]) -> None:
 
 async def _check(reactor: Any, options: CheckOptions) -> None:
     use_monotonic_clock(reactor)
-    upstreams = options.upstreams
-    if options["demo"]:
-        upstreams = (start_simulator(reactor)[1],)
-    findings = await check_all(upstreams, options.settings, options["model"], reactor)
+    plan = options.plan
+    upstreams = (start_simulator(reactor)[1],) if plan.demo else plan.upstreams
+    findings = await check_all(upstreams, plan.settings, options["model"], reactor)
     if options["json"]:
         print(json.dumps([as_json(finding) for finding in findings], indent=2))
     else:

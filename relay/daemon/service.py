@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -20,12 +19,13 @@ from twisted.python.failure import Failure
 
 from relay.admission.static import require_tokens
 from relay.config.certificates import server_options
-from relay.config.settings import ListenerTable, Settings
+from relay.config.listeners import fault_of_access, is_public
+from relay.config.plan import Plan
+from relay.config.settings import ListenerTable
 from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
 from relay.daemon.signals import Signals
 from relay.factory import RelayFactory
-from relay.rules.addresses import is_loopback
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords
@@ -33,12 +33,6 @@ from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
 
 _log = Logger()
-
-OPEN_TO_ALL = (
-    "can be reached from other machines without authentication; set token_env or token_file in"
-    " [auth], or allow_anonymous = true"
-)
-"""What is wrong with a listener that L{is_public} and has no authentication."""
 
 OTHER_ADMIN = "choose another place by --admin or the key admin; empty, there is no such listener"
 """What to do about an admin listener that cannot listen."""
@@ -64,11 +58,6 @@ class CannotStart(SystemExit, Exception):
     def __init__(self, line: str) -> None:
         super().__init__(line)
         self.code = 1
-
-
-def is_public(address: IAddress) -> bool:
-    """Whether other machines can reach a listener at this address."""
-    return isinstance(address, (IPv4Address, IPv6Address)) and not is_loopback(address.host)
 
 
 def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
@@ -114,26 +103,19 @@ class RelayService(Service):
 
     def __init__(
         self,
-        settings: Settings,
-        upstreams: Sequence[Upstream],
-        tokens: Sequence[str],
+        plan: Plan,
         *,
-        demo: bool,
         reactor: Any,
         observer: ILogObserver | None = None,
         log: LogWriter | None = None,
     ) -> None:
         """
-        @param upstreams: where to relay to, in order; not looked at in a demo.
-        @param tokens: what downstream may present; empty for no authentication.
-        @param demo: whether the built-in upstream is the only one.
+        @param plan: its upstreams are not looked at in a demo.
         @param observer: what the application logs to, instead of C{twistd}'s own observer.
         @param log: what that one writes to; it is started with this service.
         """
-        self._settings = settings
-        self._upstreams = tuple(upstreams)
-        self._tokens = tuple(tokens)
-        self._demo = demo
+        self._plan = plan
+        self._settings = plan.settings
         self._reactor = reactor
         self._observer = observer
         self._log = log
@@ -161,13 +143,14 @@ class RelayService(Service):
         super().privilegedStartService()
         if self._log is not None:
             self._log.start()
-        if self._demo:
+        upstreams, tokens = self._plan.upstreams, self._plan.tokens
+        if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)
-            self._upstreams = (upstream,)
+            upstreams = (upstream,)
         metrics = Metrics()
         self._factory = RelayFactory(
-            self._upstreams,
-            admit=require_tokens(self._tokens) if self._tokens else None,
+            upstreams,
+            admit=require_tokens(tokens) if tokens else None,
             listeners=(LogRecords(), metrics),
             site=None,
             reactor=self._reactor,
@@ -242,10 +225,10 @@ class RelayService(Service):
         self._ports.append(port)
         make_room(port, listener.endpoint)
         address = port.getHost()
-        guarded = self._tokens or self._demo or self._settings.allow_anonymous
         # Only here the address of an adopted socket is known.
-        if is_public(address) and not guarded:
-            self._fault(f"{listener.endpoint} {OPEN_TO_ALL}")
+        guarded = self._plan.guarded
+        if fault := fault_of_access(listener.endpoint, guarded=guarded, address=address):
+            self._fault(fault)
             return
         url = url_of(listener, address, self._settings.base_path)
         _log.info("listening on {url}", url=url, endpoint=listener.endpoint)

@@ -19,18 +19,13 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
 
+from relay.config.listeners import OPEN_TO_ALL
+from relay.config.plan import Plan
 from relay.config.settings import ListenerTable, Settings
 from relay.daemon import service as module
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
-from relay.daemon.service import (
-    OPEN_TO_ALL,
-    OTHER_ADMIN,
-    CannotStart,
-    RelayService,
-    is_public,
-    url_of,
-)
+from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService, url_of
 from relay.daemon.signals import Signals
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
@@ -38,6 +33,7 @@ from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
 
 LOOPBACK = "tcp:8080:interface=127.0.0.1"
+DEMO = Plan(Settings(), demo=True)
 
 
 @attrs.define
@@ -84,13 +80,10 @@ class Stage:
     def service(
         self, *listen: str, tokens: Sequence[str] = (), demo: bool = False, **named: Any
     ) -> RelayService:
-        return RelayService(
-            Settings(listen=listen or (LOOPBACK,), **{"admin": "", **named}),
-            (Upstream("wss://api.openai.com/v1/realtime"),),
-            tokens,
-            demo=demo,
-            reactor=self.reactor,
-        )
+        settings = Settings(listen=listen or (LOOPBACK,), **{"admin": "", **named})
+        upstreams = (Upstream("wss://api.openai.com/v1/realtime"),)
+        plan = Plan(settings, upstreams, tuple(tokens), demo=demo)
+        return RelayService(plan, reactor=self.reactor)
 
 
 @pytest.fixture
@@ -192,22 +185,6 @@ def test_a_listener_that_fails_late_ends_the_reactor(
     late.listening.errback(OSError(errno.EIO, "Input/output error"))
     assert lines == ["cannot listen on late:1: Input/output error"]
     assert stage.reactor.hasStopped
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        (IPv4Address("TCP", "127.0.0.1", 1), False),
-        (IPv4Address("TCP", "127.8.9.1", 1), False),
-        (IPv6Address("TCP", "::1", 1), False),
-        (UNIXAddress("/run/relay.sock"), False),
-        (IPv4Address("TCP", "0.0.0.0", 1), True),
-        (IPv4Address("TCP", "10.0.0.1", 1), True),
-        (IPv6Address("TCP", "::", 1), True),
-    ],
-)
-def test_what_other_machines_can_reach(address: IAddress, public: bool) -> None:
-    assert is_public(address) is public
 
 
 def test_a_public_address_without_authentication_does_not_start(
@@ -361,9 +338,7 @@ def test_stopping_what_never_started(stage: Stage) -> None:
 
 
 def test_its_log_observer_becomes_the_applications() -> None:
-    service = RelayService(
-        Settings(), (), (), demo=True, reactor=Reactor(), observer=globalLogPublisher
-    )
+    service = RelayService(DEMO, reactor=Reactor(), observer=globalLogPublisher)
     application = Application("realtime-relay")
     service.setServiceParent(application)
     assert application.getComponent(ILogObserver) is globalLogPublisher
@@ -373,7 +348,7 @@ def test_its_log_observer_becomes_the_applications() -> None:
 def test_its_log_is_written_from_its_start_when_a_daemon_has_forked(tmp_path: Path) -> None:
     log = LogWriter(WatchedFile(str(tmp_path / "log")).descriptor, TextObserver)
     log.write("line\n")
-    service = RelayService(Settings(), (), (), demo=True, reactor=Reactor(), log=log)
+    service = RelayService(DEMO, reactor=Reactor(), log=log)
     assert (tmp_path / "log").read_text() == ""
     service.privilegedStartService()
     log.flush(SECONDS)

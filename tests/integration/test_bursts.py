@@ -15,6 +15,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 
 from relay import Settings, Upstream
+from relay.config.plan import Plan
 from relay.daemon.service import RelayService, make_room
 
 BURST = 300
@@ -58,10 +59,8 @@ async def services() -> AsyncIterator[list[RelayService]]:
 
 def start(services: list[RelayService], **listening: Any) -> list[Any]:
     """Start a relay that listens so; its ports, the admin listener's last."""
-    settings = Settings(**listening)
-    service = RelayService(
-        settings, [Upstream("ws://127.0.0.1:1")], (), demo=False, reactor=REACTOR
-    )
+    plan = Plan(Settings(**listening), (Upstream("ws://127.0.0.1:1"),))
+    service = RelayService(plan, reactor=REACTOR)
     services.append(service)
     service.privilegedStartService()
     return service._ports

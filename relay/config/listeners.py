@@ -1,0 +1,61 @@
+"""Whether the relay can listen at an endpoint, and whether all may reach it there."""
+
+from __future__ import annotations
+
+import re
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IAddress
+
+from relay.config.checks import shown
+from relay.rules.addresses import is_loopback
+
+OPEN_TO_ALL = (
+    "can be reached from other machines without authentication; set token_env or token_file in"
+    " [auth], or allow_anonymous = true"
+)
+"""What is wrong with a listener that is public and not guarded."""
+
+
+def fault_of_endpoint(endpoint: str) -> str | None:
+    """What is wrong with an endpoint string, or L{None}. It opens nothing."""
+    try:
+        # A parser only keeps the reactor for listen(), which is not called here. To import the
+        # global one would install it, and it is for the process to choose.
+        serverFromString(object(), endpoint)
+    except Exception:
+        # Parsers are plug-ins and raise what they like: a TypeError where an argument lacks.
+        return (
+            f"{shown(endpoint)} is no endpoint that can be used here; one is"
+            " tcp:8080:interface=127.0.0.1"
+        )
+    return None
+
+
+def fault_of_access(endpoint: str, *, guarded: bool, address: IAddress | None = None) -> str | None:
+    """
+    What is wrong with who may use a listener, or L{None}: it must not be open to all by oversight.
+
+    @param guarded: see L{relay.config.plan.Plan}.
+    @param address: where it listens, once it does. Before that, the endpoint string decides; one
+        that does not tell, like C{systemd:}, passes.
+    """
+    public = _asks_for_public(endpoint) if address is None else is_public(address)
+    return f"{endpoint} {OPEN_TO_ALL}" if public and not guarded else None
+
+
+def is_public(address: IAddress) -> bool:
+    """Whether other machines can reach a listener at this address."""
+    return isinstance(address, (IPv4Address, IPv6Address)) and not is_loopback(address.host)
+
+
+def _asks_for_public(endpoint: str) -> bool:
+    """Whether an endpoint string asks for an address that other machines can reach."""
+    kind, *arguments = re.split(r"(?<!\\):", endpoint)
+    if kind not in ("tcp", "tcp6", "ssl"):
+        return False
+    named = [a.partition("=")[2] for a in arguments if a.startswith("interface=")]
+    if kind == "tcp" and not named and len(arguments) > 1 and "=" not in arguments[1]:
+        named = [arguments[1]]
+    return not named or not is_loopback(named[0].replace("\\", ""))

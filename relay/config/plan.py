@@ -1,0 +1,222 @@
+"""
+What the operator said, as one value: the file, the flags over it, and the secrets that they name.
+
+All that can be checked before anything listens is checked here, and every fault is told. Nothing is
+kept between two calls, and nothing is touched but the files that are named: a running process can
+plan anew at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from relay.config.certificates import (
+    CertificateFault,
+    authorities,
+    check_name,
+    identity,
+    server_options,
+)
+from relay.config.keys import KeyFault, downstream_tokens, upstream_key
+from relay.config.listeners import fault_of_access, fault_of_endpoint
+from relay.config.load import SettingsError, load
+from relay.config.settings import Auth, ListenerTable, Settings, UpstreamTable
+from relay.rules.addresses import is_loopback
+from relay.upstreams.providers import Upstream
+from relay.upstreams.proxies import proxy_for
+
+Faults = tuple[str, ...]
+"""What is wrong, at least one line. Each names the key or flag, and none repeats a secret."""
+
+
+@frozen(kw_only=True)
+class Flags:
+    """
+    What the command line says. It goes over the file.
+
+    @ivar demo: whether the built-in simulator is the only upstream.
+    @ivar listen: endpoint strings; empty for the file's.
+    @ivar upstream: URLs in the order to try them; empty for the file's.
+    @ivar admin: an endpoint string, or empty for no admin listener; L{None} for the file's.
+    @ivar log_format: C{text} or C{json}; L{None} for the file's.
+    """
+
+    demo: bool = False
+    listen: tuple[str, ...] = ()
+    upstream: tuple[str, ...] = ()
+    admin: str | None = None
+    log_format: str | None = None
+
+
+@frozen
+class Plan:
+    """
+    What a relay is to be.
+
+    @ivar settings: the file's, with what the flags say over it.
+    @ivar upstreams: where to relay to, with their keys; none in a demo.
+    @ivar tokens: what downstream may present; none for no authentication.
+    @ivar demo: whether the built-in simulator is the only upstream.
+    """
+
+    settings: Settings
+    upstreams: tuple[Upstream, ...] = ()
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    demo: bool = field(default=False, kw_only=True)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a public listener is no oversight: it wants a token, or is meant to be open."""
+        return bool(self.tokens) or self.demo or self.settings.allow_anonymous
+
+
+def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | Faults:
+    """
+    The plan, or all that is wrong with it.
+
+    @param file: path of the TOML file; L{None} for none.
+    @param environ: where keys, tokens and proxies are looked for.
+    """
+    faults: list[str] = []
+    try:
+        settings = _with_flags(_from_file(file), flags, faults)
+    except SettingsError as error:
+        return (*faults, *error.faults)
+    upstreams: tuple[Upstream, ...] = ()
+    # Where a flag names a wrong one, nothing is said of those that it would have replaced.
+    if not flags.demo and not faults:
+        upstreams = tuple(_upstreams(settings, environ, faults))
+    tokens = _tokens(settings.auth, environ, faults)
+    found = Plan(settings, upstreams, tokens or (), demo=flags.demo)
+    # Tokens that are named and cannot be had are a fault already.
+    guarded = found.guarded or tokens is None
+    for listener in settings.listeners:
+        faults.extend(_faults_of_listener(listener, guarded))
+    if settings.admin and (fault := fault_of_endpoint(settings.admin)):
+        faults.append(f"admin: {fault}")
+    return tuple(faults) or found
+
+
+def _from_file(path: str | None) -> Settings:
+    if path is None:
+        return Settings()
+    faults: Faults
+    try:
+        return load(Path(path).read_text("utf-8"))
+    except OSError as error:
+        faults = (str(error.strerror),)
+    except ValueError:
+        faults = ("not UTF-8 text",)
+    except SettingsError as error:
+        faults = error.faults
+    raise SettingsError(tuple(f"{path}: {fault}" for fault in faults))
+
+
+def _with_flags(settings: Settings, flags: Flags, faults: list[str]) -> Settings:
+    said: dict[str, Any] = {}
+    if flags.listen:
+        said["listen"], said["listener"] = flags.listen, ()
+    if flags.upstream:
+        said["upstream"] = tuple(_tables(flags.upstream, faults))
+    if flags.admin is not None:
+        said["admin"] = flags.admin
+    if flags.log_format is not None:
+        said["log_format"] = flags.log_format
+    try:
+        return attrs.evolve(settings, **said)
+    except ValueError as error:
+        # The validators name the field; here it came by the flag of that name.
+        raise SettingsError(("--" + str(error).replace("_", "-", 1),)) from None
+
+
+def _tables(urls: tuple[str, ...], faults: list[str]) -> Iterator[UpstreamTable]:
+    for number, url in enumerate(urls, 1):
+        name = "openai" if number == 1 else f"openai-{number}"
+        try:
+            yield UpstreamTable(name=name, url=url, priority=number)
+        except ValueError as error:
+            faults.append(f"--upstream: {str(error).removeprefix('url: ')}")
+
+
+def _upstreams(
+    settings: Settings, environ: Mapping[str, str], faults: list[str]
+) -> Iterator[Upstream]:
+    for table in settings.upstream or (UpstreamTable(),):
+        try:
+            upstream = _upstream(table, environ)
+        except KeyFault as fault:
+            faults.append(fault.line)
+        except ValueError as error:
+            faults.append(f"upstream {table.name}: {error}")
+        else:
+            faults.extend(f"upstream {table.name}{fault}" for fault in _faults_of(upstream))
+            yield upstream
+
+
+def _upstream(table: UpstreamTable, environ: Mapping[str, str]) -> Upstream:
+    return Upstream(
+        table.url,
+        table.name,
+        table.provider,
+        upstream_key(table, environ),
+        table.ca_file,
+        priority=table.priority,
+        weight=table.weight,
+        models=table.models,
+        max_sessions=table.max_sessions,
+        breaker=table.breaker,
+        proxy=proxy_for(table.proxy, table.url, environ),
+        client_certificate=table.client_certificate,
+    )
+
+
+def _faults_of(upstream: Upstream) -> Iterator[str]:
+    """What is wrong with an upstream, to stand behind its name."""
+    # A local model server often wants none, and has no OpenAI behind it to refuse.
+    wants_key = upstream.provider != "generic" and not is_loopback(upstream.host)
+    if wants_key and upstream.credential is None:
+        ways = "name it by key_file or key_env in the configuration"
+        if upstream.provider == "openai":
+            ways = (
+                "set OPENAI_API_KEY (or key_file in the configuration), or use --demo for the"
+                " built-in simulator"
+            )
+        yield f" has no key: {ways}"
+    host = upstream.host if upstream.secure else None
+    for key, check, value in (
+        ("url", check_name, host),
+        ("ca_file", authorities, upstream.ca_file),
+        ("client_certificate", identity, upstream.client_certificate),
+    ):
+        try:
+            if value is not None:
+                check(value)
+        except CertificateFault as fault:
+            yield f": {key}: {fault}"
+
+
+def _tokens(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> tuple[str, ...] | None:
+    """The tokens, or L{None} if they cannot be had."""
+    try:
+        return downstream_tokens(auth, environ)
+    except KeyFault as fault:
+        faults.append(fault.line)
+        return None
+
+
+def _faults_of_listener(listener: ListenerTable, guarded: bool) -> Iterator[str]:
+    endpoint = listener.endpoint
+    if fault := fault_of_endpoint(endpoint):
+        yield f"listen: {fault}"
+    elif fault := fault_of_access(endpoint, guarded=guarded):
+        yield fault
+    if listener.certificate is not None and listener.key is not None:
+        try:
+            server_options(listener.certificate, listener.key)
+        except CertificateFault as error:
+            yield f"[[listener]] {endpoint}: {error}"
