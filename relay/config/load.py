@@ -7,23 +7,12 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
-from functools import partial
-from operator import eq
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import attrs
-import cattrs
-from cattrs.errors import (
-    AttributeValidationNote,
-    BaseValidationError,
-    ForbiddenExtraKeysError,
-    IterableValidationNote,
-)
-from cattrs.gen import make_dict_structure_fn, override
 
 from relay.config import checks
-from relay.config.settings import Auth, ListenerTable, Settings, UpstreamTable
+from relay.config.settings import Auth, Settings
 
 
 class SettingsError(Exception):
@@ -51,35 +40,87 @@ def load(text: str) -> Settings:
         raise SettingsError((f"not TOML: {error}",)) from None
     except (RecursionError, ValueError):
         raise SettingsError(("not TOML: nested too deeply, or a number too long",)) from None
-    try:
-        return _CONVERTER.structure(table, Settings)
-    except BaseValidationError as error:
-        raise SettingsError(tuple(_faults(error, ""))) from None
+    return cast(Settings, _built(Settings, table))
 
 
-_LISTS: dict[str, type] = {"listener": ListenerTable, "upstream": UpstreamTable}
-"""The tables that may stand more than once."""
+def _built(cls: type, raw: dict[str, Any]) -> Any:
+    """
+    What one table says, as an instance of its class.
+
+    @raise SettingsError: with every fault in it, where attrs would stop at the first.
+    """
+    # The annotations are text until they are resolved, and tell which field is a table.
+    fields = attrs.fields_dict(attrs.resolve_types(cls))
+    values: dict[str, Any] = {}
+    faults: list[str] = []
+    for name in [name for name in fields if name in raw]:
+        try:
+            values[name] = _value(fields[name], raw[name])
+        except SettingsError as error:
+            faults.extend(error.faults)
+        except ValueError as error:
+            faults.append(str(error))
+    faults.extend(_unknown(key, cls) for key in sorted(raw.keys() - fields.keys()))
+    if not faults:
+        try:
+            return cls(**values)
+        except ValueError as error:
+            faults.append(str(error))
+    raise SettingsError(tuple(faults))
 
 
-def _faults(error: Exception, where: str) -> Iterator[str]:
-    if isinstance(error, ForbiddenExtraKeysError):
-        for key in sorted(error.extra_fields):
-            yield where + _unknown(key, error.cl)
-    elif isinstance(error, BaseValidationError):
-        for inner in error.exceptions:
-            yield from _faults(inner, where + _place(inner))
+def _value(attribute: attrs.Attribute[Any], raw: Any) -> Any:
+    """
+    What one field says.
+
+    @raise ValueError: if its validator refuses that; the text begins with the field's name.
+    @raise SettingsError: with every fault of the table or tables in it.
+    """
+    name, kind = attribute.name, cast(Any, attribute.type)
+    items = [each for each in get_args(kind) if attrs.has(each)]
+    if attrs.has(kind):
+        value = _table(kind, raw, name, f"[{name}]")
+    elif items:
+        value = _tables(items[0], raw, name)
     else:
-        yield where + str(error)
+        value = tuple(raw) if isinstance(raw, list) else raw
+    if attribute.converter is not None:
+        value = cast(Any, attribute.converter)(value)
+    if attribute.validator is not None:
+        attribute.validator(None, attribute, value)
+    return value
 
 
-def _place(error: Exception) -> str:
-    """Which table an error is in; the field is already named by its validator."""
-    for note in getattr(error, "__notes__", ()):
-        if isinstance(note, IterableValidationNote):
-            return f"#{int(note.index) + 1}: "
-        if isinstance(note, AttributeValidationNote) and isinstance(error, BaseValidationError):
-            return f"[[{note.name}]] " if note.name in _LISTS else f"[{note.name}]: "
-    return ""
+def _table(cls: type, raw: Any, name: str, inside: str) -> Any:
+    """
+    A table in a field.
+
+    @param name: where a fault of the whole is.
+    @param inside: where one of its fields' faults is.
+    """
+    if not isinstance(raw, dict):
+        raise SettingsError((f"{name}: must be a table, not {checks.kind_of(raw)}",))
+    try:
+        return _built(cls, raw)
+    except SettingsError as error:
+        raise SettingsError(tuple(f"{inside}: {fault}" for fault in error.faults)) from None
+
+
+def _tables(cls: type, raw: Any, name: str) -> tuple[Any, ...]:
+    """Tables of one name, which may stand more than once."""
+    if not isinstance(raw, list):
+        raise SettingsError((f"{name}: must be a list of tables, written [[{name}]]",))
+    built: list[Any] = []
+    faults: list[str] = []
+    for number, each in enumerate(raw, 1):
+        where = f"[[{name}]] #{number}"
+        try:
+            built.append(_table(cls, each, where, where))
+        except SettingsError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise SettingsError(tuple(faults))
+    return tuple(built)
 
 
 _SECRET_NAMES = {"key", "keys", "api_key", "apikey", "secret", "password", "token", "tokens"}
@@ -94,66 +135,3 @@ def _unknown(key: str, cls: type) -> str:
         return f"{said}; secrets stay out of this file, name one with {instead}"
     close = difflib.get_close_matches(key, [a.name for a in attrs.fields(cls)], n=1)
     return f"{said} (did you mean {close[0]}?)" if close else said
-
-
-def _checked(attribute: attrs.Attribute[Any]) -> Any:
-    """
-    Structures one field and validates it at once, so that all faults of a table are found:
-    attrs itself stops at the first.
-    """
-
-    def structure(raw: Any, kind: Any) -> Any:
-        try:
-            value = _CONVERTER.structure(raw, kind)
-        except ValueError as error:
-            raise ValueError(f"{attribute.name}: {error}") from None
-        if attribute.converter is not None:
-            value = cast(Any, attribute.converter)(value)
-        if attribute.validator is not None:
-            attribute.validator(None, attribute, value)
-        return value
-
-    return structure
-
-
-def _table(cls: type) -> Any:
-    """Structures a table, which may have no other keys than the class has fields."""
-    # "Any", for the fields arrive as keyword arguments between others of other types.
-    fields: dict[str, Any] = {a.name: override(struct_hook=_checked(a)) for a in attrs.fields(cls)}
-    make: Any = make_dict_structure_fn(cls, _CONVERTER, _cattrs_forbid_extra_keys=True, **fields)
-
-    def structure(raw: Any, kind: Any) -> Any:
-        if not isinstance(raw, dict):
-            raise ValueError(f"must be a table, not {checks.kind_of(raw)}")
-        return make(raw, kind)
-
-    return structure
-
-
-def _tables(name: str, cls: Any) -> Any:
-    """Structures a list of tables."""
-
-    def structure(raw: Any, _: Any) -> Any:
-        if not isinstance(raw, list):
-            raise ValueError(f"must be a list of tables, written [[{name}]]")
-        return tuple(_CONVERTER.structure(raw, list[cls]))
-
-    return structure
-
-
-def _as_is(raw: Any, _: Any) -> Any:
-    # The validators look at the type; cattrs would make "8" a number and 1 a boolean.
-    return tuple(raw) if isinstance(raw, list) else raw
-
-
-_CONVERTER = cattrs.Converter(detailed_validation=True)
-_CONVERTER.register_structure_hook_func(
-    lambda kind: kind not in [list[cls] for cls in _LISTS.values()],  # type: ignore[valid-type]
-    _as_is,
-)
-for _primitive in (bool, int, float, str):
-    _CONVERTER.register_structure_hook(_primitive, _as_is)
-for _name, _cls in _LISTS.items():
-    _kind: Any = tuple[_cls, ...]  # type: ignore[valid-type]
-    _CONVERTER.register_structure_hook_func(partial(eq, _kind), _tables(_name, _cls))
-_CONVERTER.register_structure_hook_factory(attrs.has, _table)
