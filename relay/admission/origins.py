@@ -14,7 +14,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from relay.http.head import Head
-from relay.rules.addresses import is_loopback
+from relay.rules.addresses import DEFAULT_PORTS, is_loopback
 
 READING = ("GET", "HEAD")
 """The methods that change nothing."""
@@ -22,7 +22,8 @@ READING = ("GET", "HEAD")
 OWN_SITES = ("same-origin", "none")
 """What C{Sec-Fetch-Site} is for a page of the same origin, and for no page at all."""
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+PAGES = ("http", "https")
+"""The schemes of pages that a web server gives out."""
 
 
 @lru_cache(256)
@@ -69,7 +70,7 @@ def origin_is_allowed(
     asked = _origin(origin)
     if asked is None:
         return False
-    if loopback and asked[0] in DEFAULT_PORTS and is_loopback(asked[1]):
+    if loopback and asked[0] in PAGES and is_loopback(asked[1]):
         return True
     return is_own_origin(origin, host, secure) or asked in {_origin(each) for each in origins}
 

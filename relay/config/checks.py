@@ -15,15 +15,13 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from relay.rules.addresses import is_address, is_host, split_url
+from relay.rules.addresses import DEFAULT_PORTS, is_address, is_host, split_url
 from relay.upstreams.providers import is_secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 LONGEST_SHOWN = 60
 """Characters of a wrong value that a message repeats."""
-
-DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")

@@ -26,6 +26,7 @@ from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
 from relay.daemon.signals import Signals
 from relay.factory import RelayFactory
+from relay.rules.addresses import bracketed
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords
@@ -66,8 +67,7 @@ def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
         return listener.endpoint
     secure = listener.certificate is not None or listener.endpoint.startswith("ssl:")
     scheme = "https" if secure else "http"
-    host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
-    return f"{scheme}://{host}:{address.port}{base_path}"
+    return f"{scheme}://{bracketed(address.host)}:{address.port}{base_path}"
 
 
 def make_room(port: IListeningPort, endpoint: str) -> None:

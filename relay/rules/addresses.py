@@ -7,6 +7,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+"""By a URL's scheme."""
+
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -40,6 +43,11 @@ def is_address(value: str, version: int | None = None) -> bool:
         return "%" not in value and version in (None, ip_address(value).version)
     except ValueError:
         return False
+
+
+def bracketed(host: str) -> str:
+    """A host as a URL and a Host header have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def split_url(url: str) -> SplitResult | None:

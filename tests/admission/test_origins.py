@@ -128,6 +128,7 @@ def test_loopback_pages_only_while_the_listener_is_loopback(origin: str) -> None
         "file://localhost",
         "null",
         "ext://127.0.0.1",
+        "ws://localhost",
     ],
 )
 def test_no_other_page_because_the_listener_is_loopback(origin: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.rules.addresses import is_loopback
+from relay.rules.addresses import bracketed, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,11 @@ from relay.rules.addresses import is_loopback
 )
 def test_what_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("relay.example", "relay.example"), ("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")],
+)
+def test_a_host_stands_in_a_url_with_brackets_if_it_is_of_ipv6(host: str, expected: str) -> None:
+    assert bracketed(host) == expected
