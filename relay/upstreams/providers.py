@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from attrs import evolve, field, frozen
 
+from relay.rules.addresses import DEFAULT_PORTS
 from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
@@ -197,7 +198,7 @@ class Upstream:
         put("traits", PROVIDERS[self.provider])
         put("secure", secure)
         put("host", parts.hostname)
-        put("port", parts.port or (443 if secure else 80))
+        put("port", parts.port or DEFAULT_PORTS[parts.scheme])
         put("_path", parts.path or "/")
         put("_fixed", dict(parse_qsl(parts.query, keep_blank_values=True)))
 

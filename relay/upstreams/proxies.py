@@ -13,7 +13,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from attrs import field, frozen
 
-from relay.rules.addresses import is_loopback, split_url
+from relay.rules.addresses import DEFAULT_PORTS, bracketed, is_loopback, split_url
 from relay.rules.refusals import Refusal, refuse
 
 DIRECTLY = "none"
@@ -51,7 +51,8 @@ class Proxy:
             raise ValueError("must be http://HOST[:PORT]")
         user = parts.netloc.rpartition("@")[0]
         credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        return cls(parts.hostname or "", parts.port or 80, credentials if user else None)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        return cls(parts.hostname or "", port, credentials if user else None)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ class Proxy:
 
         @param host: without brackets.
         """
-        there = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        there = f"{bracketed(host)}:{port}"
         headers = {"Host": there, **self.headers}
         lines = [f"CONNECT {there} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
         return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
@@ -104,7 +105,7 @@ def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Prox
     if setting is not None:
         return None if setting == DIRECTLY else Proxy.from_url(setting)
     parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 443
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
     name, value = _variable("HTTPS_PROXY", environ)
     if not value or parts.scheme != "wss" or is_loopback(host):
         return None
@@ -125,7 +126,8 @@ def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
     # The function takes the end of a bare IPv6 address for a port, and knows brackets as a part of
     # the name only.
-    forms = (host, f"[{host}]:{port}") if ":" in host else (f"{host}:{port}",)
+    with_port = f"{bracketed(host)}:{port}"
+    forms = (host, with_port) if ":" in host else (with_port,)
     return any(proxy_bypass_environment(form, {"no": exceptions}) for form in forms)
 
 
