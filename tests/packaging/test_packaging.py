@@ -40,11 +40,11 @@ disallow_untyped_calls = false
 """
 
 TESTS_OF_BOUNDS = [
-    "tests/test_hold.py",
-    "tests/test_metrics.py",
-    "tests/test_session.py",
-    "tests/test_settings.py",
-    "tests/test_tls.py",
+    "tests/downstream/test_hold.py",
+    "tests/telemetry/test_metrics.py",
+    "tests/session/test_session.py",
+    "tests/config/test_settings.py",
+    "tests/dial/test_tls.py",
     "tests/integration/test_broken_tls.py",
 ]
 """Fast, and each requirement has a part in one of them."""
