@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[1]
 INSTALL_SECONDS = 300
 """Until a build or an installation counts as hung."""
 
-_BOUND = re.compile(r"([\w-]+(?:\[\w+\])?) >= ([\d.]+)")
+_BOUND = re.compile(r"([\w-]+(?:\[\w+\])?) >= ([\d.]+)(?:, < [\d.]+)?")
 
 
 def output_of(command: list[str], folder: Path, seconds: float = SECONDS) -> str:
