@@ -18,6 +18,7 @@ import attrs
 
 from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.peer.ending import ENDING, Phase, Row
+from relay.peer.seam import SEAM
 from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS
 from relay.simulator.faults import FAULTS
@@ -124,6 +125,19 @@ def providers() -> str:
     return _table(columns, (_provider_row(*row) for row in PROVIDERS.items()))
 
 
+def seam() -> str:
+    """Each name of Autobahn's that the relay touches."""
+    columns = "class or module,name,the relay's use,form,relied on"
+    rows = (
+        (f"`{row.owner}`", f"`{row.name}`", row.use, _form(row.form), row.relied) for row in SEAM
+    )
+    return _table(columns, rows)
+
+
+def _form(form: str) -> str:
+    return form if form.isalpha() else f"`{form}`"
+
+
 def faults() -> str:
     """Each model name that makes the simulator fail."""
     return _table("model,what happens", ((f"`{row.name}`", row.description) for row in FAULTS))
@@ -148,6 +162,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "auth": _settings(Auth),
     "limits": _settings(Limits),
     "providers": providers,
+    "seam": seam,
     "faults": faults,
     "metrics": metrics,
 }

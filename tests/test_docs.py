@@ -20,6 +20,7 @@ from relay.commands import main as cli
 from relay.config.load import load
 from relay.config.settings import Settings
 from relay.daemon import tap
+from relay.peer.seam import SEAM
 from relay.rules import closes
 from relay.rules.refusals import KINDS
 from relay.simulator.faults import FAULTS
@@ -124,6 +125,7 @@ NAMES = {
     "cli.md": [*commands(), *flags()],
     "api.md": [f":: relay.{name}" for name in relay.__all__],
     "architecture.md": [*modules()],
+    "autobahn.md": [f"| `{row.owner}` | `{row.name}` |" for row in SEAM],
 }
 
 
