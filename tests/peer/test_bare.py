@@ -243,9 +243,3 @@ def test_a_large_message_is_one_frame_each_way_and_masked_as_it_must_be(bare: An
     incoming += (70000).to_bytes(8, "big") + (b"mask" if is_server else b"")
     bare._dataReceived(incoming + (b"mask" * 17500 if is_server else bytes(70000)))
     assert bare.told == [bytes(70000)]
-
-
-def test_what_is_written_in_pieces_elsewhere_is_written_at_once(bare: Any) -> None:
-    opened(bare).sendFrame(opcode=1, payload=b"abc", mask=b"\0\0\0\0", sync=True, chopsize=1)
-    assert bare.transport.value().endswith(b"abc")
-    assert not bare.send_queue
