@@ -19,6 +19,7 @@ from relay.http.answer import Answer, AnswerReader, MalformedAnswer
 from relay.http.head import Head
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
+from relay.rules.addresses import bracketed
 from relay.rules.closes import Side
 from relay.rules.subprotocols import for_upstream
 from relay.timing.bulkhead import bulkhead
@@ -50,7 +51,7 @@ class UpgradeRequest:
 def upgrade_request(upstream: Upstream, head: Head, credential: str | None) -> UpgradeRequest:
     """What is asked of this upstream for a downstream's request."""
     return UpgradeRequest(
-        f"[{upstream.host}]" if ":" in upstream.host else upstream.host,
+        bracketed(upstream.host),
         upstream.port,
         upstream.target(head.query),
         upstream.headers(credential, head.fields),
