@@ -53,7 +53,10 @@ class Limits:
     head_seconds: float = _seconds("Time for a request's head to arrive.", 10.0, 300)
     body_bytes: int = _count("Bytes of a plain request's body.", 262144, 1024, 2**26)
     stall_seconds: float = _seconds(
-        "Time that a side may read nothing while data waits for it; then it is closed.", 30.0, 3600
+        "Time over which a side has to take 4,096 bytes a second while data waits for it; else it is"
+        " closed.",
+        30.0,
+        3600,
     )
     linger_seconds: float = _seconds(
         "Time for a closing connection to end by itself; then it is cut.", 3.0, 60
