@@ -53,8 +53,8 @@ class Limits:
     head_seconds: float = _seconds("Time for a request's head to arrive.", 10.0, 300)
     body_bytes: int = _count("Bytes of a plain request's body.", 262144, 1024, 2**26)
     stall_seconds: float = _seconds(
-        "Time over which a side has to take 4,096 bytes a second while data waits for it; else it is"
-        " closed.",
+        "Time over which a side has to take 4,096 bytes a second while data waits for it; else it"
+        " is closed.",
         30.0,
         3600,
     )

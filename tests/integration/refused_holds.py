@@ -8,11 +8,12 @@ from typing import Any, NoReturn
 
 from integration.loopback import HOLD, Loopback, RawClient, Relay, until
 from integration.requests import upgrade
-from integration.upstreams import CREATED, Step, UpstreamPort, pings, switches
+from integration.upstreams import CREATED, Step, UpstreamPort, answers, pings, switches
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
 from relay import Limits, Refusal, Request, Settings, refuse
 from relay.admission.static import require_tokens
+from relay.upstreams.breaker import FAILURES, INTERVAL
 
 
 class OurBug(Exception):
@@ -192,6 +193,18 @@ async def _late(loopback: Loopback, relay: Relay, port: UpstreamPort) -> RawClie
     return client
 
 
+async def _after_failures(loopback: Loopback, relay: Relay, port: UpstreamPort) -> RawClient:
+    """A client that comes when so many others were refused that the breaker is open."""
+    for _ in range(FAILURES):
+        client = await loopback.connect(relay)
+        client.send(upgrade())
+        await client.closed()
+    relay.heard.refusals.clear()
+    client = await loopback.connect(relay)
+    client.send(upgrade())
+    return client
+
+
 def _early(data: bytes) -> Bring:
     """Who sends something while in the hold."""
 
@@ -216,6 +229,14 @@ SITUATIONS = [
     Situation("full of a session", _another, *_full, (switches(CREATED),), _later, 1, ONE_SESSION),
     Situation("drained in the hold", _drained, *_draining, settings=AT_ONCE),
     Situation("draining", _late, *_draining),
+    Situation(
+        "behind an open breaker",
+        _after_failures,
+        "upstream_unavailable",
+        503,
+        (answers(500),),
+        {"retry-after": str(int(INTERVAL))},
+    ),
     Situation("an early byte", _early(b"x"), "bad_request", 400),
     Situation("an early frame", _early(b"\x81\x80\x00\x00\x00\x00"), "bad_request", 400),
     Situation("an early Close", _early(b"\x88\x80\x00\x00\x00\x00"), "bad_request", 400),
