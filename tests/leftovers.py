@@ -11,11 +11,12 @@ import gc
 from collections.abc import Callable
 from types import FrameType
 
-from memory import Line, World
+from memory import World
 from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 
 from relay import Upstream
+from relay.testing.peers import Line
 from relay.upstreams.retry import WINDOW
 
 OURS = ("relay", "autobahn", "twisted.internet.defer")
@@ -104,7 +105,7 @@ def _live(world: World, life: Callable[[World], list[Line]]) -> None:
     assert world.is_clean()
     world.reactor.tcpClients.clear()
     world.reactor.connectors.clear()
-    world.reactor.lines.clear()
+    world.reactor.sockets.clear()
     for told in (world.listener.holds, world.listener.refusals, world.listener.ends):
         told.clear()
 

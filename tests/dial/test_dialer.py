@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 from attrs import define
-from memory import Line, Peer, World
+from memory import World
 from twisted.internet.error import ConnectBindError, ConnectError, ConnectionRefusedError
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from relay import Settings, Upstream, refuse
 from relay.dial.attempt import CLOSE_SECONDS
 from relay.rules.shortage import NoThread
+from relay.testing.peers import Line, Peer
 from relay.upstreams.breaker import FAILURES, INTERVAL
 from relay.upstreams.retry import LEAST
 

@@ -8,12 +8,13 @@ import socket
 from typing import Any
 
 import pytest
-from memory import Line, Peer, World
+from memory import World
 from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 
 from relay import Proxy, Upstream
 from relay.http.answer import MAX_HEAD
+from relay.testing.peers import Line, Peer
 
 CREATED = '{"type":"session.created"}'
 URL = "ws://realtime.example/v1/realtime"

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from memory import Peer, World
+from memory import World
 from twisted.internet.defer import Deferred, succeed
 from websockets.frames import Frame, Opcode
 
 from relay import Grant, Refusal, Request, Settings, Upstream, refuse
 from relay.dial.attempt import ANSWER_SECONDS, CLOSE_SECONDS
+from relay.testing.peers import Peer
 
 CREATED = '{"type":"session.created"}'
 FAILING = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
@@ -255,7 +256,7 @@ def test_an_upstream_that_no_longer_answers_before_its_first_event_is_a_timeout(
     world = World(settings=Settings(hold_seconds=600))
     downstream = world.downstream()
     world.answering()
-    world.advance(45)
+    world.advance(40)
     assert answer_of(downstream)[1]["code"] == "upstream_timeout"
 
 

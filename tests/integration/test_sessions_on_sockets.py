@@ -15,7 +15,6 @@ import pytest_twisted
 import trustme
 from integration.loopback import REACTOR, Loopback, RawClient, Relay, until
 from integration.proxies import ProxyPort
-from memory import no_limits
 from twisted.internet.protocol import ClientFactory, Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -28,6 +27,7 @@ from websockets.uri import parse_uri
 from relay import Limits, Proxy, Settings
 from relay.config.certificates import server_options
 from relay.rules.closes import LOST, Side
+from relay.testing.peers import no_limits
 
 STALL, LINGER = 30.0, 3.0
 LIMITS = Limits(stall_seconds=STALL, linger_seconds=LINGER, ping_seconds=3600, pong_seconds=3600)

@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import Factory, define
-from model.network import Socket
 from websockets.client import ClientProtocol
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Request
 from websockets.utils import apply_mask
+
+from relay.testing.sockets import Socket
 
 Message = tuple[bool, bytes]
 """Whether it is text, and its payload."""

@@ -12,9 +12,7 @@ from typing import Any, Literal
 
 import trustme
 from attrs import Factory, define, field
-from memory import Listener, no_limits
 from model.ends import End, Tls
-from model.network import HERE, THERE, TURNS, Endless, Reactor, Socket
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -26,6 +24,10 @@ from zope.interface import implementer
 from relay import Limits, RelayFactory, Settings, Upstream
 from relay.config.certificates import server_options
 from relay.rules.closes import Side
+from relay.testing.listener import RecordingListener
+from relay.testing.peers import no_limits
+from relay.testing.reactor import HERE, THERE, TURNS, Endless, Reactor
+from relay.testing.sockets import Socket
 
 CREATED = b'{"type":"session.created"}'
 
@@ -119,7 +121,7 @@ class World:
     pings_soon: bool = False
     pairs: list[Pair] = Factory(list)
     reactor: Reactor = field(init=False)
-    listener: Listener = Factory(Listener)
+    listener: RecordingListener = Factory(RecordingListener)
     factory: RelayFactory = field(init=False)
     _accepting: Any = field(init=False)
     _logged: list[str] = Factory(list)
@@ -202,7 +204,7 @@ class World:
         return End(self._connect(protocol), sans, tls)
 
     def _connect(self, protocol: Any) -> Socket:
-        return self.reactor.connect(protocol, self.room, self.plane != "transport")
+        return self.reactor.connect(protocol, self.room, self.plane != "transport").end
 
     def settle(self, *more: End) -> None:
         """Turn until nothing moves."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 from attrs import define
-from memory import Listener, Peer, World
+from memory import World
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from websockets.frames import Frame, Opcode
 from zope.interface import implementer
@@ -18,6 +18,8 @@ from zope.interface import implementer
 from relay import HoldRecord
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Close
+from relay.testing.listener import RecordingListener
+from relay.testing.peers import Peer
 
 Plane = Literal["splice", "message"]
 
@@ -324,7 +326,7 @@ def test_a_listeners_exception_ends_nothing(
     plane: Plane, pair: Pair, logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Listener, "event", throws)
+        patch.setattr(RecordingListener, "event", throws)
         pair.upstream.send(DONE)
     pair.downstream.read()
     assert pair.downstream.received[-1] == DONE

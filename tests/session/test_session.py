@@ -8,7 +8,7 @@ from typing import Literal
 from unittest.mock import patch
 
 import pytest
-from memory import Peer, World
+from memory import World
 from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
@@ -16,6 +16,7 @@ from relay.peer.delivery import Written
 from relay.peer.pacing import STEPS_A_TURN
 from relay.peer.stall import SLOWEST
 from relay.rules.closes import LOST, STALLED, Close
+from relay.testing.peers import Peer
 
 Plane = Literal["splice", "message"]
 

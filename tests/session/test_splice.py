@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from memory import Peer, World
+from memory import World
 from websockets.frames import Frame, Opcode
 
 from relay import Grant, Settings
@@ -15,6 +15,7 @@ from relay.peer.throttle import BURST, RATE
 from relay.rules.closes import LOST, SILENT, Side
 from relay.session.plane import plane_for
 from relay.session.splice import WHOLE
+from relay.testing.peers import Peer
 from relay.wire.transport import TransportLine
 
 BIG = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)

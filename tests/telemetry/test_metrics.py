@@ -10,13 +10,14 @@ import pytest
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
-from memory import Peer, World
+from memory import World
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import Limits, Metrics, Settings, Upstream
 from relay.rules.closes import PASSED, TRANSLATED
 from relay.rules.refusals import KINDS
 from relay.telemetry.metrics import BUCKETS, METRICS, Distribution, close_label
+from relay.testing.peers import Peer
 
 Values = dict[tuple[str, ...], float]
 

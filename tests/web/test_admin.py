@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from memory import THERE, Line, Listener, World
+from memory import World
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import Metrics, Settings, Upstream, refuse
+from relay.testing.listener import RecordingListener
+from relay.testing.peers import Line
+from relay.testing.reactor import THERE
+from relay.testing.sockets import ROOM
 from relay.upstreams.balancing import Standing
 from relay.web.admin import AdminFactory
 
@@ -45,12 +49,7 @@ class Desk:
 
     def connect(self) -> Line:
         """A connection to the admin listener."""
-        protocol = self.admin.buildProtocol(THERE)
-        line = Line(self.world.reactor, True)
-        self.world.reactor.lines.append(line)
-        line.protocol = protocol
-        protocol.makeConnection(line)
-        return line
+        return self.world.wire(self.admin.buildProtocol(THERE))
 
     def ask(self, path: str, method: str = "GET", host: str = "localhost", **fields: str) -> Answer:
         """Ask with one request."""
@@ -153,9 +152,11 @@ def test_somebody_else_may_be_asked_for_it() -> None:
 def test_its_answer_is_written_before_the_end(desk: Desk) -> None:
     drained: list[None] = []
     line = desk.connect()
+    line.socket.room = 0
     line.deliver(b"POST /drain HTTP/1.1\r\nHost: localhost\r\n\r\n")
     desk.world.factory.drain().addCallback(drained.append)
     assert drained == []
+    line.socket.room = ROOM
     assert line.take().startswith(b"HTTP/1.1 202 ")
     line.lose()
     assert drained == [None]
@@ -235,7 +236,7 @@ def test_no_page_of_another_origin_ends_anything(
     page: dict[str, str], path: str, method: str
 ) -> None:
     """Not one on loopback either, nor one of those that may use the relay."""
-    heard = Listener()
+    heard = RecordingListener()
     desk = Desk(Settings(origins=("https://app.example",)), {"listeners": [heard]})
     answer = desk.ask(path, method, "localhost:9090", **page)
     assert (answer.status, answer.code) == (403, "origin_not_allowed")

@@ -7,12 +7,8 @@ an abort does and what a paused transport does not see is decided by the code th
 
 from __future__ import annotations
 
-import errno
-import socket
-import struct
 from collections.abc import Callable
-from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define
 from twisted.internet.address import IPv4Address
@@ -23,166 +19,50 @@ from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
+from relay.testing.sockets import ROOM, Socket
+
 HERE = IPv4Address("TCP", "127.0.0.1", 8080)
 THERE = IPv4Address("TCP", "127.0.0.1", 50000)
 
 TURNS = 5000
 """Until something goes round in circles."""
 
-_TCP_INFO = struct.Struct("=24xI92xQ16xI")
+STEP = 1 / 64
+"""Seconds, so few that every deadline fires on time; and they add up exactly."""
 
 
 class Endless(Exception):
     """The relay and the far ends do not come to rest."""
 
 
-class Socket(socket.socket):
-    """
-    The relay's end of a connection, with the state of both ends.
+class FarEnd(Protocol):
+    """Something that reads as soon as there is something to read."""
 
-    @ivar inbound: what has come and the relay has not read.
-    @ivar outbound: what the relay wrote and the far end has not read.
-    @param room: bytes of C{outbound} that the kernels take.
-    """
-
-    _numbers = count(-2, -1)  # no descriptors of the system's
-
-    def __init__(self, room: int) -> None:
-        self.inbound = bytearray()
-        self.outbound = bytearray()
-        self.is_closed = False
-        self._room = room
-        self._number = next(self._numbers)
-        self._taken = 0
-        self._fin = self._dead = self._deaf = self._vanished = False
-        self._linger = True
-        self._error: OSError | None = None
-
-    # -- what the relay calls --------------------------------------------------------------
-
-    def fileno(self) -> int:
-        return self._number
-
-    def setblocking(self, flag: bool) -> None:
-        """It never blocks."""
-
-    def setsockopt(self, level: int, option: int, value: Any) -> None:  # type: ignore[override]
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
-            self._linger = False
-
-    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
-        """TCP_INFO: unacknowledged, acknowledged and unsent bytes."""
-        return _TCP_INFO.pack(len(self.outbound), self._taken, 0)
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        if self.inbound:
-            data = bytes(self.inbound[:size])
-            del self.inbound[:size]
-            return data
-        self._raise_error()
-        if self._fin or self._dead:
-            return b""
-        raise BlockingIOError(errno.EWOULDBLOCK, "nothing to read")
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        self._raise_error()
-        if self._dead:
-            raise BrokenPipeError(errno.EPIPE, "broken pipe")
-        room = self._room - len(self.outbound)
-        if room <= 0:
-            raise BlockingIOError(errno.EWOULDBLOCK, "full")
-        if self._deaf:
-            self._die(BrokenPipeError(errno.EPIPE, "broken pipe"))
-            return len(data)
-        self.outbound += bytes(data[:room])
-        return min(room, len(data))
-
-    def shutdown(self, how: int) -> None:
-        """Nothing is half-closed in a session."""
-
-    def close(self) -> None:
-        self.is_closed = True
-        if not self._linger or self._vanished:
-            self.outbound.clear()
-
-    def _raise_error(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-    def _die(self, error: OSError) -> None:
-        self.outbound.clear()
-        self._dead, self._error = True, error
-
-    # -- what poll finds -------------------------------------------------------------------
-
-    @property
-    def is_readable(self) -> bool:
-        return bool(self.inbound or self._fin or self._dead)
-
-    @property
-    def is_writable(self) -> bool:
-        return self._dead or len(self.outbound) < self._room
-
-    @property
-    def is_hung_up(self) -> bool:
-        return self._dead
-
-    # -- what the far end does -------------------------------------------------------------
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the far end has seen the end of the connection, or has made it."""
-        return self._dead or self._deaf or (self.is_closed and not self.outbound)
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the far end can do nothing any more."""
-        return self.is_over or self._vanished
-
-    def deliver(self, data: bytes) -> None:
-        """Bytes arrive."""
-        if not (self._fin or self._dead or self._vanished or self.is_closed):
-            self.inbound += data
-
-    def take(self, size: int) -> bytes:
-        """The far end reads."""
-        if self._vanished or self._deaf:
-            return b""
-        data = bytes(self.outbound[:size])
-        del self.outbound[:size]
-        self._taken += len(data)
-        return data
-
-    def fin(self) -> None:
-        """The far end sends no more, but reads."""
-        if not self._vanished:
-            self._fin = True
-
-    def leave(self) -> None:
-        """The far end closes: what it is sent from now on resets the connection."""
-        if not (self._vanished or self._dead):
-            self._fin = self._deaf = True
-            self.outbound.clear()
-
-    def reset(self) -> None:
-        """The far end resets; what has come before can be read."""
-        if not (self._vanished or self.is_closed or self._dead):
-            self._die(ConnectionResetError(errno.ECONNRESET, "reset"))
-
-    def vanish(self) -> None:
-        """The cable is cut."""
-        self._vanished = True
+    def moves(self) -> bool:
+        """Read and answer what there is; return whether there was anything."""
 
 
 class Transport(Connection):
-    """Twisted's, on such a socket."""
+    """
+    Twisted's, on such a socket.
+
+    @ivar end: the socket, also after it is closed.
+    @ivar lost: why the connection ended; L{None} while it is there.
+    """
+
+    lost: Failure | None = None
 
     def __init__(self, socket: Socket, protocol: Any, reactor: Any) -> None:
+        self.end = socket
         super().__init__(socket, protocol, reactor)
         self.connected = 1
         self.startReading()
         protocol.makeConnection(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Remember why."""
+        self.lost = reason
+        super().connectionLost(reason)
 
     def getPeer(self) -> IPv4Address:
         return THERE
@@ -208,8 +88,9 @@ class Ready:
 
 class Reactor(MemoryReactorClock):
     """
-    One that turns when told to, as Twisted's epoll reactor does.
+    One that turns when told to, as Twisted's epoll reactor does. Its time is its own.
 
+    @ivar far_ends: those that read by themselves, in L{settle}.
     @ivar failures: exceptions that reached it: in service, they end what they do not belong to.
     @ivar writes_first: which of two that are ready is served first, which no kernel promises.
     """
@@ -217,12 +98,13 @@ class Reactor(MemoryReactorClock):
     def __init__(self, writes_first: bool = False) -> None:
         super().__init__()
         self.failures: list[Failure] = []
+        self.far_ends: list[FarEnd] = []
         self.sockets: dict[int, Socket] = {}
         self._readers: dict[Any, None] = {}
         self._writers: dict[Any, None] = {}
         self._writes_first = writes_first
 
-    def connect(self, protocol: Any, room: int, direct: bool) -> Socket:
+    def connect(self, protocol: Any, room: int = ROOM, direct: bool = True) -> Transport:
         """
         A connection is there, and this protocol is the relay's on it.
 
@@ -230,9 +112,7 @@ class Reactor(MemoryReactorClock):
         """
         socket = Socket(room)
         self.sockets[socket.fileno()] = socket
-        transport = Transport if direct else Opaque
-        transport(socket, protocol, self)
-        return socket
+        return (Transport if direct else Opaque)(socket, protocol, self)
 
     # -- IReactorFDSet, in order: a set's would differ from run to run --------------------
 
@@ -261,11 +141,62 @@ class Reactor(MemoryReactorClock):
     def turn(self) -> bool:
         """Do what is due, then what poll finds; return whether there was anything."""
         due = [call for call in self.calls if call.getTime() <= self.rightNow]
+        self._call(due)
+        return self._poll() or bool(due)
+
+    def rest(self) -> None:
+        """
+        Let the network come to rest: all is read and written that can be, and connections that
+        were aborted end. Nothing else that was put off is done, not even to the next turn.
+
+        @raise Endless: if it does not.
+        """
+        for _ in range(TURNS):
+            due = [call for call in self.calls if _is_end(call.func)]
+            self._call(due)
+            if not self._poll() and not due:
+                return self._raise()
+        raise Endless
+
+    def settle(self) -> None:
+        """
+        Let everything come to rest that waits for no time to pass, far ends included.
+
+        @raise Endless: if it does not.
+        """
+        for _ in range(TURNS):
+            moved = self.turn()
+            for far_end in self.far_ends:
+                moved = far_end.moves() or moved
+            if not moved:
+                return self._raise()
+        raise Endless
+
+    def advance(self, amount: float) -> None:
+        """Time passes, at once; then the network comes to rest."""
+        super().advance(amount)
+        self.rest()
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, in steps so small that every deadline fires on time."""
+        for _ in range(round(seconds / STEP)):
+            self.rightNow += STEP
+            self.settle()
+
+    def _raise(self) -> None:
+        """What a test has made go wrong here goes wrong there."""
+        if self.failures:
+            self.failures.pop(0).raiseException()
+
+    def _call(self, due: list[Any]) -> None:
         for call in due:
             if call in self.calls:
                 self.calls.remove(call)
                 call.called = 1
                 self._guard(call.func, *call.args, **call.kw)
+
+    def _poll(self) -> bool:
+        """Read and write where that can be done; return whether there was anything."""
         kinds = [
             (self._readers, self._read, self._found(self._readers, "is_readable")),
             (self._writers, self._write, self._found(self._writers, "is_writable")),
@@ -274,7 +205,7 @@ class Reactor(MemoryReactorClock):
             for ready in found:
                 if ready.descriptor in watched:
                     self._guard(act, ready)
-        return bool(due or any(found for _, _, found in kinds))
+        return any(found for _, _, found in kinds)
 
     def _found(self, watched: dict[Any, None], wanted: str) -> list[Ready]:
         pairs = ((each, self.sockets.get(each.fileno())) for each in watched)
@@ -309,6 +240,11 @@ class Reactor(MemoryReactorClock):
     def later(self, seconds: float) -> None:
         """Time passes, and nothing else."""
         self.rightNow += seconds
+
+
+def _is_end(call: Any) -> bool:
+    """Whether a delayed call is the end of a connection that was aborted."""
+    return isinstance(getattr(call, "__self__", None), Connection)
 
 
 def _register(descriptor: Any) -> None:

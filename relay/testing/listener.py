@@ -1,0 +1,47 @@
+"""A listener that keeps what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, define
+
+from relay import ClosedRecord, HoldRecord, Refusal
+
+
+@define(eq=False)
+class RecordingListener:
+    """
+    A L{relay.RelayListener} that keeps what it is told, each in order.
+
+    @ivar holds: the records of all holds, however they ended.
+    @ivar openings: the records of those that ended with a session.
+    @ivar refusals: of the others, with L{None} for a downstream that left.
+    @ivar events: what upstreams told.
+    @ivar ends: the records of sessions that ended.
+    """
+
+    holds: list[HoldRecord] = Factory(list)
+    openings: list[HoldRecord] = Factory(list)
+    refusals: list[Refusal | None] = Factory(list)
+    events: list[Mapping[str, Any]] = Factory(list)
+    ends: list[ClosedRecord] = Factory(list)
+
+    def opened(self, record: HoldRecord) -> None:
+        """Keep it."""
+        self.holds.append(record)
+        self.openings.append(record)
+
+    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
+        """Keep it."""
+        self.holds.append(record)
+        self.refusals.append(refusal)
+
+    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
+        """Keep it."""
+        self.events.append(event)
+
+    def closed(self, record: ClosedRecord) -> None:
+        """Keep it."""
+        self.ends.append(record)
