@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from attrs import Factory, define, evolve, field
-from websockets.client import ClientProtocol
-from websockets.uri import parse_uri
 
 from relay import RelayFactory, Settings, Upstream
 from relay.testing.listener import RecordingListener
-from relay.testing.peers import Line, Peer, no_limits, server
+from relay.testing.peers import Line, Peer, client, server
 from relay.testing.reactor import HERE, STEP, THERE, Reactor
 
 
@@ -58,22 +56,15 @@ class World:
         self, path: str = "/v1/realtime?model=m", agent: str | None = None, **options: Any
     ) -> Peer:
         """A downstream that has sent its upgrade request."""
-        sans = no_limits(ClientProtocol(parse_uri("ws://localhost:8080" + path), **options))
-        peer = Peer(self.accept(), sans)
-        request = sans.connect()
-        if agent is not None:
-            request.headers["User-Agent"] = agent
-        sans.send_request(request)
-        peer.flush()
+        peer = Peer(self.accept(), client(path, **options))
+        peer.ask({} if agent is None else {"User-Agent": agent})
         return peer
 
     def answering(self, line: Line | None = None) -> Peer:
         """An upstream that has answered 101."""
         peer = Peer(line or self.connected(), server())
-        peer.sans.receive_data(peer.line.take())
-        (request,) = peer.sans.events_received()
-        peer.sans.send_response(peer.sans.accept(request))
-        peer.flush()
+        peer.read()
+        peer.answer()
         return peer
 
     def open(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import Factory, define
@@ -12,8 +13,9 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 
-from relay.testing.reactor import Reactor
+from relay.testing.reactor import THERE, Reactor
 from relay.testing.sockets import ROOM
 
 ALL = 1 << 30
@@ -100,6 +102,11 @@ def _select(_: ServerProtocol, offered: Sequence[Any]) -> Any:
     return "realtime" if "realtime" in offered else None
 
 
+def client(path: str, **options: Any) -> Any:
+    """A WebSocket client without input and output; for the options see C{websockets}."""
+    return no_limits(ClientProtocol(parse_uri("ws://localhost:8080" + path), **options))
+
+
 def server() -> Any:
     """A WebSocket server without input and output, which selects C{realtime} if it is offered."""
     return no_limits(ServerProtocol(select_subprotocol=_select))
@@ -111,6 +118,8 @@ class Peer:
     A WebSocket endpoint at the far end of a line.
 
     It speaks by the C{websockets} package, which shares no code with the relay and Autobahn.
+
+    Unless it is one of its reactor's C{far_ends}, it reads only when told to.
 
     @ivar sans: that package's protocol.
     @ivar request: the upgrade request that came, if this is the server.
@@ -135,6 +144,34 @@ class Peer:
     answers_close: bool = True
     _fragments: list[bytes] = Factory(list)
     _is_text: bool = False
+    _is_closing: bool = False
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that the client's upgrade was answered with; L{None} before that."""
+        return None if self.response is None else self.response.status_code
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object of a refusal, by its HTTP answer or in band."""
+        assert self.response is not None, "no answer yet"
+        told = self.received[0] if self.status == 101 else bytes(self.response.body)
+        error: dict[str, Any] = json.loads(told)["error"]
+        return error
+
+    def ask(self, headers: Mapping[str, str] | None = None) -> None:
+        """As a client, send the upgrade request."""
+        request = self.sans.connect()
+        for name, value in (headers or {}).items():
+            request.headers.pop(name, None)
+            request.headers[name] = value
+        self.sans.send_request(request)
+        self.flush()
+
+    def answer(self) -> None:
+        """As a server, answer 101 to the upgrade request that came."""
+        self.sans.send_response(self.sans.accept(self.request))
+        self.flush()
 
     def send(self, data: bytes | str) -> None:
         """Send one message."""
@@ -147,6 +184,7 @@ class Peer:
     def send_close(self, code: int | None = None, reason: str = "") -> None:
         """Send a Close of any kind."""
         payload = b"" if code is None else code.to_bytes(2, "big") + reason.encode()
+        self._is_closing = True
         self.send_frame(Frame(Opcode.CLOSE, payload))
 
     def send_frame(self, frame: Frame) -> None:
@@ -160,19 +198,25 @@ class Peer:
             if data:
                 self.line.deliver(data)
 
-    def read(self) -> None:
-        """Read all that is on the line, and answer what must be answered."""
-        self.moves()
-
-    def moves(self) -> bool:
-        """Read, if it reads; return whether anything came."""
-        data = self.line.take() if self.reads else b""
+    def read(self) -> bool:
+        """Read all that is on the line and answer it; return whether there was anything."""
+        data = self.line.take()
         if data:
             self.sans.receive_data(data)
         for event in self.sans.events_received():
             self._take(event)
-        self.flush() if self.answers_close else self.sans.data_to_send()
+        if self.answers_close and not self._is_closing:
+            self.flush()
+        else:
+            self.sans.data_to_send()
         return bool(data)
+
+    def moves(self) -> bool:
+        """Read, if it reads, and as the server hang up behind both Closes."""
+        moved = self.reads and self.read()
+        if moved and self.close and self.answers_close and isinstance(self.sans, ServerProtocol):
+            self.line.fin()
+        return moved
 
     def _take(self, event: Any) -> None:
         if isinstance(event, Frame):
@@ -200,3 +244,24 @@ class Peer:
         if frame.fin:
             message, self._fragments = b"".join(self._fragments), []
             self.received.append(message.decode() if self._is_text else message)
+
+
+def connect(
+    reactor: Reactor,
+    factory: Any,
+    path: str = "/v1/realtime?model=gpt-realtime",
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Peer:
+    """
+    Connect a client to the relay and send its upgrade request. The client reads by itself.
+
+    @param factory: the L{relay.RelayFactory}, or what your app has wrapped around it.
+    @param headers: fields of the request, in place of those of the same names.
+    @param options: of the C{websockets} package's C{ClientProtocol}, such as C{subprotocols}.
+    """
+    peer = Peer(Line(reactor, factory.buildProtocol(THERE)), client(path, **options))
+    reactor.far_ends.append(peer)
+    peer.ask(headers)
+    reactor.settle()
+    return peer

@@ -91,6 +91,8 @@ class Reactor(MemoryReactorClock):
     One that turns when told to, as Twisted's epoll reactor does. Its time is its own.
 
     @ivar far_ends: those that read by themselves, in L{settle}.
+    @ivar listeners: what is called, a turn later, with the factory and the connector of each
+        connection to a host and port. To where nobody listens, connecting takes for ever.
     @ivar failures: exceptions that reached it: in service, they end what they do not belong to.
     @ivar writes_first: which of two that are ready is served first, which no kernel promises.
     """
@@ -99,6 +101,7 @@ class Reactor(MemoryReactorClock):
         super().__init__()
         self.failures: list[Failure] = []
         self.far_ends: list[FarEnd] = []
+        self.listeners: dict[tuple[str, int], Callable[[Any, Any], None]] = {}
         self.sockets: dict[int, Socket] = {}
         self._readers: dict[Any, None] = {}
         self._writers: dict[Any, None] = {}
@@ -113,6 +116,17 @@ class Reactor(MemoryReactorClock):
         socket = Socket(room)
         self.sockets[socket.fileno()] = socket
         return (Transport if direct else Opaque)(socket, protocol, self)
+
+    def connectTCP(self, host: str, port: int, factory: Any, *args: Any, **options: Any) -> Any:
+        """Tell who listens there."""
+        connector = super().connectTCP(host, port, factory, *args, **options)
+        if listener := self.listeners.get((host, port)):
+            self.callLater(0, self._connected, listener, factory, connector)
+        return connector
+
+    def _connected(self, listener: Callable[[Any, Any], None], factory: Any, to: Any) -> None:
+        if not to.stoppedConnecting:
+            listener(factory, to)
 
     # -- IReactorFDSet, in order: a set's would differ from run to run --------------------
 
