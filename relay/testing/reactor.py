@@ -68,6 +68,9 @@ class Transport(Connection):
         return THERE
 
     def getHost(self) -> IPv4Address:
+        # Twisted's own raises this too.
+        if self.lost is not None:
+            raise AttributeError("a lost connection has no socket")
         return HERE
 
 

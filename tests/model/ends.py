@@ -45,6 +45,7 @@ class Tls:
                 self._shake_hands()
             while part := self._bio.read(1 << 16):
                 parts.append(part)
+            self.end()  # nothing, and no exception: close_notify has come, and none was sent
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
