@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from hashlib import sha1
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from websockets.utils import accept_key
 
 
 def accepting(head: bytes) -> bytes:
@@ -14,7 +12,7 @@ def accepting(head: bytes) -> bytes:
     key = head.partition(b"Sec-WebSocket-Key: ")[2].split(b"\r\n", 1)[0]
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n\r\n" % b64encode(sha1(key + _GUID).digest())
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_key(key.decode()).encode()
     )
 
 

@@ -7,7 +7,7 @@ deadline happens when a test says so. So nothing here depends on how fast the ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from integration.canary import CANARY, traces_in
@@ -18,8 +18,9 @@ from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
-from relay import HoldRecord, Refusal, RelayFactory, Upstream
-from relay.telemetry.records import ClosedRecord, LogRecords
+from relay import HoldRecord, RelayFactory, Upstream
+from relay.telemetry.records import LogRecords
+from relay.testing import RecordingListener
 
 REACTOR: Any = _installed
 """The one reactor. "Any", for no interface names all that a reactor does."""
@@ -120,35 +121,13 @@ class RawClient(Protocol):
         return self.received
 
 
-class Heard:
-    """A L{relay.RelayListener} that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.openings: list[HoldRecord] = []
-        self.refusals: list[tuple[HoldRecord, Refusal | None]] = []
-        self.events: list[Mapping[str, Any]] = []
-        self.closes: list[ClosedRecord] = []
-
-    def opened(self, record: HoldRecord) -> None:
-        """Keep it."""
-        self.openings.append(record)
-
-    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
-        """Keep it."""
-        self.refusals.append((record, refusal))
-
-    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
-        """Keep it."""
-        self.events.append(event)
-
-    def closed(self, record: ClosedRecord) -> None:
-        """Keep it."""
-        self.closes.append(record)
+class Heard(RecordingListener):
+    """What the relay's listener was told."""
 
     def one_refusal(self) -> HoldRecord:
         """The record of the one refusal, and of nothing else, that was told."""
-        assert (self.openings, self.closes) == ([], [])
-        ((record, refusal),) = self.refusals
+        assert (self.openings, self.ends) == ([], [])
+        (record,), (refusal,) = self.holds, self.refusals
         assert record.outcome == (refusal.code if refusal else "left")
         return record
 

@@ -146,7 +146,7 @@ async def test_while_the_name_is_looked_up(
     await loopback.connect(relay)
     loopback.clients[-1].send(upgrade())
     await until(lambda: len(relay.heard.refusals) == 2, "the next hold")
-    assert relay.heard.refusals[1][0].outcome == "upstream_connect_failed"
+    assert relay.heard.holds[1].outcome == "upstream_connect_failed"
     assert loopback.clock.connecting == 1
 
 

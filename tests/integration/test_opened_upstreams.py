@@ -50,7 +50,7 @@ async def test_its_first_message_comes_first(loopback: Loopback, name: str) -> N
     assert relay.active_sessions == 1
     client.leave()
     await loopback.settled(relay, lingering=True)
-    assert (len(relay.heard.openings), len(relay.heard.closes)) == (1, 1)
+    assert (len(relay.heard.openings), len(relay.heard.ends)) == (1, 1)
     assert not relay.heard.refusals
 
 
@@ -75,7 +75,7 @@ async def test_its_end_right_behind_comes_second(loopback: Loopback, name: str) 
     for peer in port.peers:
         peer.transport.loseConnection()
     await loopback.settled(relay)
-    assert (len(relay.heard.openings), len(relay.heard.closes)) == (1, 1)
+    assert (len(relay.heard.openings), len(relay.heard.ends)) == (1, 1)
 
 
 @pytest_twisted.ensureDeferred

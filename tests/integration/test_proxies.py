@@ -111,7 +111,7 @@ async def test_a_session_opens(loopback: Loopback, authority: trustme.CA, ca_fil
     await loopback.settled(relay, lingering=True)
     (attempt,) = relay.heard.openings[0].attempts
     assert list(attempt.stages) == ["proxy", "tls", "upgrade", "first_event"]
-    assert [close.plane for close in relay.heard.closes] == ["splice"]
+    assert [close.plane for close in relay.heard.ends] == ["splice"]
     assert proxy.peers[0].request.startswith(f"CONNECT {address} HTTP/1.1\r\n".encode())
     assert b"Proxy-Authorization: Basic" in proxy.peers[0].request
     assert b"roxy" not in port.peers[0].received

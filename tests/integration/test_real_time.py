@@ -60,7 +60,7 @@ async def test_a_session_leaves_nothing(loopback: Loopback) -> None:
     await until(lambda: b"session.created" in client.received, "the first event")
     client.die()
     await loopback.settled(relay)
-    (closed,) = relay.heard.closes
+    (closed,) = relay.heard.ends
     assert (closed.session_id, closed.close_code, closed.closed_by) == (
         "sess_1",
         1001,

@@ -196,7 +196,7 @@ async def pair(request: Any, loopback: Loopback, files: Path) -> AsyncIterator[P
     for end in pair.ends("upstream"):
         end.die()
     await pair.ended()
-    (record,) = relay.heard.closes
+    (record,) = relay.heard.ends
     assert record.plane == plane
 
 
@@ -252,7 +252,7 @@ async def test_who_reads_nothing_until_the_deadline_is_cut(pair: Pair, sender: S
     await until(lambda: end.close is not None, "a Close")
     assert end.close == (LOST[side].code, LOST[side].reason)
     await pair.ended()
-    assert pair.relay.heard.closes[0].close_code == 1008
+    assert pair.relay.heard.ends[0].close_code == 1008
 
 
 # -- how it ends ---------------------------------------------------------------------------

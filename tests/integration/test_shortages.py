@@ -70,7 +70,7 @@ def _assert_own(answer: Answer, relay: Relay, lacking: str) -> None:
     assert (answer.status, answer.error["code"]) == (503, "relay_full")
     assert answer.error["retryable"]
     assert answer.headers["retry-after"]
-    record, _ = relay.heard.refusals[-1]
+    record = relay.heard.holds[-1]
     assert [(a.outcome, a.error) for a in record.attempts] == [("relay_full", lacking)]
     (standing,) = relay.standings
     assert standing.breaker_state == "closed"
