@@ -147,7 +147,8 @@ def test_the_oldest_requirements_will_do(
     distributions: Distributions, checkout: Path, tmp_path: Path
 ) -> None:
     needed = lower_bounds(setup_cfg()["options"]["install_requires"])
-    of_tests = lower_bounds(setup_cfg()["options.extras_require"]["test"])
+    extras = setup_cfg()["options.extras_require"]
+    of_tests = lower_bounds(extras["testing"] + extras["test"])
     environment = Environment.create(tmp_path)
     environment.install(
         str(distributions.wheel), *needed.values(), *(of_tests[name] for name in NEEDED_BY_THEM)
