@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-REFUSALS_EVENT = "relay.rules.refusals.event"
+REFUSALS_EVENT = "relay.refusals.event"
 """Who offers this reads refusals in band."""
 
 _KEY = "openai-insecure-api-key."

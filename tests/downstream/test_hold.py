@@ -98,7 +98,7 @@ def test_nothing_behind_an_error_is_kept_while_its_close_is_awaited(
 def test_nothing_that_follows_a_refusal_in_band_is_kept(
     world: World, traced: Callable[[], int]
 ) -> None:
-    downstream = world.downstream(subprotocols=["relay.rules.refusals.event"])
+    downstream = world.downstream(subprotocols=["relay.refusals.event"])
     world.connected().deliver(FAILING)
     downstream.answers_close = False
     downstream.read()
@@ -445,9 +445,9 @@ def refused_in_band(world: World, **options: Any) -> Peer:
 @pytest.mark.parametrize(
     ("offered", "selected"),
     [
-        (["relay.rules.refusals.event"], "relay.rules.refusals.event"),
-        (["realtime", "relay.rules.refusals.event"], "realtime"),
-        (["openai-insecure-api-key.k", "relay.rules.refusals.event"], "relay.rules.refusals.event"),
+        (["relay.refusals.event"], "relay.refusals.event"),
+        (["realtime", "relay.refusals.event"], "realtime"),
+        (["openai-insecure-api-key.k", "relay.refusals.event"], "relay.refusals.event"),
     ],
 )
 def test_who_offers_the_relays_subprotocol_is_told_in_band(
@@ -498,7 +498,7 @@ def test_a_forbidden_origin_always_gets_the_status() -> None:
 @pytest.mark.parametrize("setting", ["http", "event", "auto"])
 def test_a_session_right_after_a_refused_one_is_not_disturbed(setting: str) -> None:
     world = World(settings=Settings(refusals=setting))  # type: ignore[arg-type]
-    refused = world.downstream(subprotocols=["relay.rules.refusals.event"])
+    refused = world.downstream(subprotocols=["relay.refusals.event"])
     world.connected().deliver(FAILING)
     downstream, upstream = world.open(subprotocols=["realtime"])
     refused.read() if setting != "http" else refused.line.take()
@@ -510,13 +510,13 @@ def test_a_session_right_after_a_refused_one_is_not_disturbed(setting: str) -> N
 
 def test_http_is_forced_by_the_setting() -> None:
     world = World(settings=Settings(refusals="http"))
-    downstream = world.downstream(subprotocols=["relay.rules.refusals.event"])
+    downstream = world.downstream(subprotocols=["relay.refusals.event"])
     world.connected().deliver(FAILING)
     assert answer_of(downstream)[0] == 502
 
 
 def test_messages_of_a_refused_downstream_go_nowhere(world: World) -> None:
-    downstream = refused_in_band(world, subprotocols=["relay.rules.refusals.event"])
+    downstream = refused_in_band(world, subprotocols=["relay.refusals.event"])
     downstream.answers_close = False
     downstream.line.deliver(b"\x81\x80\0\0\0\0")
     world.advance(world.settings.limits.linger_seconds)

@@ -13,7 +13,7 @@ from e2e.relays import Record, Relay, authority, demo_command, listening
 from processes import SECONDS, address_of, relay_command, running
 
 KEY = "openai-insecure-api-key.x"
-IN_BAND = "relay.rules.refusals.event"
+IN_BAND = "relay.refusals.event"
 HIDDEN = [("error",), ("close", 1006, "", False)]
 """All that a browser shows of a handshake that was refused."""
 

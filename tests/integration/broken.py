@@ -15,7 +15,7 @@ from integration.loopback import Loopback, RawClient, Relay, until
 from integration.requests import upgrade
 from integration.upstreams import Cue, Step, UpstreamPort
 
-IN_BAND = "relay.rules.refusals.event"
+IN_BAND = "relay.refusals.event"
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ async def test_one_drain_ends_all(loopback: Loopback) -> None:
 # -- which form ----------------------------------------------------------------------------
 
 BROWSER: dict[str, Any] = {"origin": "http://localhost:3000", "agent": "Mozilla/5.0 (X11)"}
-ASKS: dict[str, Any] = {"subprotocols": ("realtime", "relay.rules.refusals.event")}
+ASKS: dict[str, Any] = {"subprotocols": ("realtime", "relay.refusals.event")}
 
 IN_BAND = [("auto", BROWSER), ("auto", ASKS), ("event", {})]
 BY_STATUS = [

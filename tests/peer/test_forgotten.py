@@ -6,7 +6,7 @@ import gc
 from collections import deque
 from typing import Any
 
-from memory import Peer, World, no_limits
+from memory import World
 from peer.bare import client, server
 from peer.stock import asked, switching, upgrade
 from websockets.client import ClientProtocol
@@ -16,6 +16,7 @@ from websockets.uri import parse_uri
 from relay.dial.protocol import UpstreamProtocol
 from relay.downstream.protocol import DownstreamProtocol
 from relay.peer.autobahn import BareWebSocket
+from relay.testing.peers import Peer, no_limits
 
 CANARY = "canary"
 
