@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import random
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory, IReactorTime
@@ -18,6 +19,7 @@ from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
 from relay.lifecycle.register import Register
 from relay.rules.closes import Side
+from relay.rules.errors import each_is, wanted
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
@@ -26,6 +28,22 @@ from relay.upstreams.providers import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 from relay.wire.choice import Lines
+
+
+def _check(upstreams: Any, admit: Any, listeners: Any, site: Any, settings: Any) -> None:
+    """
+    Look at once for what would else be found by the first request.
+
+    @raise InvalidValue: for an argument of another type than L{RelayFactory} says.
+    """
+    each_is(upstreams, Upstream, "upstreams must be a list of relay.Upstream")
+    each_is(listeners, RelayListener, "listeners must be a list of relay.RelayListener")
+    if admit is not None and not callable(admit):
+        raise wanted("admit must be a callable that takes a relay.Request, or None", admit)
+    if site is not None and not IProtocolFactory.providedBy(site):
+        raise wanted("site must be a factory such as a twisted.web.server.Site, or None", site)
+    if settings is not None and not isinstance(settings, Settings):
+        raise wanted("settings must be a relay.Settings, or None", settings)
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -46,7 +64,7 @@ class RelayFactory(FrontFactory):
     @param reactor: the global one by default.
     @param settings: limits and rules; C{listen}, C{listener}, C{admin}, C{upstream}, C{auth} and
         C{log_format} in it are the daemon's and mean nothing here.
-    @raise ValueError: for no upstream, or two of the same name.
+    @raise InvalidValue: for no upstream, or two of the same name, or an argument of another type.
     @ivar standings: how each upstream is doing.
     """
 
@@ -60,6 +78,7 @@ class RelayFactory(FrontFactory):
         reactor: IReactorTime | None = None,
         settings: Settings | None = None,
     ) -> None:
+        _check(upstreams, admit, listeners, site, settings)
         balancer = Balancer(upstreams, random)
         if reactor is None:
             # Only here: importing it installs it.
@@ -118,6 +137,10 @@ class RelayFactory(FrontFactory):
         @param metrics: the same as among the C{listeners}.
         @param drain: what C{POST /drain} does; by default L{drain}.
         """
+        if not isinstance(metrics, Metrics):
+            raise wanted("metrics must be a relay.Metrics", metrics)
+        if drain is not None and not callable(drain):
+            raise wanted("drain must be a callable without arguments, or None", drain)
         return AdminFactory(self._context, self, metrics, drain or self.drain, self._reactor)
 
     def drain(self) -> Deferred[None]:

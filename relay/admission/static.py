@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Sequence
 
 from relay.admission.request import Admit, Grant, Request, Verdict
+from relay.rules.errors import InvalidValue
 from relay.rules.refusals import refuse
 
 
@@ -13,10 +14,10 @@ def require_tokens(tokens: Sequence[str]) -> Admit:
     """
     Admit who presents one of these tokens.
 
-    @raise ValueError: if there is none, or an empty one, which everybody has.
+    @raise InvalidValue: if there is none, or an empty one, which everybody has.
     """
     if not tokens or not all(tokens):
-        raise ValueError("a token may not be empty")
+        raise InvalidValue("a token may not be empty")
     known = [token.encode("utf-8") for token in tokens]
 
     def admit(request: Request) -> Verdict:

@@ -17,11 +17,12 @@ from twisted.internet.ssl import (
 )
 
 from relay.config.checks import shown
+from relay.rules.errors import RelayError
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-class CertificateFault(Exception):
+class CertificateFault(RelayError):
     """A file of certificates or keys cannot be used; the text says which and why, on one line."""
 
 

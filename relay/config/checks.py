@@ -2,7 +2,7 @@
 What a value in the settings may be: validators for L{relay.config.settings}, and the forms they are
 compared in.
 
-A validator raises L{ValueError} with one line that begins with the field's name. A value that
+A validator raises L{InvalidValue} with one line that begins with the field's name. A value that
 could be a secret in the wrong place (a key where its variable's name belongs) is never repeated.
 """
 
@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+from relay.rules import errors
 from relay.rules.addresses import DEFAULT_PORTS, is_address, is_host, split_url
+from relay.rules.errors import InvalidValue
 from relay.upstreams.providers import is_secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
@@ -53,7 +55,7 @@ def named(check: Callable[[Any], str | None]) -> Validator:
     def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         fault = check(value)
         if fault is not None:
-            raise ValueError(f"{attribute.name}: {fault}")
+            raise InvalidValue(f"{attribute.name}: {fault}")
 
     return validate
 
@@ -153,11 +155,39 @@ def each(check: Callable[[str], str | None]) -> Validator:
 
     def whole(values: Any) -> str | None:
         if not isinstance(values, tuple):
-            return f"must be a list, not {kind_of(values)}"
+            return _not_a_list(values)
         faults = (check(v) if isinstance(v, str) else _not_a_string(v) for v in values)
         return next((f"#{n}: {fault}" for n, fault in enumerate(faults, 1) if fault), None)
 
     return named(whole)
+
+
+def _not_a_list(value: object) -> str:
+    if isinstance(value, list):  # which only Python can say: the file's are tuples by now
+        return "must be a tuple, not a list"
+    return f"must be a list (in Python a tuple), not {kind_of(value)}"
+
+
+def table(kind: type) -> Validator:
+    """Instances of the class of a table."""
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, kind):
+            return None
+        return f"must be a {kind.__name__}, not {errors.kind_of(value)}"
+
+    return named(check)
+
+
+def tables(kind: type) -> Validator:
+    """Tuples of instances of the class of a table."""
+
+    def check(values: Any) -> str | None:
+        if isinstance(values, tuple) and all(isinstance(value, kind) for value in values):
+            return None
+        return f"must be a tuple, each of it a {kind.__name__}"
+
+    return named(check)
 
 
 def _not_a_string(value: object) -> str:

@@ -9,7 +9,6 @@ somebody may have put the secret itself.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,9 @@ from urllib.parse import urlsplit
 from twisted.logger import Logger
 
 from relay.config.settings import Auth, UpstreamTable
-from relay.rules.addresses import is_loopback
+from relay.rules.credentials import is_credential
+from relay.rules.errors import RelayError
+from relay.upstreams.providers import is_exposed
 from relay.upstreams.proxies import DIRECTLY
 
 _log = Logger()
@@ -26,10 +27,8 @@ _log = Logger()
 LARGEST_FILE = 65536
 """Bytes of a key or token file; C{/dev/zero} is no such file."""
 
-_SECRET = re.compile(rb"[\x21-\x7e]+")
 
-
-class KeyFault(Exception):
+class KeyFault(RelayError):
     """
     A secret cannot be had or must not be used.
 
@@ -106,9 +105,7 @@ def upstream_key(table: UpstreamTable, environ: Mapping[str, str]) -> str | KeyF
     """
     key = _find(table, f"upstream {table.name}: ", environ)
     url = urlsplit(table.url)
-    # By a proxy, even a loopback address is another machine's.
-    is_near = is_loopback(url.hostname or "") and table.proxy in (None, DIRECTLY)
-    if key is not None and url.scheme == "ws" and not is_near:
+    if key is not None and is_exposed(url, proxied=table.proxy not in (None, DIRECTLY)):
         raise KeyFault(
             f"upstream {table.name}: a key is not sent over ws:// to {url.hostname}; use wss://"
         )
@@ -180,6 +177,7 @@ def _read(path: Path, what: str) -> bytes:
 
 
 def _secret(value: bytes, what: str) -> str:
-    if not _SECRET.fullmatch(value):
+    secret = value.decode("latin-1")
+    if not is_credential(secret):
         raise KeyFault(f"{what}: holds a space, a control character or one that is not ASCII")
-    return value.decode("ascii")
+    return secret

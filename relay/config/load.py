@@ -13,9 +13,10 @@ import attrs
 
 from relay.config import checks
 from relay.config.settings import Auth, Settings
+from relay.rules.errors import RelayError
 
 
-class SettingsError(Exception):
+class SettingsError(RelayError):
     """
     The text is no configuration.
 

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 from attrs import Factory, field, frozen
+from attrs.validators import and_
 
 from relay.config import checks
+from relay.rules.errors import InvalidValue
 from relay.upstreams import proxies
 from relay.upstreams.providers import PROVIDERS
 
@@ -213,13 +215,23 @@ class Settings:
         checks.text(checks.printable_or_empty),
     )
     listener: tuple[ListenerTable, ...] = _documented(
-        "Further places to listen, with TLS where they name a certificate.", (), _whole_pairs
+        "Further places to listen, with TLS where they name a certificate.",
+        (),
+        and_(checks.tables(ListenerTable), _whole_pairs),
     )
     upstream: tuple[UpstreamTable, ...] = _documented(
-        "The Realtime services to relay to; OpenAI's where none is named.", (), _unique_names
+        "The Realtime services to relay to; OpenAI's where none is named.",
+        (),
+        and_(checks.tables(UpstreamTable), _unique_names),
     )
-    auth: Auth = field(factory=Auth, metadata={"doc": "Who may use the relay."})
-    limits: Limits = field(factory=Limits, metadata={"doc": "How much, and how long."})
+    auth: Auth = field(
+        factory=Auth, validator=checks.table(Auth), metadata={"doc": "Who may use the relay."}
+    )
+    limits: Limits = field(
+        factory=Limits,
+        validator=checks.table(Limits),
+        metadata={"doc": "How much, and how long."},
+    )
     hold_seconds: float = _seconds(
         "Time from the end of a downstream's request head to its answer. SDKs give up at 10.",
         8.0,
@@ -283,10 +295,10 @@ class Settings:
     )
 
     def __attrs_post_init__(self) -> None:
-        """@raise ValueError: if settings that are each right do not go together."""
+        """@raise InvalidValue: if settings that are each right do not go together."""
         spread, whole = self.drain_spread_seconds, self.drain_seconds
         if spread is not None and spread > whole:
-            raise ValueError(
+            raise InvalidValue(
                 f"drain_spread_seconds: must be at most drain_seconds, {whole:g}, not {spread:g}"
             )
 

@@ -18,6 +18,8 @@ from relay.http.answer import Answer
 from relay.http.head import Head
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
+from relay.rules.credentials import CREDENTIAL, is_credential
+from relay.rules.errors import InvalidValue
 from relay.rules.events import ServerEvent, parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
 from relay.rules.scrub import scrub
@@ -92,8 +94,8 @@ class Attempt(HandshakeListener):
             return credential
         try:
             key = await answer_of(credential())
-            if not (isinstance(key, str) and key.isascii() and key.isprintable()):
-                raise ValueError("a credential is one line of ASCII text")
+            if not is_credential(key):
+                raise InvalidValue(f"a credential is a string of {CREDENTIAL}")
         except CancelledError:
             raise
         except Exception:

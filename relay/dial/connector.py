@@ -169,8 +169,9 @@ def _not_connected(error: Exception) -> NotConnected:
     shortage = shortage_in(error)
     if shortage is not None:
         return NotConnected(refuse("relay_full", shortage.message), shortage.error)
-    code = "upstream_connect_failed" if isinstance(error, ConnectError) else "upstream_dns_failed"
-    return NotConnected(refuse(code), type(error).__name__)
+    connects = isinstance(error, ConnectError)
+    refusal = refuse("upstream_connect_failed" if connects else "upstream_dns_failed")
+    return NotConnected(refusal, type(error).__name__)
 
 
 def _without_a_source(failure: Failure, address: str) -> Failure:

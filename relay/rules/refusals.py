@@ -14,8 +14,43 @@ from typing import Literal
 
 from attrs import evolve, field, frozen
 
+from relay.rules.errors import InvalidValue, wanted
+
 Stage = Literal["dns", "proxy", "tcp", "tls", "upgrade", "first_event"]
 """How far an attempt at an upstream had come."""
+
+
+RefusalCode = Literal[
+    "bad_request",
+    "unauthorized",
+    "origin_not_allowed",
+    "host_not_allowed",
+    "model_not_allowed",
+    "not_found",
+    "method_not_allowed",
+    "upgrade_required",
+    "request_timeout",
+    "head_too_large",
+    "body_too_large",
+    "too_many_sessions",
+    "rate_limited",
+    "internal_error",
+    "not_supported",
+    "upstream_dns_failed",
+    "upstream_connect_failed",
+    "upstream_tls_failed",
+    "upstream_unauthorized",
+    "upstream_refused",
+    "upstream_rejected_request",
+    "upstream_quota_exhausted",
+    "upstream_rate_limited",
+    "authorizer_unavailable",
+    "upstream_unavailable",
+    "relay_full",
+    "draining",
+    "upstream_timeout",
+]
+"""The codes of L{KINDS}, as a type."""
 
 
 @frozen
@@ -37,7 +72,7 @@ class Kind:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[RefusalCode, Kind] = {
     "bad_request": Kind(400, False, "The request is malformed; correct it."),
     "unauthorized": Kind(
         401,
@@ -123,7 +158,7 @@ class Refusal:
     @ivar attempts: how many attempts at upstreams were made.
     """
 
-    code: str
+    code: RefusalCode
     status: int
     retryable: bool
     message: str
@@ -145,8 +180,11 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+_STATUSES = tuple(status.value for status in HTTPStatus if status >= 400)
+
+
 def refuse(
-    code: str,
+    code: RefusalCode,
     message: str | None = None,
     *,
     status: int | None = None,
@@ -157,13 +195,21 @@ def refuse(
     """
     Make a refusal from its row, with what this case knows better.
 
+    @param code: a key of L{KINDS}.
+    @param message: one sentence, safe to show to anybody.
     @param status: 400 to 599, and one that HTTP knows.
-    @raise KeyError: if C{code} is not in L{KINDS}.
-    @raise ValueError: for another status.
+    @param retry_after: whole seconds, 0 or more.
+    @raise InvalidValue: for any of these that is something else.
     """
-    kind = KINDS[code]
-    if status is not None and HTTPStatus(status) < 400:
-        raise ValueError(f"{status} refuses nothing")
+    kind = KINDS.get(code)
+    if kind is None:
+        raise InvalidValue(f"the code of a refusal must be one of {', '.join(KINDS)}")
+    if status is not None and status not in _STATUSES:
+        raise InvalidValue(f"the status of a refusal is one of HTTP's, 400 to 599, not {status}")
+    if message is not None and not isinstance(message, str):
+        raise wanted("the message of a refusal must be a string", message)
+    if retry_after is not None and not (isinstance(retry_after, int) and retry_after >= 0):
+        raise InvalidValue("retry_after of a refusal must be whole seconds, 0 or more")
     return Refusal(
         code,
         kind.status if status is None else status,

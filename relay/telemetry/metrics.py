@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from attrs import define, field, frozen
 from prometheus_client import generate_latest
@@ -26,7 +26,7 @@ from prometheus_client.metrics_core import (
 from relay.rules import closes
 from relay.rules.closes import Side
 from relay.rules.refusals import Refusal
-from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
+from relay.telemetry.records import ClosedRecord, HoldRecord, RelayListener, Traffic
 from relay.upstreams.balancing import Standing
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
@@ -148,8 +148,8 @@ def close_label(code: int | None) -> str:
     return str(code if code in closes.PASSED | closes.TRANSLATED else closes.reply(code).code)
 
 
-class Metrics:
-    """A L{relay.RelayListener} that counts. One for each L{relay.RelayFactory}."""
+class Metrics(RelayListener):
+    """Counts, for a scrape. One for each L{relay.RelayFactory}."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[Labels]] = {
@@ -174,9 +174,6 @@ class Metrics:
             self._hold(record)
         else:
             self._attempts(record)
-
-    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
-        """Its tokens come with the end of the session."""
 
     def closed(self, record: ClosedRecord) -> None:
         """Count the session and what crossed in it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field, fields, frozen
 from twisted.logger import Logger
@@ -118,8 +118,12 @@ class ClosedRecord:
     stalled: Side | None = None
 
 
-class RelayListener(Protocol):
-    """Who is told of each hold and session. An exception here is logged and goes no further."""
+class RelayListener:
+    """
+    Who is told of each hold and session. Subclass it and override what you want to hear of; each
+    of these does nothing. Only an instance of it is taken for a listener, so what later versions
+    tell besides breaks none. An exception out of one is logged and goes no further.
+    """
 
     def opened(self, record: HoldRecord) -> None:
         """A hold ended with a session."""
@@ -155,8 +159,8 @@ def _literal(line: str) -> str:
     return line.replace("{", "{{").replace("}", "}}")
 
 
-class LogRecords:
-    """A L{RelayListener} that logs each record as one line with its fields."""
+class LogRecords(RelayListener):
+    """Logs each record as one line with its fields; not events, which hold what was said."""
 
     def opened(self, record: HoldRecord) -> None:
         """Log at info."""
@@ -173,9 +177,6 @@ class LogRecords:
             **_hold_fields(record),
             status=refusal and refusal.status,
         )
-
-    def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
-        """Log nothing: it holds what was said."""
 
     def closed(self, record: ClosedRecord) -> None:
         """Log at info."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import Factory, define
 
-from relay import ClosedRecord, HoldRecord, Refusal
+from relay import ClosedRecord, HoldRecord, Refusal, RelayListener
 
 
 @define(eq=False)
-class RecordingListener:
+class RecordingListener(RelayListener):
     """
     A L{relay.RelayListener} that keeps what it is told, each in order.
 

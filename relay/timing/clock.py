@@ -5,6 +5,12 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
+from relay.rules.errors import RelayError
+
+
+class ClockInUse(RelayError, RuntimeError):
+    """Something waits for the reactor already, by the clock that was to be replaced."""
+
 
 def use_monotonic_clock(reactor: Any) -> None:
     """
@@ -15,10 +21,10 @@ def use_monotonic_clock(reactor: Any) -> None:
     C{seconds()} tells no date.
 
     @param reactor: one of Twisted's, that nothing waits for yet.
-    @raise RuntimeError: if something does: it has its end as a time of the other clock.
+    @raise ClockInUse: if something does: it has its end as a time of the other clock.
     """
     if reactor.seconds is monotonic:
         return
     if reactor.getDelayedCalls():
-        raise RuntimeError("choose the reactor's clock before the first callLater")
+        raise ClockInUse("choose the reactor's clock before the first callLater")
     reactor.seconds = monotonic

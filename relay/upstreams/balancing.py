@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
 from relay.upstreams.breaker import Breaker, State
 from relay.upstreams.providers import Upstream
@@ -68,15 +69,15 @@ class Balancer:
 
     @param random: at least 0, below 1.
     @ivar standings: one for each, in the order of the settings.
-    @raise ValueError: if there is none, or two have the same name.
+    @raise InvalidValue: if there is none, or two have the same name.
     """
 
     def __init__(self, upstreams: Sequence[Upstream], random: Callable[[], float]) -> None:
         names = [upstream.name for upstream in upstreams]
         if not names:
-            raise ValueError("a relay needs an upstream")
+            raise InvalidValue("a relay needs an upstream")
         if len(set(names)) < len(names):
-            raise ValueError(f"upstreams need names of their own, not {', '.join(names)}")
+            raise InvalidValue(f"upstreams need names of their own, not {', '.join(names)}")
         self.standings = tuple(map(Standing, upstreams))
         self._random = random
 

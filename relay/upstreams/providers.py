@@ -10,17 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+from os import PathLike, fspath
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, quote
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
+from attrs.validators import optional
 
-from relay.rules.addresses import DEFAULT_PORTS
+from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
+from relay.rules.credentials import CREDENTIAL, is_credential
+from relay.rules.errors import InvalidValue, wanted
+from relay.rules.refusals import RefusalCode
 from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
 """An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
 
-_COMMON_ERRORS = {
+_COMMON_ERRORS: Mapping[str, RefusalCode] = {
     **dict.fromkeys(
         ("invalid_api_key", "account_deactivated", "invalid_organization"), "upstream_unauthorized"
     ),
@@ -31,7 +37,7 @@ _COMMON_ERRORS = {
     "rate_limit_exceeded": "upstream_rate_limited",
 }
 
-_CALLER_ERRORS = dict.fromkeys(
+_CALLER_ERRORS: Mapping[str, RefusalCode] = dict.fromkeys(
     (
         "invalid_model",
         "missing_model",
@@ -65,7 +71,7 @@ class Provider:
     query: frozenset[str] | None
     model: str = "model"
     headers: frozenset[str] = frozenset()
-    errors: Mapping[str, str] = _COMMON_ERRORS
+    errors: Mapping[str, RefusalCode] = _COMMON_ERRORS
 
 
 _OPENAI = Provider(
@@ -132,17 +138,71 @@ def is_secret(parameter: str) -> bool:
 
 
 def _split(url: str) -> SplitResult:
-    parts = urlsplit(url)
     # None of these messages repeats the URL: there may be a password in it.
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
-        raise ValueError("an upstream's URL is ws://HOST[:PORT]/PATH, or wss:// so")
+    parts = split_url(url)
+    if parts is None or parts.scheme not in ("ws", "wss"):
+        raise InvalidValue(
+            "an upstream's URL must be ws://HOST[:PORT]/PATH, or wss:// so, in visible ASCII"
+        )
     if parts.fragment or "@" in parts.netloc:
-        raise ValueError("an upstream's URL has no fragment or user")
+        raise InvalidValue("an upstream's URL must have no fragment or user")
     if any(is_secret(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ValueError("an upstream's URL has no credential in its query")
-    if not (url.isascii() and url.isprintable()) or " " in url:
-        raise ValueError("an upstream's URL is of printable ASCII characters without spaces")
+        raise InvalidValue("an upstream's URL must have no credential in its query")
     return parts
+
+
+def is_exposed(url: SplitResult, *, proxied: bool) -> bool:
+    """
+    Whether what is sent to this URL crosses a network in clear. By a proxy, even a loopback address
+    is another machine's.
+    """
+    return url.scheme == "ws" and (proxied or not is_loopback(url.hostname or ""))
+
+
+def _of(kind: type, what: str) -> Callable[[object, Attribute[Any], object], None]:
+    """A validator of fields whose type says all."""
+
+    def check(_: object, attribute: Attribute[Any], value: object) -> None:
+        # A boolean is an integer to Python, and never meant for one.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise wanted(f"{attribute.name} of an upstream must be {what}", value)
+
+    return check
+
+
+def _at_least_one(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidValue(f"{attribute.name} of an upstream must be a whole number, at least 1")
+
+
+def _path(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise wanted(f"{attribute.name} of an upstream must be the path of a PEM file", value)
+
+
+def _as_text(path: str | PathLike[str] | None) -> str | None:
+    return fspath(path) if isinstance(path, PathLike) else path
+
+
+def _label(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise InvalidValue(f"{attribute.name} of an upstream must be a printable string, not empty")
+
+
+def _sendable(_: object, __: Attribute[Any], value: object) -> None:
+    if not (is_credential(value) or callable(value)):
+        raise InvalidValue(
+            f"an upstream's credential must be a string of {CREDENTIAL};"
+            " or a callable that returns one; or None"
+        )
+
+
+def _names(_: object, __: Attribute[Any], value: object) -> None:
+    is_table = isinstance(value, Mapping) and all(
+        isinstance(name, str) and name for pair in value.items() for name in pair
+    )
+    if not is_table:
+        raise InvalidValue("models of an upstream must be a mapping of names to names")
 
 
 @frozen
@@ -168,21 +228,27 @@ class Upstream:
     @ivar secure: whether the connection is by TLS.
     @ivar host: the host name or address, without brackets.
     @ivar port: the TCP port.
-    @raise ValueError: for a URL or provider that is neither of these.
+    @raise InvalidValue: for a value or a type that is none of these, and for a credential with a
+        C{ws://} URL to another host than loopback, or by a proxy. The text never repeats the
+        credential or the URL.
     """
 
-    url: str = field()
-    name: str = "openai"
+    url: str = field(validator=_of(str, "a string"))
+    name: str = field(default="openai", validator=_label)
     provider: str = field(default="openai")
-    credential: Credential = field(default=None, repr=False)
-    ca_file: str | None = None
-    priority: int = field(default=0, kw_only=True)
-    weight: int = field(default=1, kw_only=True)
-    models: Mapping[str, str] = field(factory=dict, kw_only=True, hash=False)
-    max_sessions: int | None = field(default=None, kw_only=True)
-    breaker: bool = field(default=True, kw_only=True)
-    proxy: Proxy | None = field(default=None, kw_only=True)
-    client_certificate: str | None = field(default=None, kw_only=True)
+    credential: Credential = field(default=None, repr=False, validator=optional(_sendable))
+    ca_file: str | None = field(default=None, converter=_as_text, validator=optional(_path))
+    priority: int = field(default=0, kw_only=True, validator=_of(int, "a whole number"))
+    weight: int = field(default=1, kw_only=True, validator=_at_least_one)
+    models: Mapping[str, str] = field(factory=dict, kw_only=True, hash=False, validator=_names)
+    max_sessions: int | None = field(default=None, kw_only=True, validator=optional(_at_least_one))
+    breaker: bool = field(default=True, kw_only=True, validator=_of(bool, "a boolean"))
+    proxy: Proxy | None = field(
+        default=None, kw_only=True, validator=optional(_of(Proxy, "a relay.Proxy"))
+    )
+    client_certificate: str | None = field(
+        default=None, kw_only=True, converter=_as_text, validator=optional(_path)
+    )
     # Told once: each hold asks for all of them.
     traits: Provider = field(init=False, repr=False, eq=False)
     secure: bool = field(init=False, repr=False, eq=False)
@@ -193,6 +259,11 @@ class Upstream:
 
     def __attrs_post_init__(self) -> None:
         parts = _split(self.url)
+        if self.credential is not None and is_exposed(parts, proxied=self.proxy is not None):
+            raise InvalidValue(
+                "an upstream's credential must not cross a network in clear, as over ws:// to"
+                " another host than loopback, or by a proxy; use wss://"
+            )
         secure = parts.scheme == "wss"
         put = partial(object.__setattr__, self)
         put("traits", PROVIDERS[self.provider])
@@ -204,8 +275,8 @@ class Upstream:
 
     @provider.validator
     def _known(self, attribute: object, value: str) -> None:
-        if value not in PROVIDERS:
-            raise ValueError(f"{value!r} is no provider; known are {', '.join(PROVIDERS)}")
+        if not isinstance(value, str) or value not in PROVIDERS:
+            raise InvalidValue(f"provider of an upstream must be one of {', '.join(PROVIDERS)}")
 
     def takes(self, model: str | None) -> bool:
         """Whether a request for this model, or for none, is for this upstream."""

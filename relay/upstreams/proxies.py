@@ -13,7 +13,15 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from attrs import field, frozen
 
-from relay.rules.addresses import DEFAULT_PORTS, bracketed, is_loopback, split_url
+from relay.rules.addresses import (
+    DEFAULT_PORTS,
+    bracketed,
+    is_address,
+    is_host,
+    is_loopback,
+    split_url,
+)
+from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, refuse
 
 DIRECTLY = "none"
@@ -28,11 +36,28 @@ class Proxy:
     @ivar host: its name or address, without brackets.
     @ivar port: its TCP port.
     @ivar credentials: C{USER:PASSWORD} for it, or none.
+    @raise InvalidValue: for anything else; the text does not repeat it.
     """
 
-    host: str
-    port: int = 80
+    host: str = field()
+    port: int = field(default=80)
     credentials: str | None = field(default=None, repr=False)
+
+    @host.validator
+    def _named(self, _: object, value: object) -> None:
+        ok = isinstance(value, str) and (is_host(value) or is_address(value))
+        if not ok:
+            raise InvalidValue("host of a proxy must be a host name or an address, with no port")
+
+    @port.validator
+    def _numbered(self, _: object, value: object) -> None:
+        if not isinstance(value, int) or not 0 < value < 65536:
+            raise InvalidValue("port of a proxy must be a whole number, 1 to 65535")
+
+    @credentials.validator
+    def _paired(self, _: object, value: object) -> None:
+        if value is not None and not (isinstance(value, str) and ":" in value):
+            raise InvalidValue("credentials of a proxy must be a string, USER:PASSWORD")
 
     @classmethod
     def from_url(cls, url: str) -> Proxy:
@@ -40,7 +65,7 @@ class Proxy:
         The proxy at C{http://[USER:PASSWORD@]HOST[:PORT]}, where user and password may be
         percent-encoded.
 
-        @raise ValueError: for anything else; the text does not repeat it.
+        @raise InvalidValue: for anything else; the text does not repeat it.
         """
         parts = split_url(url)
         if (
@@ -48,7 +73,7 @@ class Proxy:
             or parts.scheme != "http"
             or parts[2:] not in (("", "", ""), ("/", "", ""))
         ):
-            raise ValueError("must be http://HOST[:PORT]")
+            raise InvalidValue("must be http://HOST[:PORT]")
         user = parts.netloc.rpartition("@")[0]
         credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         port = parts.port or DEFAULT_PORTS[parts.scheme]
@@ -100,7 +125,7 @@ def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Prox
     C{HTTPS_PROXY}, but for the hosts in C{NO_PROXY} and this machine itself.
 
     @param url: the upstream's.
-    @raise ValueError: if that is no URL of a proxy; the text does not repeat it.
+    @raise InvalidValue: if that is no URL of a proxy; the text does not repeat it.
     """
     if setting is not None:
         return None if setting == DIRECTLY else Proxy.from_url(setting)
@@ -114,7 +139,7 @@ def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Prox
     try:
         return Proxy.from_url(value)
     except ValueError as error:
-        raise ValueError(f'{name}: {error}; proxy = "{DIRECTLY}" does without') from None
+        raise InvalidValue(f'{name}: {error}; proxy = "{DIRECTLY}" does without') from None
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -33,7 +33,7 @@ from twisted.scripts.twistd import run
 
 import relay.daemon.service
 import relay.upstreams.breaker
-from relay import ClosedRecord, HoldRecord, Refusal, RelayFactory
+from relay import ClosedRecord, HoldRecord, Refusal, RelayFactory, RelayListener
 
 REACTOR: Any = _installed
 
@@ -105,9 +105,9 @@ class Turns:
         self._stack = traceback.format_stack(frame)[-6:]
 
 
-class Tally:
+class Tally(RelayListener):
     """
-    A L{relay.RelayListener} that counts.
+    Counts what is told.
 
     @ivar opens: holds that ended with a session.
     @ivar refusals: the others, by outcome.

@@ -141,7 +141,7 @@ def test_a_whole_file() -> None:
             "[[listener]]\nendpoint = 3",
             "[[listener]] #1: endpoint: must be a string, not a whole number",
         ),
-        ('listen = "tcp:80"', "listen: must be a list, not a string"),
+        ('listen = "tcp:80"', "listen: must be a list (in Python a tuple), not a string"),
         ('listen = ["tcp:80", 3]', "listen: #2: must be a string, not a whole number"),
         ("allow_anonymous = 1", "allow_anonymous: must be true or false, not a whole number"),
         ('refusals = "x"', 'refusals: must be one of "auto", "http", "event", not "x"'),
@@ -238,7 +238,9 @@ def test_values_are_checked_in_code_too() -> None:
         Limits(sessions=0)
     with pytest.raises(ValueError, match=r"^sessions: must be a whole number, not a boolean$"):
         attrs.evolve(Limits(), sessions=True)
-    with pytest.raises(ValueError, match=r"^origins: must be a list, not a string$"):
+    with pytest.raises(
+        ValueError, match=r"^origins: must be a list \(in Python a tuple\), not a string$"
+    ):
         Settings(origins="https://a.example")  # type: ignore[arg-type]
 
 

@@ -6,13 +6,13 @@ C{python refusing.py CERTIFICATE KEY}. It logs as the daemon does.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.logger import Logger, globalLogBeginner
 
-from relay import Grant, Refusal, RelayFactory, Request, Upstream, refuse
+from relay import Grant, Refusal, RefusalCode, RelayFactory, Request, Upstream, refuse
 from relay.config.certificates import server_options
 from relay.daemon.logs import JSONObserver
 from relay.telemetry.records import LogRecords
@@ -25,7 +25,7 @@ _log = Logger()
 
 def admit(request: Request) -> Grant | Refusal:
     """Refuse."""
-    return refuse((request.model or "").removeprefix("refuse-"))
+    return refuse(cast(RefusalCode, (request.model or "").removeprefix("refuse-")))
 
 
 async def main(reactor: Any, certificate: str, key: str) -> None:

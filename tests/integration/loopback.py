@@ -161,6 +161,10 @@ class Relay(RelayFactory):
         return front
 
 
+def _key(url: str, credential: Any = CANARY, proxy: object = None, **_: object) -> Any:
+    return None if proxy is not None and url.startswith("ws:") else credential
+
+
 class Loopback:
     """All that a test has open."""
 
@@ -187,12 +191,12 @@ class Loopback:
     def relay(self, *urls: str, **options: Any) -> Relay:
         """
         A relay to these upstreams, tried in this order. Their key is the canary unless
-        C{credential} is given.
+        C{credential} is given; one that would be sent in clear by a proxy has none.
         """
         names = ("openai", "second", "third")
         more = {name: options.pop(name) for name in OF_UPSTREAM if name in options}
         upstreams = [
-            Upstream(url, name, priority=place, **{"credential": CANARY, **more})
+            Upstream(url, name, priority=place, **{**more, "credential": _key(url, **more)})
             for place, (url, name) in enumerate(zip(urls, names, strict=False))
         ]
         relay = Relay(upstreams, **{"reactor": self.clock, **options})

@@ -11,7 +11,7 @@ from integration.requests import upgrade
 from integration.upstreams import CREATED, Step, UpstreamPort, answers, pings, switches
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
-from relay import Limits, Refusal, Request, Settings, refuse
+from relay import Limits, Refusal, RefusalCode, Request, Settings, refuse
 from relay.admission.static import require_tokens
 from relay.upstreams.breaker import FAILURES, INTERVAL
 
@@ -62,7 +62,7 @@ class Barred:
         return self.name
 
 
-def _verdict(code: str, status: int, retryable: bool, **headers: str) -> list[Barred]:
+def _verdict(code: RefusalCode, status: int, retryable: bool, **headers: str) -> list[Barred]:
     """What C{admit} may say, in each way it may say it."""
 
     def at_once(request: Request) -> Refusal:

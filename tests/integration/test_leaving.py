@@ -136,7 +136,7 @@ def stuck_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[StuckNames]:
 async def test_while_the_name_is_looked_up(
     loopback: Loopback, stuck_names: StuckNames, leave: Leave
 ) -> None:
-    relay = loopback.relay("ws://upstream.invalid:1")
+    relay = loopback.relay("wss://upstream.invalid:1")
     client = await loopback.connect(relay)
     client.send(upgrade())
     await until(stuck_names.asked.is_set, "the look-up")

@@ -12,7 +12,7 @@ from twisted.logger import globalLogPublisher
 from relay.lifecycle.register import Register
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
-from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
+from relay.telemetry.records import ClosedRecord, HoldRecord, RelayListener, Traffic
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
 CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})
@@ -45,7 +45,7 @@ class FakeSession(FakeConnection):
 
 
 @dataclass
-class Listener:
+class Listener(RelayListener):
     """Notes what it is told, and fails if it should."""
 
     error: Exception | None = None

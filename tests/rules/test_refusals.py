@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.rules.errors import RelayError
 from relay.rules.refusals import (
     KINDS,
     Refusal,
+    RefusalCode,
     Refused,
     UpstreamFacts,
     attributed,
@@ -27,7 +29,7 @@ from relay.rules.refusals import (
 NO, YES = False, True
 
 # The table of the design: code, HTTP status, retry, and what the answer must carry besides.
-DESIGN: list[tuple[str, int, bool, set[str]]] = [
+DESIGN: list[tuple[RefusalCode, int, bool, set[str]]] = [
     ("bad_request", 400, NO, set()),
     ("unauthorized", 401, NO, {"WWW-Authenticate"}),
     ("origin_not_allowed", 403, NO, set()),
@@ -85,7 +87,9 @@ def test_the_table_is_the_designs() -> None:
 
 
 @pytest.mark.parametrize(("code", "status", "retry", "headers"), DESIGN)
-def test_the_http_form_of_each_row(code: str, status: int, retry: bool, headers: set[str]) -> None:
+def test_the_http_form_of_each_row(
+    code: RefusalCode, status: int, retry: bool, headers: set[str]
+) -> None:
     line, found, body = parsed(http_response(refuse(code), "req_1"))
     assert line == f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
     assert set(found) == ALWAYS | headers
@@ -108,7 +112,7 @@ def test_the_http_form_of_each_row(code: str, status: int, retry: bool, headers:
 
 
 @pytest.mark.parametrize(("code", "status", "retry"), [row[:3] for row in DESIGN])
-def test_the_in_band_form_of_each_row(code: str, status: int, retry: bool) -> None:
+def test_the_in_band_form_of_each_row(code: RefusalCode, status: int, retry: bool) -> None:
     refusal = refuse(code)
     event = json.loads(error_event(refusal, "req_1"))
     assert event.pop("type") == "error"
@@ -118,14 +122,14 @@ def test_the_in_band_form_of_each_row(code: str, status: int, retry: bool) -> No
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_the_connection_closes(code: str) -> None:
+def test_the_connection_closes(code: RefusalCode) -> None:
     _, headers, _ = parsed(http_response(refuse(code), "req_1"))
     expected = "close, upgrade" if code == "upgrade_required" else "close"
     assert headers["Connection"] == expected
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_message_is_one_sentence(code: str) -> None:
+def test_each_message_is_one_sentence(code: RefusalCode) -> None:
     message = KINDS[code].message
     assert message.isascii()
     assert message.isprintable()
@@ -144,7 +148,7 @@ def test_each_message_is_one_sentence(code: str) -> None:
         ("draining", "Retry-After", "1"),
     ],
 )
-def test_what_the_headers_say(code: str, name: str, value: str) -> None:
+def test_what_the_headers_say(code: RefusalCode, name: str, value: str) -> None:
     assert dict(http_headers(refuse(code), "req_1"))[name] == value
 
 
@@ -181,9 +185,19 @@ def test_the_attempts_are_told() -> None:
     assert json.loads(error_event(refusal, "r"))["error"]["attempts"] == 2
 
 
+def test_the_type_of_the_codes_is_the_table() -> None:
+    assert get_args(RefusalCode) == tuple(KINDS)
+
+
+@pytest.mark.parametrize("wrong", [{"message": b"no"}, {"retry_after": 1.5}, {"retry_after": -1}])
+def test_what_a_refusal_cannot_say_is_an_error_here(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RelayError, match=next(iter(wrong))):
+        refuse("bad_request", **wrong)
+
+
 def test_an_unknown_code_is_an_error_here() -> None:
-    with pytest.raises(KeyError):
-        refuse("no_such_code")
+    with pytest.raises(RelayError, match="must be one of bad_request, "):
+        refuse("no_such_code")  # type: ignore[arg-type]
 
 
 def test_an_exception_carries_its_refusal() -> None:

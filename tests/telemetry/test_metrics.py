@@ -262,7 +262,7 @@ def test_no_caller_makes_up_a_label_and_no_secret_is_in_one() -> None:
 
 def assert_labels(labels: dict[str, str]) -> None:
     """Each value is one of a few."""
-    known = {
+    known: dict[str, set[str]] = {
         "upstream": {"openai"},
         "outcome": {"open", "cancelled", *KINDS},
         "code": set(KINDS),

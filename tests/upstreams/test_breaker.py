@@ -8,11 +8,11 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import floats, sampled_from
 
-from relay.rules.refusals import KINDS, Refusal, UpstreamFacts, refuse
+from relay.rules.refusals import KINDS, Refusal, RefusalCode, UpstreamFacts, refuse
 from relay.upstreams.breaker import FAILURES, INTERVAL, Breaker, judged
 
 
-def failure(code: str = "upstream_refused", status: int | None = None) -> Refusal:
+def failure(code: RefusalCode = "upstream_refused", status: int | None = None) -> Refusal:
     return refuse(code, upstream=UpstreamFacts("openai", "upgrade", status))
 
 
@@ -89,7 +89,7 @@ def test_it_opens_at_once_when_the_key_is_wrong(breaker: Breaker) -> None:
 
 
 @pytest.mark.parametrize("code", KINDS)
-def test_what_is_not_its_fault_never_opens_it(breaker: Breaker, code: str) -> None:
+def test_what_is_not_its_fault_never_opens_it(breaker: Breaker, code: RefusalCode) -> None:
     refusal = failure(code, None if judged(failure(code)) == "passes" else 403)
     if code == "upstream_quota_exhausted":
         return

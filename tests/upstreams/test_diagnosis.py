@@ -6,14 +6,14 @@ from typing import get_args
 
 import pytest
 
-from relay.rules.refusals import KINDS, Stage, UpstreamFacts, refuse
+from relay.rules.refusals import KINDS, RefusalCode, Stage, UpstreamFacts, refuse
 from relay.upstreams.diagnosis import Finding, as_json, as_table
 
 URL = "wss://host/v1/realtime"
 
 
 def failed(
-    code: str,
+    code: RefusalCode,
     stage: Stage = "upgrade",
     error: str | None = None,
     status: int | None = None,
@@ -83,7 +83,9 @@ def test_who_closes_at_once_for_a_failure_of_its_own_is_no_wrong_url() -> None:
 
 @pytest.mark.parametrize("code", [code for code in KINDS if code.startswith("upstream_")])
 @pytest.mark.parametrize("stage", get_args(Stage))
-def test_every_refusal_of_an_upstream_has_a_cause_in_one_sentence(code: str, stage: Stage) -> None:
+def test_every_refusal_of_an_upstream_has_a_cause_in_one_sentence(
+    code: RefusalCode, stage: Stage
+) -> None:
     cause = failed(code, stage).cause
     assert cause is not None
     assert cause.endswith(".") or cause.endswith("?")

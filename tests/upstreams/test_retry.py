@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.rules.refusals import KINDS, UpstreamFacts, refuse
+from relay.rules.refusals import KINDS, RefusalCode, UpstreamFacts, refuse
 from relay.upstreams.retry import LEAST, SHARE, WINDOW, RetryBudget, delay_of
 
 
-def delay(code: str, stage: Any = "upgrade", status: int | None = None, **more: Any) -> Any:
+def delay(code: RefusalCode, stage: Any = "upgrade", status: int | None = None, **more: Any) -> Any:
     return delay_of(refuse(code, upstream=UpstreamFacts("openai", stage, status), **more))
 
 
@@ -43,13 +43,15 @@ def test_nor_is_a_gateway_that_says_what_will_not_pass() -> None:
 @pytest.mark.parametrize(
     ("code", "status"), [("upstream_rate_limited", 429), ("upstream_refused", 503)]
 )
-def test_who_says_when_to_come_back_is_obeyed_if_that_is_soon(code: str, status: int) -> None:
+def test_who_says_when_to_come_back_is_obeyed_if_that_is_soon(
+    code: RefusalCode, status: int
+) -> None:
     assert delay(code, status=status, retryable=True, retry_after=1) == 1
     assert delay(code, status=status, retryable=True, retry_after=2) is None
 
 
 @pytest.mark.parametrize("code", KINDS)
-def test_nothing_else_is_tried_again(code: str) -> None:
+def test_nothing_else_is_tried_again(code: RefusalCode) -> None:
     assert delay_of(refuse(code)) is None, "no upstream was reached"
     if code.startswith("upstream_") and code != "upstream_connect_failed":
         assert delay(code) is None

@@ -15,7 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from zope.interface import directlyProvides
 
-from relay.rules.refusals import KINDS
+from relay.rules.refusals import KINDS, RefusalCode
 from relay.web.public import public_site
 
 
@@ -126,7 +126,7 @@ def test_the_root_says_how_to_connect(visitor: Visitor, base: str) -> None:
     ],
 )
 def test_all_else_is_refused_in_the_shape_of_every_refusal(
-    visitor: Visitor, method: str, path: str, code: str
+    visitor: Visitor, method: str, path: str, code: RefusalCode
 ) -> None:
     answer = visitor.fetch(path, method)
     assert answer.status == KINDS[code].status
