@@ -83,5 +83,5 @@ async def test_a_refused_port(loopback: Loopback, closed_port: int, check: Any) 
 @pytest.mark.usefixtures("no_names")
 @pytest_twisted.ensureDeferred
 async def test_a_name_without_address(loopback: Loopback, check: Any) -> None:
-    relay = loopback.relay("ws://upstream.invalid")
+    relay = loopback.relay("wss://upstream.invalid")
     await check(loopback, NO_NAME, UpstreamPort(), relay)
