@@ -59,8 +59,9 @@ class RelayFactory(FrontFactory):
     @param admit: decides on each request (see L{relay.Request}); without it everybody on an
         allowed Host and Origin is let in.
     @param listeners: told of each hold and session (see L{relay.RelayListener}).
-    @param site: a C{twisted.web} site of the host's own for plain requests on the same port;
-        by default the relay's.
+    @param site: a C{twisted.web} site of the host's own on the same port, by default the relay's.
+        It gets the plain requests, and the upgrades for other paths than the relay's.
+    @param probes: whether C{/healthz} and C{/readyz} are the relay's though there is a C{site}.
     @param reactor: the global one by default.
     @param settings: limits and rules; C{listen}, C{listener}, C{admin}, C{upstream}, C{auth} and
         C{log_format} in it are the daemon's and mean nothing here.
@@ -75,6 +76,7 @@ class RelayFactory(FrontFactory):
         admit: Admit | None = None,
         listeners: Sequence[RelayListener] = (),
         site: IProtocolFactory | None = None,
+        probes: bool = True,
         reactor: IReactorTime | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -92,12 +94,14 @@ class RelayFactory(FrontFactory):
         self._reactor = reactor
         lines = Lines(reactor, direct=settings.plane != "message")
         dialer = dialer_for(balancer, settings.limits, lines, reactor)
+        own = public_site(settings.base_path, lambda: self.is_ready, reactor)
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
-            site or public_site(settings.base_path, lambda: self.is_ready, reactor),
+            site or own,
             heads=Turns(reactor),
             guards_site=site is None,
+            health=own if probes and site is not None else None,
         )
 
     def acceptableProtocols(self) -> list[bytes]:

@@ -45,7 +45,7 @@ PATH = "/v1/realtime"
 NOT_OWN = "only a page of this listener's own origin, or no page, may change anything here"
 
 PROBES = ("/healthz", "/readyz")
-"""What orchestrators ask for, by any name."""
+"""What orchestrators ask for, by any name; below the base path."""
 
 
 @frozen
@@ -58,6 +58,8 @@ class FrontContext:
     @ivar site: answers plain requests.
     @ivar heads: by turns, what is done about request heads.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
+        One that is not gets the upgrades too that are not for the relay.
+    @ivar health: answers L{PROBES} where the site does not; the relay's own.
     @ivar administers: whether it is an admin listener: no page of another origin may change
         anything there (see L{is_change_from_elsewhere}).
     @ivar probed: whether it is an admin listener that other machines can reach: L{PROBES} are then
@@ -69,6 +71,7 @@ class FrontContext:
     site: IProtocolFactory
     heads: Turns
     guards_site: bool
+    health: IProtocolFactory | None = None
     administers: bool = False
     probed: bool = False
 
@@ -181,17 +184,25 @@ class Front(Protocol):
         request = self._describe(head)
         settings, websocket = self._context.holds.settings, self._context.websocket
         is_websocket = websocket is not None and head.path == settings.base_path + PATH
-        if is_websocket or self._context.guards_site:
-            refusal = self._policy_refusal(head)
-            if refusal is not None:
-                self._refuse(refusal)
-                return
-        if is_websocket:
+        site = self._context.site
+        is_own = is_websocket or self._context.guards_site
+        if self._context.health is not None and self._is_probe(head):
+            site, is_own = self._context.health, True
+        refusal = self._policy_refusal(head) if is_own else None
+        if refusal is not None:
+            self._refuse(refusal)
+        elif is_websocket:
             self._take_upgrade(request)
-        elif head.wants_upgrade:
+        elif not head.wants_upgrade:
+            self._take_plain(head, site)
+        elif is_own:
             self._refuse(refuse("not_found"))
         else:
-            self._take_plain(head)
+            self._pass_upgrade(head, site)
+
+    def _is_probe(self, head: Head) -> bool:
+        base = self._context.holds.settings.base_path
+        return head.path.startswith(base) and head.path[len(base) :] in PROBES
 
     def _describe(self, head: Head) -> Request:
         request = Request(self._record.request_id, self._record.peer, head)
@@ -269,7 +280,7 @@ class Front(Protocol):
 
     # -- plain requests --------------------------------------------------------------------
 
-    def _take_plain(self, head: Head) -> None:
+    def _take_plain(self, head: Head, site: IProtocolFactory) -> None:
         length = head.body_length
         if length is None:
             self._refuse(refuse("bad_request", "Send a body with one Content-Length."))
@@ -278,10 +289,10 @@ class Front(Protocol):
         else:
             self._body_left = length
             self._deadline.set(self._limits.head_seconds, self._too_slow)
-            self._give_to_site(head)
+            self._give_to_site(head, site)
 
-    def _give_to_site(self, head: Head) -> None:
-        channel = self._context.site.buildProtocol(self._addr)
+    def _give_to_site(self, head: Head, site: IProtocolFactory) -> None:
+        channel = site.buildProtocol(self._addr)
         assert channel is not None, "a site always builds one"
         self._hand_over(channel, head.for_site())
         self._take = self._read_body
@@ -297,6 +308,17 @@ class Front(Protocol):
             self._take = drop
             self._deadline.clear()
             self._end.set(self._limits.linger_seconds, self._check_end)
+
+    def _pass_upgrade(self, head: Head, site: IProtocolFactory) -> None:
+        """
+        The connection is the host's from here on, without a deadline or limit of the relay: a
+        WebSocket may last. So the relay does not count it, and its end neither waits for it nor
+        cuts it.
+        """
+        channel = site.buildProtocol(self._addr)
+        assert channel is not None, "a site always builds one"
+        self._context.holds.register.left(self)
+        self._hand_over(channel, head.as_sent() + self._reader.rest)
 
     # -- refusals --------------------------------------------------------------------------
 

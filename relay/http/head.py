@@ -136,8 +136,16 @@ class Head:
         The same plain request, on a connection that ends with its answer: L{HTTPChannel} answers
         a later upgrade on a kept connection with 200.
         """
-        lines = [f"{self.method} {self.target} HTTP/1.{self.version}", "connection: close"]
-        lines += [f"{name}: {value}" for name, value in self.fields if name != "connection"]
+        others = (field for field in self.fields if field[0] != "connection")
+        return self._lines(("connection", "close"), *others)
+
+    def as_sent(self) -> bytes:
+        """The same request, with nothing left out or added: an upgrade to pass on."""
+        return self._lines(*self.fields)
+
+    def _lines(self, *fields: tuple[str, str]) -> bytes:
+        first = f"{self.method} {self.target} HTTP/1.{self.version}"
+        lines = [first, *(f"{name}: {value}" for name, value in fields)]
         return "\r\n".join(lines).encode("latin-1") + _END
 
 

@@ -105,6 +105,7 @@ class AdminFactory(FrontFactory):
             websocket=None,
             site=quiet_site(root, reactor),
             guards_site=True,
+            health=None,
             administers=True,
             probed=True,
         )

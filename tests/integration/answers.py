@@ -87,13 +87,14 @@ class WebSocketClient(RawClient):
     subprotocols: tuple[str, ...] = ()
     origin: str | None = None
     agent: str | None = None
+    target: str = "/v1/realtime?model=gpt-realtime"
     response: Response | None = None
     frames: list[Frame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
         self.protocol = ClientProtocol(
-            parse_uri("ws://127.0.0.1/v1/realtime?model=gpt-realtime"),
+            parse_uri(f"ws://127.0.0.1{self.target}"),
             origin=None if self.origin is None else Origin(self.origin),
             subprotocols=[Subprotocol(name) for name in self.subprotocols] or None,
         )
