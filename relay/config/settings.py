@@ -248,7 +248,7 @@ class Settings:
     )
     drain_spread_seconds: float | None = _documented(
         "The last part of drain_seconds, over which the sessions that are left are closed one by"
-        " one; 10, or all of drain_seconds where that is less. Seconds, 0 to drain_seconds.",
+        " one; 10, or half of drain_seconds where that is less. Seconds, 0 to drain_seconds.",
         None,
         checks.unless_unset(checks.seconds(86400, or_none=True)),
     )
@@ -306,7 +306,7 @@ class Settings:
     def drain_spread(self) -> float:
         """C{drain_spread_seconds}, or what it is where it is not set. Seconds."""
         spread = self.drain_spread_seconds
-        return min(10.0, self.drain_seconds) if spread is None else spread
+        return min(10.0, self.drain_seconds / 2) if spread is None else spread
 
     @property
     def listeners(self) -> tuple[ListenerTable, ...]:

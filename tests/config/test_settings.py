@@ -46,14 +46,15 @@ def test_the_defaults_of_the_end() -> None:
 @pytest.mark.parametrize(
     ("text", "spread"),
     [
-        ("drain_seconds = 4", 4),
+        ("drain_seconds = 4", 2),
+        ("drain_seconds = 20", 10),
         ("drain_seconds = 0", 0),
         ("drain_seconds = 60", 10),
         ("drain_seconds = 60\ndrain_spread_seconds = 60", 60),
         ("drain_spread_seconds = 0", 0),
     ],
 )
-def test_a_drain_that_is_shorter_than_the_usual_spread_is_all_spread(
+def test_at_least_half_of_a_drain_is_for_what_ends_by_itself_unless_told(
     text: str, spread: float
 ) -> None:
     assert load(text).drain_spread == spread

@@ -125,6 +125,19 @@ def test_an_empty_relay_ends_at_once() -> None:
     assert stage.clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize("seconds", [1, 4, 10, 20])
+def test_half_of_a_short_drain_passes_before_anything_is_closed(seconds: float) -> None:
+    stage = Stage(seconds=seconds)
+    sessions = [stage.session() for _ in range(20)]
+    stage.begin()
+    stage.until(seconds / 2 - 0.01)
+    assert [session.closed_at for session in sessions] == [None] * 20
+    stage.until(seconds)
+    ends = [session.closed_at for session in sessions if session.closed_at is not None]
+    assert len(ends) == 20
+    assert max(ends) - min(ends) > seconds / 3, "evenly, not at once"
+
+
 def test_but_not_before_the_delay() -> None:
     stage = Stage(delay=5)
     stage.begin()
@@ -335,8 +348,8 @@ def test_without_a_spread_all_are_closed_at_the_deadline(seconds: float) -> None
     assert len(stage.over) == 1
 
 
-def test_a_short_drain_is_all_spread() -> None:
-    stage = Stage(seconds=4)
+def test_a_drain_may_be_all_spread() -> None:
+    stage = Stage(seconds=4, spread=4)
     sessions = [stage.session() for _ in range(4)]
     stage.begin()
     stage.until(5)
