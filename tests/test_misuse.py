@@ -123,11 +123,14 @@ FACTORIES: list[tuple[Callable[[], Any], str]] = [
     (lambda: factory([Upstream(URL)] * 2), "names of their own"),
     (lambda: factory(Upstream(URL)), "upstreams must be a list of relay.Upstream, not an Upstream"),
     (lambda: factory(URL), "upstreams must be a list of relay.Upstream, not a str"),
-    (lambda: factory([URL]), "upstreams must be a list of relay.Upstream; #1 is, not a str"),
+    (lambda: factory([URL]), "upstreams must be a list of relay.Upstream, but #1 is a str"),
     (lambda: factory(settings={"hold_seconds": 5}), "settings must be a relay.Settings, or None"),
     (lambda: factory(admit=True), "admit must be a callable that takes a relay.Request"),
     (lambda: factory(listeners=LogRecords()), "must be a list of relay.RelayListener, not a LogR"),
-    (lambda: factory(listeners=[LogRecords(), Deaf()]), "list of relay.RelayListener; #2 "),
+    (
+        lambda: factory(listeners=[LogRecords(), Deaf()]),
+        "RelayListener, but #2 is a Deaf",
+    ),
     (lambda: factory(site=Resource()), "site must be a factory such as a twisted.web.server.Site"),
     (lambda: factory().admin({}), "metrics must be a relay.Metrics, not a dict"),  # type: ignore[arg-type]
     (lambda: factory().admin(Metrics(), True), "drain must be a callable"),  # type: ignore[arg-type]

@@ -39,4 +39,4 @@ def each_is(values: Any, kind: type, what: str) -> None:
         raise wanted(what, values)
     for number, value in enumerate(values, 1):
         if not isinstance(value, kind):
-            raise wanted(f"{what}; #{number} is", value)
+            raise InvalidValue(f"{what}, but #{number} is {kind_of(value)}")

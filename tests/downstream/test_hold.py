@@ -14,7 +14,7 @@ from memory import World
 from twisted.internet.defer import Deferred, succeed
 from websockets.frames import Frame, Opcode
 
-from relay import Grant, Refusal, Request, Settings, Upstream, refuse
+from relay import Grant, Refusal, RelayListener, Request, Settings, Upstream, refuse
 from relay.dial.attempt import ANSWER_SECONDS, CLOSE_SECONDS
 from relay.testing.peers import Peer
 
@@ -629,7 +629,7 @@ def test_a_bug_at_the_join_is_1011_to_both(world: World, monkeypatch: pytest.Mon
 
 
 def test_a_listener_that_fails_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
+    class Broken(RelayListener):
         def opened(self, record: object) -> None:
             raise RuntimeError("listener")
 
