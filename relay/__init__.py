@@ -1,11 +1,13 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
-from relay.admission.request import Admit, Grant, Request
+from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.config.settings import Limits, Settings
 from relay.factory import RelayFactory
+from relay.http.head import Head
+from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
-from relay.rules.refusals import Refusal, RefusalCode, UpstreamFacts, refuse
-from relay.telemetry.metrics import Metrics
+from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
+from relay.telemetry.metrics import Metrics, Watched
 from relay.telemetry.records import (
     AttemptRecord,
     ClosedRecord,
@@ -15,7 +17,9 @@ from relay.telemetry.records import (
     Traffic,
 )
 from relay.timing.clock import use_monotonic_clock
-from relay.upstreams.providers import Upstream
+from relay.upstreams.balancing import Standing
+from relay.upstreams.breaker import BreakerState
+from relay.upstreams.providers import Credential, Upstream
 from relay.upstreams.proxies import Proxy
 from relay.web.admin import AdminFactory
 
@@ -23,8 +27,11 @@ __all__ = [
     "AdminFactory",
     "Admit",
     "AttemptRecord",
+    "BreakerState",
     "ClosedRecord",
+    "Credential",
     "Grant",
+    "Head",
     "HoldRecord",
     "InvalidValue",
     "Limits",
@@ -38,9 +45,14 @@ __all__ = [
     "RelayListener",
     "Request",
     "Settings",
+    "Side",
+    "Stage",
+    "Standing",
     "Traffic",
     "Upstream",
     "UpstreamFacts",
+    "Verdict",
+    "Watched",
     "refuse",
     "use_monotonic_clock",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import sys
 import typing
 from collections.abc import Iterator
 from itertools import chain
@@ -123,7 +124,10 @@ NAMES = {
     "operating.md": [f"| `{name}` |" for name in METRICS],
     "simulator.md": [f"| `{fault.name}` |" for fault in FAULTS],
     "cli.md": [*commands(), *flags()],
-    "api.md": [f":: relay.{name}" for name in relay.__all__],
+    "api.md": [
+        *(f":: relay.{name}" for name in relay.__all__),
+        *(f'`"{name}"`' for name in PROVIDERS),
+    ],
     "architecture.md": [*modules()],
     "autobahn.md": [f"| `{row.owner}` | `{row.name}` |" for row in SEAM],
 }
@@ -139,6 +143,61 @@ def test_every_page_is_in_the_index() -> None:
     listed = read("index.md").split("\n")
     for page in PAGES:
         assert page.stem == "index" or page.stem in listed
+
+
+_AUTODOC = re.compile(
+    r"auto(?:class|function):: relay\.(?P<name>\w+)(?P<signature>\(.*\))?\n"
+    r"(?:   :members: (?P<members>.*)\n)?"
+)
+
+UNSIGNED = ("()", "(**fields)")
+"""What nobody calls, and what another page lists."""
+
+
+def documented() -> Iterator[typing.Any]:
+    """Each thing whose signature the page of the API shows, and each member it lists."""
+    for found in _AUTODOC.finditer(read("api.md")):
+        name, signature, members = found.group("name", "signature", "members")
+        value = getattr(relay, name)
+        if signature not in UNSIGNED:
+            yield pytest.param(value, id=name)
+        for member in (members or "").split(", ") if members else ():
+            yield pytest.param(vars(value)[member], id=f"{name}.{member}")
+
+
+def annotations_of(value: typing.Any) -> Iterator[tuple[str, str]]:
+    """The module and the text of each annotation in a signature."""
+    if isinstance(value, type) and attrs.has(value):
+        own = [field.name for field in attrs.fields(value) if field.init]
+        yield from ((value.__module__, value.__annotations__[name]) for name in own)
+        return
+    if isinstance(value, type):
+        value = vars(value).get("__init__", lambda: None)
+    function = getattr(value, "fget", None) or getattr(value, "func", None) or value
+    function = getattr(function, "__func__", function)
+    yield from ((function.__module__, text) for text in function.__annotations__.values())
+
+
+def is_own(value: object) -> bool:
+    """Whether it is a class of the relay, or a name that it gives to a composed type."""
+    module = getattr(value, "__module__", "")
+    is_class = isinstance(value, type) and module.startswith("relay")
+    return is_class or typing.get_origin(value) is not None
+
+
+@pytest.mark.parametrize("value", [*documented()])
+def test_what_a_documented_signature_names_is_exported(value: typing.Any) -> None:
+    for module, text in annotations_of(value):
+        known = vars(sys.modules[module])
+        names = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
+        own = {name for name in names if is_own(known.get(name))}
+        assert own <= {*relay.__all__}, text
+
+
+def test_some_signatures_name_what_the_relay_has() -> None:
+    """The test before this looks by these."""
+    texts = [text for param in documented() for _, text in annotations_of(param.values[0])]
+    assert {"Head", "Credential", "Stage | None", "Sequence[Standing]"} <= {*texts}
 
 
 # Links

@@ -53,6 +53,8 @@ class Head:
     @ivar target: the origin-form target, path and query.
     @ivar version: the minor version of HTTP/1: 0 or 1.
     @ivar fields: names in lower case and values, in their order; bytes beyond ASCII as Latin-1.
+    @ivar query: the query parameters, decoded, in their order.
+    @ivar subprotocols: the WebSocket subprotocols offered.
     """
 
     method: str

@@ -8,7 +8,7 @@ from typing import Literal
 
 from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
-from relay.upstreams.breaker import Breaker, State
+from relay.upstreams.breaker import Breaker, BreakerState
 from relay.upstreams.providers import Upstream
 
 
@@ -16,6 +16,7 @@ class Standing:
     """
     One upstream, as it is doing.
 
+    @ivar upstream: which.
     @ivar sessions: connections to it, those of holds included.
     @ivar breaker: L{None} if it has none.
     """
@@ -26,7 +27,7 @@ class Standing:
         self.breaker = Breaker() if upstream.breaker else None
 
     @property
-    def breaker_state(self) -> State | Literal["off"]:
+    def breaker_state(self) -> BreakerState | Literal["off"]:
         """What its breaker does."""
         return self.breaker.state if self.breaker is not None else "off"
 

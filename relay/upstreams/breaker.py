@@ -13,7 +13,7 @@ from typing import Literal
 
 from relay.rules.refusals import Refusal
 
-State = Literal["closed", "open", "half-open"]
+BreakerState = Literal["closed", "open", "half-open"]
 
 FAILURES = 5
 """So many failures, one after the other, open it."""
@@ -71,7 +71,7 @@ class Breaker:
     """
 
     def __init__(self) -> None:
-        self.state: State = "closed"
+        self.state: BreakerState = "closed"
         self._failures = 0
         self._next = 0.0
 
