@@ -1,66 +1,118 @@
-"""The example of the docs: a relay beside another service in one reactor."""
+"""The example of the docs: a relay by TLS in an app, beside another service in one reactor."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import re
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from urllib.request import urlopen
 
 import pytest
+import trustme
+from attrs import frozen
 from openai import AsyncOpenAI
-from processes import address_of, closed_port, relay_command, running
+from processes import LOOPBACK, address_of, closed_port, relay_command, running
 from websockets.exceptions import InvalidStatus
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embed.py"
 
 
+@frozen
+class App:
+    """
+    The example, which runs.
+
+    @ivar url: of the relay.
+    @ivar metrics: of the page beside it.
+    @ivar tls: what trusts its certificate.
+    @ivar log: its log.
+    """
+
+    url: str
+    metrics: str
+    tls: ssl.SSLContext
+    log: Path
+
+
 @pytest.fixture(scope="module")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    """The example's own port and the echo service's; its upstream is a demo relay."""
-    folder = tmp_path_factory.mktemp("embed")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The example by TLS; its upstream is a demo relay."""
+    folder, authority = tmp_path_factory.mktemp("embed"), trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(folder / "own.pem")
+    )
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    endpoint = "ssl:0:privateKey=own.pem:certKey=own.pem:interface=127.0.0.1"
     with running(relay_command("--demo"), folder) as upstream:
         url = address_of(upstream).replace("http", "ws") + "/v1/realtime"
-        with running([sys.executable, str(EXAMPLE), "0", "0"], folder, UPSTREAM=url) as app:
-            assert app.stdout is not None
-            yield int(app.stdout.readline()), int(app.stdout.readline())
+        logged = ["sh", "-c", 'exec "$@" 2>log', "sh"]
+        command = [*logged, sys.executable, str(EXAMPLE), endpoint, "0"]
+        with running(command, folder, UPSTREAM=url) as process:
+            assert process.stdout is not None
+            port, metrics = (int(process.stdout.readline()) for _ in range(2))
+            there = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}"
+            yield App(*there, tls, folder / "log")
 
 
 def test_the_example_fits_on_a_page() -> None:
-    assert len(EXAMPLE.read_text().splitlines()) < 40
+    assert len(EXAMPLE.read_text().splitlines()) < 70
 
 
-async def first_event(port: int, key: str) -> str:
-    client = AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key)
-    async with client.realtime.connect(model="gpt-realtime") as connection:
+async def first_event(url: str, key: str, tls: ssl.SSLContext | None = None) -> str:
+    client = AsyncOpenAI(base_url=f"{url}/v1", api_key=key)
+    options = {} if tls is None else {"ssl": tls}
+    realtime = client.realtime.connect(
+        model="gpt-realtime",
+        websocket_connection_options=options,  # type: ignore[arg-type]
+    )
+    async with realtime as connection:
         return (await connection.recv()).type
 
 
-def test_its_users_have_sessions_and_others_have_not(ports: tuple[int, int]) -> None:
-    assert asyncio.run(first_event(ports[0], "let-me-in")) == "session.created"
+def metrics_with(app: App, line: str) -> str:
+    """The metrics, once there is this line: a session is counted when both its ends are gone."""
+    for _ in range(100):
+        with urlopen(app.metrics, timeout=10) as answer:
+            told: str = answer.read().decode()
+        if line in told:
+            return told
+        sleep(0.05)
+    raise AssertionError(told)
+
+
+def test_its_users_have_sessions_and_are_counted_and_others_have_not(app: App) -> None:
+    assert asyncio.run(first_event(app.url, "let-me-in", app.tls)) == "session.created"
     with pytest.raises(InvalidStatus) as caught:
-        asyncio.run(first_event(ports[0], "wrong"))
+        asyncio.run(first_event(app.url, "wrong", app.tls))
     assert caught.value.response.status_code == 401
+    told = metrics_with(app, 'app_calls_total{user="alice"} 1.0')
+    assert 'app_call_seconds_total{user="alice"}' in told
+    assert 'relay_refusals_total{code="unauthorized"} 1.0' in told
+    assert re.search(r"\[app#info\] alice was connected for \d+\.\d s", app.log.read_text())
 
 
-def test_its_site_answers_on_the_same_port(ports: tuple[int, int]) -> None:
-    with urlopen(f"http://127.0.0.1:{ports[0]}/", timeout=10) as answer:
+def test_its_site_answers_on_the_same_port(app: App) -> None:
+    with urlopen(app.url, timeout=10, context=app.tls) as answer:
         assert answer.read() == b"The app's own page.\n"
         assert answer.headers["Connection"] == "close"
 
 
-def test_the_service_beside_it_runs(ports: tuple[int, int]) -> None:
-    with socket.create_connection(("127.0.0.1", ports[1]), timeout=10) as echo:
-        echo.sendall(b"hello")
-        assert echo.recv(5) == b"hello"
+def test_the_relays_health_is_on_that_port_too(app: App) -> None:
+    with urlopen(f"{app.url}/readyz", timeout=10, context=app.tls) as answer:
+        assert answer.read() == b"ready\n"
 
 
 def test_an_embedded_relay_refuses_like_any_other(tmp_path: Path) -> None:
     dead = f"ws://127.0.0.1:{closed_port()}/"
-    with running([sys.executable, str(EXAMPLE), "0", "0"], tmp_path, UPSTREAM=dead) as app:
-        assert app.stdout is not None
+    command = [sys.executable, str(EXAMPLE), LOOPBACK, "0"]
+    with running(command, tmp_path, UPSTREAM=dead) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
         with pytest.raises(InvalidStatus) as caught:
-            asyncio.run(first_event(int(app.stdout.readline()), "let-me-in"))
+            asyncio.run(first_event(url, "let-me-in"))
     assert caught.value.response.status_code == 502
