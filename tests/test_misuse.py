@@ -181,6 +181,8 @@ def busy_clock() -> None:
         lambda: load("nonsense"),
         lambda: KeyFile(Path("/nowhere/key"), "key"),
         lambda: identity("/nowhere/own.pem"),
+        lambda: factory([Upstream("wss://a_b.example/")]),
+        lambda: factory([Upstream("wss://upstream.example/", ca_file="/nowhere/ca.pem")]),
     ],
 )
 def test_whatever_else_fails_is_a_relay_error(fail: Callable[[], Any]) -> None:

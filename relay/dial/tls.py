@@ -11,7 +11,7 @@ from twisted.internet.ssl import optionsForClientTLS, platformTrust
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from relay.config.certificates import authorities, identity
+from relay.config.certificates import authorities, check_name, identity
 from relay.upstreams.providers import Upstream
 
 
@@ -50,8 +50,9 @@ def client_options(upstream: Upstream) -> ResumingOptions:
     How to connect to this upstream by TLS: its name is checked, against the system's
     authorities or those in C{ca_file}, and it is shown the C{client_certificate}.
 
-    @raise CertificateFault: if a file cannot be used.
+    @raise CertificateFault: if a file cannot be used, or no certificate can be for its host.
     """
+    check_name(upstream.host)
     own, ca_file = upstream.client_certificate, upstream.ca_file
     options = optionsForClientTLS(
         upstream.host,
