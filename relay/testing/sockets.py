@@ -33,7 +33,6 @@ class Socket(socket.socket):
         self._number = next(self._numbers)
         self._taken = 0
         self._fin = self._dead = self._deaf = self._vanished = False
-        self._linger = True
         self._error: OSError | None = None
 
     # -- what the relay calls --------------------------------------------------------------
@@ -45,8 +44,7 @@ class Socket(socket.socket):
         """It never blocks."""
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:  # type: ignore[override]
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
-            self._linger = False
+        """An abort sets SO_LINGER, a session TCP_NODELAY: neither is seen from here."""
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         """TCP_INFO: unacknowledged, acknowledged and unsent bytes."""
@@ -80,8 +78,8 @@ class Socket(socket.socket):
 
     def close(self) -> None:
         self.is_closed = True
-        if not self._linger or self._vanished:
-            self.outbound.clear()
+        if self._vanished:
+            self.outbound.clear()  # else it has arrived, and an abort does not take it back
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None

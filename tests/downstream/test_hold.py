@@ -256,7 +256,7 @@ def test_an_upstream_that_no_longer_answers_before_its_first_event_is_a_timeout(
     world = World(settings=Settings(hold_seconds=600))
     downstream = world.downstream()
     world.answering()
-    world.advance(40)
+    world.advance(45)
     assert answer_of(downstream)[1]["code"] == "upstream_timeout"
 
 

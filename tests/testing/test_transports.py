@@ -85,6 +85,21 @@ async def test_bytes_cross_both_ways_in_order(connection: Connection) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_bytes_keep_their_order_while_nobody_reads_them(connection: Connection) -> None:
+    near, far = connection.near, connection.far
+    far.reads = False
+    connection.transport.pauseProducing()
+    pieces = [b"%d," % number for number in range(100)]
+    for piece in pieces:
+        connection.transport.write(piece)
+        far.send(piece)
+        await connection.turn()
+    far.reads = True
+    connection.transport.resumeProducing()
+    await connection.until(lambda: far.received == near.received == b"".join(pieces))
+
+
+@pytest_twisted.ensureDeferred
 async def test_more_than_the_kernel_takes_comes_whole(connection: Connection) -> None:
     connection.far.reads = False
     data = bytes(range(256)) * 4096 * 8
@@ -249,6 +264,18 @@ async def test_aborting_it_loses_what_waits_and_reads_no_more(connection: Connec
     await connection.until(lambda: connection.far.is_over)
     assert len(connection.far.received) < written
     assert connection.near.received == b""
+
+
+@pytest_twisted.ensureDeferred
+async def test_aborting_it_takes_nothing_back_that_has_arrived(connection: Connection) -> None:
+    connection.far.reads = False
+    connection.transport.write(b"arrived")
+    await connection.turn(10)
+    connection.transport.abortConnection()
+    await connection.lost()
+    connection.far.reads = True
+    await connection.until(lambda: connection.far.is_over)
+    assert connection.far.received == b"arrived"
 
 
 @pytest_twisted.ensureDeferred

@@ -81,7 +81,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("script", "seconds", "code", "stage"), FAULTS)
+@pytest.mark.parametrize(
+    ("script", "seconds", "code", "stage"), FAULTS, ids=[f"{code} {at}" for *_, code, at in FAULTS]
+)
 def test_each_fault_reaches_the_client_as_its_refusal(
     reactor: Reactor, script: Script, seconds: float, code: str, stage: str
 ) -> None:
