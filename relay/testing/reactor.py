@@ -19,6 +19,7 @@ from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
+from relay.rules.errors import RelayError
 from relay.testing.sockets import ROOM, Socket
 
 HERE = IPv4Address("TCP", "127.0.0.1", 8080)
@@ -31,7 +32,7 @@ STEP = 1 / 64
 """Seconds, so few that every deadline fires on time; and they add up exactly."""
 
 
-class Endless(Exception):
+class Endless(RelayError):
     """The relay and the far ends do not come to rest."""
 
 
