@@ -30,7 +30,7 @@ OWN = "relay.test:8080"
         ("", ""),
     ],
 )
-def test_the_name_in_a_host_header(host: str, name: str) -> None:
+def test_a_host_header_is_read_without_case_port_and_last_dot(host: str, name: str) -> None:
     assert host_name(host) == name
 
 
@@ -50,7 +50,7 @@ def test_the_name_in_a_host_header(host: str, name: str) -> None:
         ("", False),
     ],
 )
-def test_which_hosts_are_answered(host: str, allowed: bool) -> None:
+def test_only_loopback_and_named_hosts_are_answered(host: str, allowed: bool) -> None:
     assert host_is_allowed(host, {"relay.test"}) is allowed
 
 
@@ -82,7 +82,7 @@ def test_which_hosts_are_answered(host: str, allowed: bool) -> None:
         ("", False),
     ],
 )
-def test_the_relays_own_origin(origin: str, allowed: bool) -> None:
+def test_the_relays_own_origin_is_allowed_only_when_exact(origin: str, allowed: bool) -> None:
     assert origin_is_allowed(origin, host=OWN, secure=False, loopback=False, origins=()) is allowed
 
 
@@ -103,7 +103,7 @@ def test_the_relays_own_origin(origin: str, allowed: bool) -> None:
         ("http://relay.test", "", False, False),
     ],
 )
-def test_its_scheme_and_port_are_the_listeners(
+def test_the_relays_own_origin_has_the_listeners_scheme_and_port(
     origin: str, host: str, secure: bool, allowed: bool
 ) -> None:
     assert (
@@ -115,7 +115,7 @@ def test_its_scheme_and_port_are_the_listeners(
     "origin",
     ["http://localhost", "http://localhost:3000", "https://127.0.0.1:1", "http://[::1]:5173"],
 )
-def test_loopback_pages_only_while_the_listener_is_loopback(origin: str) -> None:
+def test_loopback_pages_are_allowed_only_on_a_loopback_listener(origin: str) -> None:
     assert origin_is_allowed(origin, host=OWN, secure=False, loopback=True, origins=())
     assert not origin_is_allowed(origin, host=OWN, secure=False, loopback=False, origins=())
 
@@ -131,7 +131,7 @@ def test_loopback_pages_only_while_the_listener_is_loopback(origin: str) -> None
         "ws://localhost",
     ],
 )
-def test_no_other_page_because_the_listener_is_loopback(origin: str) -> None:
+def test_a_loopback_listener_allows_no_page_from_elsewhere(origin: str) -> None:
     assert not origin_is_allowed(origin, host=OWN, secure=False, loopback=True, origins=())
 
 
@@ -151,7 +151,9 @@ def test_no_other_page_because_the_listener_is_loopback(origin: str) -> None:
     ],
 )
 @pytest.mark.parametrize("loopback", [False, True])
-def test_further_origins(origin: str, allowed: bool, loopback: bool) -> None:
+def test_named_origins_are_allowed_by_scheme_host_and_port(
+    origin: str, allowed: bool, loopback: bool
+) -> None:
     origins = ("https://app.test", "http://app.test:3000", "chrome-extension://abc", "null")
     asked = origin_is_allowed(origin, host=OWN, secure=False, loopback=loopback, origins=origins)
     assert asked is allowed
@@ -161,7 +163,7 @@ def test_further_origins(origin: str, allowed: bool, loopback: bool) -> None:
     st.text(max_size=40) | st.text(st.sampled_from("htp:/[]@.#?1a"), max_size=30),
     st.text(max_size=20),
 )
-def test_any_text_is_answered(origin: str, host: str) -> None:
+def test_no_text_as_host_or_origin_raises(origin: str, host: str) -> None:
     if origin_is_allowed(origin, host=host, secure=True, loopback=False, origins=()):
         assert origin.lower().startswith("https://")
     assert host_is_allowed(host, ()) is is_loopback(host_name(host))
@@ -209,10 +211,12 @@ def test_no_page_of_another_origin_changes_anything(
         [("sec-fetch-site", "none")],
     ],
 )
-def test_its_own_pages_and_programs_do(method: str, fields: list[tuple[str, str]]) -> None:
+def test_the_listeners_own_pages_and_programs_may_change_something(
+    method: str, fields: list[tuple[str, str]]
+) -> None:
     assert not is_change_from_elsewhere(asking(method, *fields), False)
 
 
-def test_its_own_origin_has_the_listeners_scheme() -> None:
+def test_a_change_needs_the_origin_with_the_listeners_scheme() -> None:
     assert is_change_from_elsewhere(asking("POST", OWN_PAGE), True)
     assert not is_change_from_elsewhere(asking("POST", ("origin", f"https://{OWN}")), True)

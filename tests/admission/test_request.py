@@ -33,11 +33,13 @@ def request(*fields: tuple[str, str], target: str = "/v1/realtime") -> Request:
         ([("sec-websocket-protocol", "realtime")], None),
     ],
 )
-def test_where_its_credential_is(fields: list[tuple[str, str]], credential: str | None) -> None:
+def test_a_credential_is_a_bearer_token_or_a_subprotocol(
+    fields: list[tuple[str, str]], credential: str | None
+) -> None:
     assert request(*fields).credential == credential
 
 
-def test_its_origin() -> None:
+def test_a_request_tells_its_origin() -> None:
     assert request().origin is None
     assert request(("origin", "https://page.test")).origin == "https://page.test"
 
@@ -46,7 +48,7 @@ def test_its_origin() -> None:
     ("target", "model"),
     [("/", None), ("/?model=a%20b", "a b"), ("/?intent=x", None), ("/?model=", "")],
 )
-def test_its_model(target: str, model: str | None) -> None:
+def test_a_request_tells_its_model(target: str, model: str | None) -> None:
     assert request(target=target).model == model
 
 

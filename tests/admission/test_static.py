@@ -15,7 +15,7 @@ def asking(*fields: tuple[str, str]) -> Request:
 
 
 @pytest.mark.parametrize("token", ["token-1", "token-2"])
-def test_any_of_the_tokens_is_enough(token: str) -> None:
+def test_any_of_the_tokens_lets_a_request_in(token: str) -> None:
     admit = require_tokens(["token-1", "token-2"])
     assert admit(asking(("authorization", f"Bearer {token}"))) == Grant()
     subprotocol = ("sec-websocket-protocol", f"openai-insecure-api-key.{token}")
@@ -23,12 +23,12 @@ def test_any_of_the_tokens_is_enough(token: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "token", "token-11", "TOKEN-1", "token-3", "t\xf6ken"])
-def test_nothing_else_is(token: str) -> None:
+def test_no_other_token_lets_a_request_in(token: str) -> None:
     admit = require_tokens(["token-1", "token-2"])
     assert admit(asking(("authorization", f"Bearer {token}"))) == refuse("unauthorized")
 
 
-def test_none_is_not() -> None:
+def test_a_request_without_a_token_is_unauthorized() -> None:
     assert require_tokens(["token-1"])(asking()) == refuse("unauthorized")
 
 
