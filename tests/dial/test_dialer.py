@@ -123,7 +123,7 @@ def test_the_last_attempts_refusal_is_told() -> None:
     close_all(world, downstream.line)
 
 
-def test_who_has_a_successor_gets_half_of_the_time_left() -> None:
+def test_an_upstream_with_a_successor_gets_half_of_the_remaining_time() -> None:
     world = dials("abc")
     downstream = world.downstream()
     for spent, begun in ((HOLD / 2, "ab"), (HOLD / 4, "abc")):
@@ -142,7 +142,7 @@ def test_who_has_a_successor_gets_half_of_the_time_left() -> None:
     close_all(world, downstream.line)
 
 
-def test_who_is_cut_to_let_another_try_leaves_nothing_open() -> None:
+def test_an_attempt_that_is_cut_for_the_next_leaves_nothing_open() -> None:
     world = dials("ab")
     downstream = world.downstream()
     upstream = world.answering()
@@ -161,7 +161,7 @@ def test_a_timeout_is_not_told_when_another_refused_after_it() -> None:
     assert told(downstream)[1]["code"] == "upstream_unauthorized"
 
 
-def test_a_callers_own_mistake_ends_it() -> None:
+def test_a_callers_own_mistake_ends_the_dial() -> None:
     world = dials("ab")
     downstream = world.downstream()
     upstream = world.answering()
@@ -171,7 +171,7 @@ def test_a_callers_own_mistake_ends_it() -> None:
     assert world.begun() == "a"
 
 
-def test_nor_is_another_that_failed_before_tried_again_after_it() -> None:
+def test_after_a_callers_own_mistake_no_earlier_failure_is_retried() -> None:
     world = dials("ab")
     downstream = world.downstream()
     gateway(world)
@@ -188,7 +188,7 @@ def test_a_model_that_no_upstream_takes_is_refused_at_once() -> None:
     assert world.begun() == ""
 
 
-def test_the_model_goes_up_by_its_name_there() -> None:
+def test_each_upstream_is_asked_for_the_model_by_its_own_name() -> None:
     world = dials(models={"known": "k 1"})
     world.downstream("/v1/realtime?model=known")
     assert world.connected().take().startswith(b"GET /v1/realtime?model=k%201 ")
@@ -217,7 +217,7 @@ RETRIED = [drop, reset_at_once, drop_after_101, gateway]
 
 
 @pytest.mark.parametrize("fail", RETRIED)
-def test_what_may_be_over_at_once_is_tried_again_once(fail: Any) -> None:
+def test_a_failure_that_may_pass_at_once_is_retried_once(fail: Any) -> None:
     world = dials()
     downstream = world.downstream()
     fail(world)
@@ -230,7 +230,7 @@ def test_what_may_be_over_at_once_is_tried_again_once(fail: Any) -> None:
 
 
 @pytest.mark.parametrize("fail", RETRIED)
-def test_but_not_twice(fail: Any) -> None:
+def test_a_retry_that_fails_is_not_retried(fail: Any) -> None:
     world = dials()
     downstream = world.downstream()
     fail(world)
@@ -256,7 +256,7 @@ def no_descriptor(world: Dials) -> None:
     "fail",
     [silence, refused_port, no_descriptor, *(lambda w, s=s: w.answers(s) for s in (500, 401, 429))],
 )
-def test_what_would_only_fail_again_is_not(fail: Any) -> None:
+def test_a_failure_that_would_come_again_is_not_retried(fail: Any) -> None:
     world = dials()
     downstream = world.downstream()
     fail(world)
@@ -272,7 +272,9 @@ def test_what_would_only_fail_again_is_not(fail: Any) -> None:
         ("ENOBUFS", ConnectError(errno.ENOBUFS)),
     ],
 )
-def test_our_own_want_is_told_as_that_and_opens_no_breaker(lacking: str, error: Exception) -> None:
+def test_what_the_relay_lacks_itself_is_relay_full_and_opens_no_breaker(
+    lacking: str, error: Exception
+) -> None:
     world = dials()
     for _ in range(FAILURES + 1):
         downstream = world.downstream()
@@ -286,7 +288,7 @@ def test_our_own_want_is_told_as_that_and_opens_no_breaker(lacking: str, error: 
     assert {a.error for record in world.listener.holds for a in record.attempts} == {lacking}
 
 
-def test_no_address_to_connect_from_is_no_want_of_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_route_is_not_told_as_missing_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.dial.connector._leads_to", lambda address: False)
     world = dials()
     downstream = world.downstream()
@@ -299,7 +301,7 @@ def test_no_address_to_connect_from_is_no_want_of_ports(monkeypatch: pytest.Monk
     ("lacking", "error"),
     [("EMFILE", OSError(errno.EMFILE, "")), ("NoThread", NoThread("can't start new thread"))],
 )
-def test_what_lacks_for_a_look_up_is_our_own_want_too(
+def test_what_the_relay_lacks_for_a_look_up_is_relay_full(
     monkeypatch: pytest.MonkeyPatch, lacking: str, error: Exception
 ) -> None:
     async def fail(resolver: object, name: str) -> NoReturn:
@@ -313,7 +315,7 @@ def test_what_lacks_for_a_look_up_is_our_own_want_too(
     assert (attempt.stage, attempt.error) == ("dns", lacking)
 
 
-def test_who_asks_for_a_second_gets_it() -> None:
+def test_an_upstream_that_asks_for_a_second_is_retried_after_it() -> None:
     world = dials()
     downstream = world.downstream()
     world.answers(429, "Retry-After: 1")
@@ -327,7 +329,9 @@ def test_who_asks_for_a_second_gets_it() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("asked", "said"), [("2", "2"), ("Sun, 06 Nov 2094 08:49:37 GMT", "5")])
-def test_who_asks_for_more_is_left_alone(status: int, asked: str, said: str) -> None:
+def test_an_upstream_that_asks_for_more_than_a_second_is_not_retried(
+    status: int, asked: str, said: str
+) -> None:
     world = dials()
     downstream = world.downstream()
     world.answers(status, f"Retry-After: {asked}")
@@ -344,7 +348,7 @@ def test_a_retry_that_would_come_too_late_is_not_made() -> None:
     assert told(downstream)[1]["code"] == "upstream_rate_limited"
 
 
-def test_who_leaves_before_the_retry_stops_it() -> None:
+def test_a_client_that_leaves_before_the_retry_stops_it() -> None:
     world = dials()
     downstream = world.downstream()
     world.answers(429, "Retry-After: 1")
@@ -354,7 +358,7 @@ def test_who_leaves_before_the_retry_stops_it() -> None:
     close_all(world)
 
 
-def test_a_retry_does_not_pass_a_breaker_that_opened_meanwhile() -> None:
+def test_no_retry_passes_a_breaker_that_opened_meanwhile() -> None:
     world = dials()
     downstream = world.downstream()
     world.answers(503, "Retry-After: 1")
@@ -365,7 +369,7 @@ def test_a_retry_does_not_pass_a_breaker_that_opened_meanwhile() -> None:
     close_all(world, downstream.line)
 
 
-def test_nor_goes_where_others_took_the_last_place_meanwhile() -> None:
+def test_no_retry_goes_to_an_upstream_that_filled_up_meanwhile() -> None:
     world = dials(max_sessions=1)
     downstream = world.downstream()
     world.answers(503, "Retry-After: 1")
@@ -412,7 +416,7 @@ def break_it(world: Dials, failures: int = FAILURES) -> None:
         downstream.line.lose()
 
 
-def test_an_open_breaker_answers_at_once(logged: list[tuple[LogLevel, str]]) -> None:
+def test_an_open_breaker_refuses_a_hold_at_once(logged: list[tuple[LogLevel, str]]) -> None:
     world = dials()
     break_it(world)
     assert world.begun() == "a" * FAILURES
@@ -429,7 +433,7 @@ def test_an_open_breaker_answers_at_once(logged: list[tuple[LogLevel, str]]) -> 
     close_all(world)
 
 
-def test_then_one_hold_tries_and_its_success_lets_all_in(
+def test_after_the_interval_one_hold_tries_and_its_success_closes_the_breaker(
     logged: list[tuple[LogLevel, str]],
 ) -> None:
     world = dials()
@@ -446,7 +450,7 @@ def test_then_one_hold_tries_and_its_success_lets_all_in(
 
 
 @pytest.mark.parametrize("left_by", ["leaving", "failing"])
-def test_or_its_end_keeps_all_out(left_by: str) -> None:
+def test_after_the_interval_one_hold_tries_and_its_end_keeps_all_others_out(left_by: str) -> None:
     world = dials()
     break_it(world)
     world.advance(INTERVAL)
@@ -465,7 +469,7 @@ def test_or_its_end_keeps_all_out(left_by: str) -> None:
         (429, "insufficient_quota", "The account has no quota left; look at its billing."),
     ],
 )
-def test_a_wrong_key_or_a_used_up_quota_opens_it_at_once_with_an_error_line(
+def test_a_wrong_key_or_a_used_up_quota_opens_the_breaker_with_an_error_line(
     logged: list[tuple[LogLevel, str]], status: int, body: str, said: str
 ) -> None:
     world = dials()
@@ -478,7 +482,7 @@ def test_a_wrong_key_or_a_used_up_quota_opens_it_at_once_with_an_error_line(
     assert told(world.downstream())[1]["code"] == "upstream_unavailable"
 
 
-def test_so_does_a_wrong_key_that_is_told_in_band() -> None:
+def test_a_wrong_key_that_is_told_in_band_opens_the_breaker_at_once() -> None:
     world = dials()
     world.downstream()
     upstream = world.answering()
@@ -488,7 +492,7 @@ def test_so_does_a_wrong_key_that_is_told_in_band() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429])
-def test_what_is_not_its_fault_never_does(status: int) -> None:
+def test_an_answer_about_the_request_never_opens_the_breaker(status: int) -> None:
     world = dials()
     for _ in range(2 * FAILURES):
         told_of = world.downstream()
@@ -496,7 +500,7 @@ def test_what_is_not_its_fault_never_does(status: int) -> None:
         assert told(told_of)[1]["code"] != "upstream_unavailable"
 
 
-def test_nor_do_holds_that_are_left_or_our_own_want_of_descriptors() -> None:
+def test_clients_that_leave_and_missing_descriptors_never_open_the_breaker() -> None:
     world = dials()
     for _ in range(2 * FAILURES):
         world.downstream().line.reset()
@@ -505,7 +509,7 @@ def test_nor_do_holds_that_are_left_or_our_own_want_of_descriptors() -> None:
         assert told(downstream)[1]["code"] == "relay_full"
 
 
-def test_timeouts_do() -> None:
+def test_five_timeouts_open_the_breaker() -> None:
     world = dials()
     for _ in range(FAILURES):
         downstream = world.downstream()
@@ -514,7 +518,7 @@ def test_timeouts_do() -> None:
     assert told(world.downstream())[1]["code"] == "upstream_unavailable"
 
 
-def test_it_is_passed_over_and_the_next_has_all_the_time() -> None:
+def test_after_an_open_breaker_the_next_upstream_has_all_the_time() -> None:
     world = dials("ab")
     for _ in range(FAILURES):
         world.downstream()
@@ -531,7 +535,7 @@ def test_it_is_passed_over_and_the_next_has_all_the_time() -> None:
     assert [a.outcome for a in attempts] == ["upstream_unavailable", "open"]
 
 
-def test_who_is_before_one_that_is_passed_over_has_all_the_time_too() -> None:
+def test_before_an_open_breaker_an_upstream_has_all_the_time() -> None:
     world = dials("ab")
     for _ in range(FAILURES):
         world.factory.standings[1].failed(TIMEOUT, world.reactor.seconds())
@@ -540,7 +544,7 @@ def test_who_is_before_one_that_is_passed_over_has_all_the_time_too() -> None:
     assert (world.begun(), downstream.line.sent) == ("a", b"")
 
 
-def test_who_may_be_tried_only_when_the_time_is_up_is_not() -> None:
+def test_an_upstream_that_is_free_only_when_the_time_is_up_is_not_tried() -> None:
     world = dials("ab")
     for _ in range(FAILURES):
         world.factory.standings[1].failed(TIMEOUT, world.reactor.seconds())
@@ -552,7 +556,7 @@ def test_who_may_be_tried_only_when_the_time_is_up_is_not() -> None:
     assert world.factory.standings[1].refusal(world.reactor.seconds()) is None
 
 
-def test_of_several_that_are_passed_over_the_soonest_is_told() -> None:
+def test_when_all_are_passed_over_the_soonest_retry_after_is_told() -> None:
     world = dials("ab")
     for place, failed in enumerate(reversed(world.factory.standings)):
         for _ in range(FAILURES):
@@ -569,7 +573,7 @@ def in_use(world: World) -> Sequence[int]:
     return [standing.sessions for standing in world.factory.standings]
 
 
-def test_one_that_is_full_is_passed_over() -> None:
+def test_a_full_upstream_is_passed_over() -> None:
     world = dials("ab", max_sessions=1)
     first, upstream = world.open()
     assert in_use(world) == [1, 0]
@@ -584,7 +588,7 @@ def test_one_that_is_full_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("fail", [refused_port, silence, drop_after_101])
-def test_what_fails_is_not_counted_any_more(fail: Any) -> None:
+def test_an_attempt_that_fails_frees_its_connection_count(fail: Any) -> None:
     world = dials(max_sessions=1, breaker=False)
     downstream = world.downstream()
     assert in_use(world) == [1]
@@ -594,7 +598,7 @@ def test_what_fails_is_not_counted_any_more(fail: Any) -> None:
     downstream.line.lose()
 
 
-def test_nor_what_is_left() -> None:
+def test_a_hold_whose_client_leaves_frees_its_connection_count() -> None:
     world = dials(max_sessions=1)
     world.downstream().line.reset()
     assert in_use(world) == [0]

@@ -78,7 +78,7 @@ def test_the_first_address_is_tried_alone(track: Track) -> None:
     assert track.cancelled == []
 
 
-def test_the_others_follow_one_at_a_time(track: Track) -> None:
+def test_further_addresses_are_tried_one_at_a_time(track: Track) -> None:
     track.start()
     track.clock.advance(HEAD_START)
     assert list(track.begun) == ["a", "b"]
@@ -88,11 +88,11 @@ def test_the_others_follow_one_at_a_time(track: Track) -> None:
     track.connected("c")
 
 
-def test_a_head_start_is_a_quarter_of_a_second() -> None:
+def test_each_address_has_a_head_start_of_a_quarter_of_a_second() -> None:
     assert HEAD_START == 0.25
 
 
-def test_the_next_is_tried_at_once_when_one_fails(track: Track) -> None:
+def test_when_one_address_fails_the_next_is_tried_at_once(track: Track) -> None:
     track.start()
     track.clock.advance(0.2)
     track.fail("a")
@@ -113,7 +113,7 @@ def test_the_first_connection_wins_and_the_others_are_cancelled(track: Track, wi
     assert track.cancelled == [address for address in "abc" if address != winner]
 
 
-def test_a_winner_ends_the_turns_of_the_rest(track: Track) -> None:
+def test_after_the_first_connection_no_further_address_is_tried(track: Track) -> None:
     track.start()
     track.clock.advance(HEAD_START)
     track.connected("a")
@@ -122,7 +122,7 @@ def test_a_winner_ends_the_turns_of_the_rest(track: Track) -> None:
     assert track.cancelled == ["b"]
 
 
-def test_a_failure_beside_others_that_run_ends_nothing(track: Track) -> None:
+def test_one_failed_address_does_not_end_the_other_attempts(track: Track) -> None:
     track.start()
     track.clock.pump([HEAD_START, HEAD_START])
     track.fail("c")
@@ -133,7 +133,7 @@ def test_a_failure_beside_others_that_run_ends_nothing(track: Track) -> None:
 
 
 @pytest.mark.parametrize("order", ["abc", "cba", "bca"])
-def test_when_all_fail_it_fails_as_the_last_did(track: Track, order: str) -> None:
+def test_when_all_addresses_fail_the_last_failure_is_told(track: Track, order: str) -> None:
     track.start()
     track.clock.pump([HEAD_START, HEAD_START])
     errors = [track.fail(address) for address in order]
@@ -141,7 +141,7 @@ def test_when_all_fail_it_fails_as_the_last_did(track: Track, order: str) -> Non
     assert track.cancelled == []
 
 
-def test_when_all_fail_at_once_no_time_passes(track: Track) -> None:
+def test_when_all_addresses_fail_at_once_no_time_passes(track: Track) -> None:
     track.at_once = {address: ConnectError(string=address) for address in "abc"}
     track.start()
     assert track.lost == [track.at_once["c"]]
@@ -180,7 +180,7 @@ def test_no_address_is_a_failure() -> None:
     assert track.clock.getDelayedCalls() == []
 
 
-def test_one_address_has_no_successor_to_wait_for() -> None:
+def test_a_single_address_leaves_no_delayed_call() -> None:
     track = Track(["a"]).start()
     assert track.clock.getDelayedCalls() == []
     error = track.fail("a")

@@ -86,13 +86,13 @@ def test_the_answer_comes_in_the_reactors_thread() -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "2001:db8::1"])
-def test_an_address_is_its_own(address: str) -> None:
+def test_an_address_needs_no_look_up(address: str) -> None:
     names = Names()
     assert names.resolve(address)[0] == [(address,)]
     assert names.begun == []
 
 
-def test_who_asks_meanwhile_waits_for_the_same_look_up() -> None:
+def test_callers_for_one_name_share_one_look_up() -> None:
     names = Names()
     waiting = [names.resolve("a")[0] for _ in range(3)]
     assert len(names.begun) == 1
@@ -126,12 +126,12 @@ def test_an_answer_is_kept_for_a_while() -> None:
     assert names.resolve("a")[0] == [("192.0.2.9",)]
 
 
-def test_it_is_kept_30_seconds() -> None:
+def test_an_answer_is_kept_for_30_seconds() -> None:
     assert KEEP_SECONDS == 30
 
 
 @pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("label too long")])
-def test_all_who_wait_for_a_failure_get_it_and_it_is_not_kept(error: Exception) -> None:
+def test_a_failure_reaches_all_that_wait_and_is_not_kept(error: Exception) -> None:
     names = Names(answers={"a": error})
     waiting = [names.resolve("a")[0] for _ in range(2)]
     names.answer()
@@ -143,7 +143,7 @@ def test_all_who_wait_for_a_failure_get_it_and_it_is_not_kept(error: Exception) 
     assert names.asked == ["a", "a"]
 
 
-def test_an_old_answer_outlives_no_failure() -> None:
+def test_a_failed_look_up_replaces_an_old_answer() -> None:
     names = Names()
     names.resolve("a")
     names.answer()
@@ -154,7 +154,7 @@ def test_an_old_answer_outlives_no_failure() -> None:
     assert [type(result) for result in results] == [OSError]
 
 
-def test_who_waits_no_longer_leaves_the_others_waiting() -> None:
+def test_a_cancelled_wait_leaves_the_others_waiting() -> None:
     names = Names()
     first, asking = names.resolve("a")
     second, _ = names.resolve("a")
@@ -189,14 +189,12 @@ def no_descriptors() -> Iterator[None]:
 
 class TestTheSystems:
     @pytest.mark.usefixtures("no_descriptors")
-    def test_without_descriptors_that_is_what_is_told(self) -> None:
+    def test_a_look_up_without_descriptors_says_too_many_open_files(self) -> None:
         with pytest.raises(OSError, match="Too many open files") as caught:
             look_up("localhost")
         assert caught.value.errno == errno.EMFILE
 
-    def test_a_thread_that_cannot_be_started_is_told_as_that(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_look_up_without_a_thread_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(thread: object) -> None:
             raise RuntimeError("can't start new thread")
 
@@ -204,7 +202,7 @@ class TestTheSystems:
         with pytest.raises(NoThread, match="can't start new thread"):
             in_thread(lambda: None)
 
-    def test_addresses_are_in_order_and_each_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_address_is_told_once_and_in_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def getaddrinfo(host: str, port: object, **kwargs: object) -> list[tuple[Any, ...]]:
             assert (host, port, kwargs) == ("a", None, {"type": socket.SOCK_STREAM})
             sockaddrs = [("2001:db8::1", 0, 0, 0), ("192.0.2.1", 0), ("192.0.2.1", 0)]
@@ -213,7 +211,7 @@ class TestTheSystems:
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         assert look_up("a") == ("2001:db8::1", "192.0.2.1")
 
-    def test_an_address_is_found_without_asking_anybody(self) -> None:
+    def test_an_address_is_found_without_asking_a_name_server(self) -> None:
         assert look_up("127.0.0.1") == ("127.0.0.1",)
 
     def test_the_thread_ends_with_the_process(self) -> None:
@@ -231,7 +229,7 @@ class TestTheSystems:
         seen[0].join(10)
 
 
-def test_one_who_is_told_may_cancel_another() -> None:
+def test_a_caller_with_its_answer_may_cancel_another_one() -> None:
     names = Names()
     first, answered = names.resolve("a")
     second, waiting = names.resolve("a")

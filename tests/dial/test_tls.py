@@ -113,32 +113,38 @@ def test_the_authority_in_the_file_is_trusted(
 
 
 @pytest.mark.parametrize("host", ["other.test", "127.0.0.2"])
-def test_its_name_is_checked(authority: trustme.CA, ca_file: Path, host: str) -> None:
+def test_the_name_in_the_certificate_is_checked(
+    authority: trustme.CA, ca_file: Path, host: str
+) -> None:
     assert not trusts(upstream(ca_file), authority.issue_cert(host))
 
 
-def test_no_other_authority_is_trusted(ca_file: Path) -> None:
+def test_no_authority_outside_the_file_is_trusted(ca_file: Path) -> None:
     assert not trusts(upstream(ca_file), trustme.CA().issue_cert(HOST))
 
 
-def test_without_a_file_the_systems_are_and_not_this_one(authority: trustme.CA) -> None:
+def test_without_a_file_a_private_authority_is_not_trusted(authority: trustme.CA) -> None:
     assert not trusts(upstream(None), authority.issue_cert(HOST))
 
 
-def test_a_file_may_have_several_with_words_between(authority: trustme.CA, tmp_path: Path) -> None:
+def test_a_file_may_have_several_authorities_with_text_between(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
     path = tmp_path / "ca.pem"
     pems = [trustme.CA().cert_pem.bytes(), authority.cert_pem.bytes()]
     path.write_bytes(b"# first\n" + pems[0] + b"\n# second\n" + pems[1])
     assert trusts(upstream(path), authority.issue_cert(HOST))
 
 
-def test_a_session_is_resumed_and_goes_on_being(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_tls_session_is_resumed_each_time(authority: trustme.CA, ca_file: Path) -> None:
     options, server = client_options(upstream(ca_file)), serving(authority.issue_cert(HOST))
     results = [shakes_hands(options, server) for _ in range(3)]
     assert results == [(True, False), (True, True), (True, True)]
 
 
-def test_who_declines_to_resume_is_verified(authority: trustme.CA, ca_file: Path) -> None:
+def test_an_upstream_that_declines_to_resume_is_verified(
+    authority: trustme.CA, ca_file: Path
+) -> None:
     options = client_options(upstream(ca_file))
     assert shakes_hands(options, serving(authority.issue_cert(HOST))) == (True, False)
     assert shakes_hands(options, serving(authority.issue_cert(HOST))) == (True, False)
@@ -146,18 +152,20 @@ def test_who_declines_to_resume_is_verified(authority: trustme.CA, ca_file: Path
     assert not shakes_hands(options, serving(trustme.CA().issue_cert(HOST)))[0]
 
 
-def test_no_other_upstream_is_offered_a_session(authority: trustme.CA, ca_file: Path) -> None:
+def test_a_tls_session_is_offered_to_no_other_upstream(
+    authority: trustme.CA, ca_file: Path
+) -> None:
     server = serving(authority.issue_cert(HOST, "other.test"))
     assert shakes_hands(client_options(upstream(ca_file)), server) == (True, False)
     assert shakes_hands(client_options(upstream(ca_file, "other.test")), server) == (True, False)
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_an_authority_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CertificateFault, match=r"nowhere\.pem: No such file"):
         client_options(upstream(tmp_path / "nowhere.pem"))
 
 
-def test_a_certificate_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_an_authority_file_without_a_certificate_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     with pytest.raises(CertificateFault, match="not a PEM certificate"):
@@ -183,7 +191,7 @@ def showing(ca_file: Path, path: str) -> ResumingOptions:
     return client_options(Upstream(f"wss://{HOST}/", ca_file=str(ca_file), client_certificate=path))
 
 
-def test_it_is_shown_the_certificate_and_its_chain(
+def test_an_upstream_is_shown_the_client_certificate_and_its_chain(
     authority: trustme.CA, ca_file: Path, tmp_path: Path
 ) -> None:
     root = trustme.CA()
@@ -193,7 +201,7 @@ def test_it_is_shown_the_certificate_and_its_chain(
     assert [shakes_hands(showing(ca_file, own), server)[0] for _ in range(2)] == [True, True]
 
 
-def test_the_key_may_stand_first_and_be_of_any_kind(
+def test_the_private_key_may_stand_first_and_be_of_any_kind(
     authority: trustme.CA, ca_file: Path, tmp_path: Path
 ) -> None:
     root = trustme.CA()
@@ -204,7 +212,7 @@ def test_the_key_may_stand_first_and_be_of_any_kind(
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_it_lets_nobody_else_in(
+def test_an_upstream_refuses_a_missing_or_foreign_client_certificate(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, own: bool
 ) -> None:
     leaf = trustme.CA().issue_cert("relay.test")

@@ -45,7 +45,7 @@ def refused(world: World, downstream: Peer) -> dict[str, Any]:
     return error
 
 
-def test_a_session_opens_through_it_and_is_spliced(world: World) -> None:
+def test_a_session_opens_through_a_tunnel_and_is_spliced(world: World) -> None:
     downstream = world.downstream()
     assert world.reactor.tcpClients[-1][:2] == (PROXY.host, PROXY.port)
     line = asked(world)
@@ -67,7 +67,7 @@ def test_a_session_opens_through_it_and_is_spliced(world: World) -> None:
     assert world.listener.ends[0].plane == "splice"
 
 
-def test_nothing_but_the_request_goes_before_its_answer(world: World) -> None:
+def test_only_the_connect_request_is_sent_before_the_proxys_answer(world: World) -> None:
     world.downstream()
     line = asked(world)
     line.deliver(OK[:-1])
@@ -88,7 +88,7 @@ def test_nothing_but_the_request_goes_before_its_answer(world: World) -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
-def test_any_2xx_makes_the_tunnel_in_whatever_pieces(
+def test_any_2xx_opens_the_tunnel_in_whatever_pieces_it_comes(
     world: World, answer: bytes, size: int
 ) -> None:
     world.downstream()
@@ -100,7 +100,7 @@ def test_any_2xx_makes_the_tunnel_in_whatever_pieces(
 
 
 @pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
-def test_what_comes_right_behind_the_answer_is_upstreams(world: World, answer: bytes) -> None:
+def test_bytes_right_after_the_proxys_answer_are_upstreams(world: World, answer: bytes) -> None:
     downstream = world.downstream()
     asked(world).deliver(answer + b"HTTP/1.1 500 Down\r\nContent-Length: 0\r\n\r\n")
     error = refused(world, downstream)
@@ -119,7 +119,7 @@ def test_what_comes_right_behind_the_answer_is_upstreams(world: World, answer: b
         (b"HTTP/1.1 200 " + b"x" * MAX_HEAD, "no HTTP", True),
     ],
 )
-def test_any_other_answer_ends_the_attempt_at_once(
+def test_a_proxys_answer_other_than_2xx_ends_the_attempt_at_once(
     world: World, answer: bytes, error: str, retryable: bool
 ) -> None:
     downstream = world.downstream()
@@ -134,7 +134,7 @@ def test_any_other_answer_ends_the_attempt_at_once(
     assert (attempt.stage, attempt.stages, attempt.error) == ("proxy", {}, error)
 
 
-def test_a_proxy_that_hangs_up_is_told(world: World) -> None:
+def test_a_proxy_that_hangs_up_is_named_in_the_refusal(world: World) -> None:
     downstream = world.downstream()
     asked(world).lose()
     told = refused(world, downstream)
@@ -149,7 +149,7 @@ def fail(world: World, error: Exception) -> None:
     factory.clientConnectionFailed(world.reactor.connectors[-1], Failure(error))
 
 
-def test_a_proxy_that_cannot_be_reached_is_told(world: World) -> None:
+def test_a_proxy_that_cannot_be_reached_is_named_in_the_refusal(world: World) -> None:
     downstream = world.downstream()
     fail(world, ConnectionRefusedError())
     told = refused(world, downstream)
@@ -159,7 +159,7 @@ def test_a_proxy_that_cannot_be_reached_is_told(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL, errno.ENOMEM])
-def test_our_own_want_is_not_the_proxys_fault(world: World, number: int) -> None:
+def test_what_the_relay_lacks_itself_is_not_the_proxys_fault(world: World, number: int) -> None:
     downstream = world.downstream()
     fail(world, ConnectionRefusedError(osError=number))
     assert refused(world, downstream)["code"] == "relay_full"
@@ -213,7 +213,7 @@ def reach(world: World, phase: str) -> Line | None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_downstream_that_leaves_takes_it_along(world: World, phase: str) -> None:
+def test_a_downstream_that_leaves_ends_the_tunnel(world: World, phase: str) -> None:
     downstream = world.downstream()
     line = reach(world, phase)
     downstream.line.reset()
@@ -227,7 +227,7 @@ def test_a_downstream_that_leaves_takes_it_along(world: World, phase: str) -> No
 
 
 @pytest.mark.parametrize("phase", PHASES[:2])
-def test_a_silent_one_is_504_at_the_deadline(world: World, phase: str) -> None:
+def test_a_silent_proxy_is_504_at_the_deadline(world: World, phase: str) -> None:
     downstream = world.downstream()
     line = reach(world, phase)
     world.advance(world.settings.hold_seconds)
@@ -236,7 +236,7 @@ def test_a_silent_one_is_504_at_the_deadline(world: World, phase: str) -> None:
     assert line is None or line.lost is not None
 
 
-def test_what_a_dropped_proxy_still_says_goes_nowhere(world: World) -> None:
+def test_what_a_dropped_proxy_still_sends_is_ignored(world: World) -> None:
     downstream = world.downstream()
     line = asked(world)
     downstream.line.reset()
@@ -244,14 +244,14 @@ def test_what_a_dropped_proxy_still_says_goes_nowhere(world: World) -> None:
     assert world.is_clean()
 
 
-def test_upstream_never_sees_its_password(world: World) -> None:
+def test_upstream_never_sees_the_proxys_password(world: World) -> None:
     world.downstream()
     line = asked(world)
     line.deliver(OK)
     assert b"roxy" not in line.take()
 
 
-def test_its_password_does_not_come_back(world: World) -> None:
+def test_no_refusal_tells_the_proxys_password(world: World) -> None:
     downstream = world.downstream()
     line = asked(world)
     line.deliver(OK)
