@@ -32,46 +32,46 @@ def head(status: str = "503 Busy", *fields: str) -> bytes:
 
 
 class TestSwitching:
-    def test_its_bytes_and_what_follows_are_kept(self) -> None:
+    def test_the_bytes_of_a_101_and_what_follows_are_kept(self) -> None:
         complete, reader = read(SWITCHING + b"\x81\x02hi")
         assert complete
         assert reader.switching == SWITCHING + b"\x81\x02hi"
 
-    def test_informational_answers_before_it_are_dropped(self) -> None:
+    def test_informational_answers_before_a_101_are_dropped(self) -> None:
         complete, reader = read(head("100 Continue") + head("103 Hints", "Link: x") + SWITCHING)
         assert complete
         assert reader.switching == SWITCHING
 
-    def test_nothing_else_is_one(self) -> None:
+    def test_no_answer_but_a_101_is_switching(self) -> None:
         _, reader = read(head("200 OK", "Content-Length: 0"))
         assert reader.switching is None
 
     @pytest.mark.parametrize("note", [b"\xff\xfe", b"caf\xe9", b"\x85"])
-    def test_one_that_autobahn_cannot_decode_is_malformed(self, note: bytes) -> None:
+    def test_a_101_that_autobahn_cannot_decode_is_malformed(self, note: bytes) -> None:
         with pytest.raises(MalformedAnswer, match=r"^a 101 that is not UTF-8$"):
             read(SWITCHING[:-2] + b"X-Note: " + note + b"\r\n\r\n")
 
-    def test_utf_8_is_none_of_its_faults(self) -> None:
+    def test_a_101_with_utf_8_is_read(self) -> None:
         _, reader = read(SWITCHING[:-2] + "X-Note: café\r\n\r\n".encode())
         assert reader.switching is not None
 
 
 class TestRest:
-    def test_all_that_stands_behind_the_head_is_kept(self) -> None:
+    def test_all_bytes_after_the_head_are_kept(self) -> None:
         _, reader = read(head("200 OK", "Content-Length: 9") + b"\x16\x03", b"more")
         assert reader.rest == b"\x16\x03more"
 
-    def test_the_head_and_what_was_before_it_are_not(self) -> None:
+    def test_the_head_and_what_was_before_it_are_not_kept(self) -> None:
         _, reader = read(head("102 Wait"), head("200 OK"))
         assert reader.rest == b""
 
 
 class TestHead:
-    def test_names_are_in_lower_case_and_the_first_of_several_counts(self) -> None:
+    def test_names_are_lowered_and_the_first_of_several_fields_counts(self) -> None:
         _, reader = read(head("429 Slow", "Retry-After:  7 ", "RETRY-AFTER: 8", "odd", "x:\xe9"))
         assert reader.answer() == Answer(429, {"retry-after": "7", "odd": "", "x": "é"})
 
-    def test_before_it_is_whole_there_is_no_answer(self) -> None:
+    def test_there_is_no_answer_before_the_head_is_whole(self) -> None:
         complete, reader = read(head()[:-1])
         assert not complete
         assert reader.answer() is None
@@ -79,7 +79,7 @@ class TestHead:
     @pytest.mark.parametrize(
         "line", ["HTTP/1.1 503 ", "HTTP/1.0 503 Busy", "HTTP/1.1 503", "HTTP/1.1 503 B\xfcsy"]
     )
-    def test_status_lines(self, line: str) -> None:
+    def test_a_status_line_is_read_with_any_or_no_reason(self, line: str) -> None:
         assert answered(f"{line}\r\n\r\n".encode("latin-1"))[1] == 503
 
     @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ class TestHead:
             "\x16\x03\x01",
         ],
     )
-    def test_what_is_no_answer(self, line: str) -> None:
+    def test_a_malformed_status_line_is_no_answer(self, line: str) -> None:
         with pytest.raises(MalformedAnswer):
             read(f"{line}\r\n\r\n".encode())
 
@@ -110,14 +110,14 @@ class TestHead:
         raw = start + b"x" * (size - len(start) - 4)
         assert answered(raw, b"\r\n\r\n")[1] == 200
 
-    def test_one_byte_more_is_malformed(self) -> None:
+    def test_a_head_one_byte_over_the_cap_is_malformed(self) -> None:
         start = b"HTTP/1.1 200 OK\r\nX: "
         raw = start + b"x" * (MAX_HEAD + 1 - len(start))
         for chunks in ([raw], [raw[:-4] + b"\r\n\r\n"]):
             with pytest.raises(MalformedAnswer):
                 read(*chunks)
 
-    def test_informational_answers_do_not_add_up(self) -> None:
+    def test_the_cap_of_a_head_does_not_count_informational_answers(self) -> None:
         hint = head("103 Hints", "Link: " + "x" * 20_000)
         assert answered(*[hint] * 10, head("200 OK", "Content-Length: 0")) == (True, 200, b"")
 
@@ -126,16 +126,16 @@ class TestBody:
     @pytest.mark.parametrize(
         ("body", "complete"), [(b"", False), (b"four", False), (b"fives", True)]
     )
-    def test_with_its_length(self, body: bytes, complete: bool) -> None:
+    def test_a_body_with_its_length_ends_there(self, body: bytes, complete: bool) -> None:
         raw = head("503 Busy", "Content-Length: 5")
         assert answered(raw, body) == (complete, 503, body)
 
     @pytest.mark.parametrize("fields", [[], ["Content-Length: five"], ["Content-Length: -1"]])
-    def test_without_its_length_it_lasts_until_the_close(self, fields: list[str]) -> None:
+    def test_a_body_without_its_length_lasts_until_the_close(self, fields: list[str]) -> None:
         assert answered(head("503 Busy", *fields) + b"text") == (False, 503, b"text")
 
     @pytest.mark.parametrize("length", [str(MAX_BODY + 1), "9" * 5000, "1" + "0" * 12])
-    def test_a_longer_one_is_read_as_far_as_the_cap(self, length: str) -> None:
+    def test_a_body_longer_than_the_cap_is_read_up_to_it(self, length: str) -> None:
         raw = head("503 Busy", f"Content-Length: {length}")
         assert not answered(raw, b"x" * (MAX_BODY - 1))[0]
         assert answered(raw, b"x" * MAX_BODY) == (True, 503, b"x" * MAX_BODY)
@@ -157,10 +157,12 @@ class TestBody:
             (b"3\r\nabc\r\nzz\r\n", False, b"abc"),
         ],
     )
-    def test_in_chunks(self, body: bytes, complete: bool, payload: bytes) -> None:
+    def test_a_chunked_body_is_put_together(
+        self, body: bytes, complete: bool, payload: bytes
+    ) -> None:
         assert answered(CHUNKED + body) == (complete, 403, payload)
 
-    def test_chunks_have_a_cap_too(self) -> None:
+    def test_a_chunked_body_is_read_up_to_the_cap(self) -> None:
         chunk = b"400\r\n" + b"x" * 1024 + b"\r\n"
         complete, _, body = answered(CHUNKED, *[chunk] * 100)
         assert complete
@@ -226,14 +228,16 @@ def whole_answers(draw: st.DrawFn) -> bytes:
 
 class TestAnyBytes:
     @given(whole_answers(), st.lists(st.integers(0, 300), max_size=6))
-    def test_chunks_make_no_difference(self, data: bytes, places: list[int]) -> None:
+    def test_an_answer_is_read_the_same_however_it_is_cut(
+        self, data: bytes, places: list[int]
+    ) -> None:
         expected = outcome([data])
         assert expected is not None
         assert outcome(cut(data, places)) == expected
         assert outcome([data[i : i + 1] for i in range(len(data))]) == expected
 
     @given(st.lists(FUZZ, max_size=5))
-    def test_they_give_an_answer_or_none_and_no_other_error(self, chunks: list[bytes]) -> None:
+    def test_any_bytes_give_an_answer_or_none_or_are_malformed(self, chunks: list[bytes]) -> None:
         found = outcome(chunks)
         if found is None:
             return
@@ -243,7 +247,7 @@ class TestAnyBytes:
         assert (switching is not None) == (answer is not None and answer.status == 101)
 
 
-def test_a_head_of_the_cap_is_read_wherever_it_is_cut() -> None:
+def test_a_head_as_large_as_the_cap_is_read_wherever_it_is_cut() -> None:
     head = b"HTTP/1.1 200 OK\r\nX: ".ljust(MAX_HEAD - 4, b"x")
     reader = AnswerReader()
     reader.feed(head + b"\r\n\r")
@@ -251,7 +255,7 @@ def test_a_head_of_the_cap_is_read_wherever_it_is_cut() -> None:
     assert reader.answer() is not None
 
 
-def test_what_follows_the_length_is_not_of_the_body() -> None:
+def test_bytes_after_the_length_are_not_part_of_the_body() -> None:
     reader = AnswerReader()
     assert reader.feed(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK")
     answer = reader.answer()

@@ -73,18 +73,18 @@ class TestReading:
         assert reader.feed(raw_head(UPGRADE) + b"more") is not None
         assert reader.rest == b"more"
 
-    def test_bytes_behind_the_head_do_not_count(self) -> None:
+    def test_bytes_after_the_head_do_not_count_towards_the_cap(self) -> None:
         raw = raw_head(UPGRADE)
         assert read(raw + bytes(MAX_BYTES), max_bytes=len(raw)) is not None
 
-    def test_it_knows_whether_a_byte_has_come(self) -> None:
+    def test_the_reader_knows_whether_a_byte_has_come(self) -> None:
         reader = HeadReader(MAX_BYTES, MAX_FIELDS)
         assert not reader.started
         assert reader.feed(b"G") is None
         assert reader.started
 
     @pytest.mark.parametrize("version", [0, 1])
-    def test_both_minor_versions_are_read(self, version: int) -> None:
+    def test_http_1_0_and_1_1_are_read(self, version: int) -> None:
         assert whole(raw_head([("Host", "h")], f"GET / HTTP/1.{version}")).version == version
 
 
@@ -114,7 +114,7 @@ class TestCaps:
         fields = [("Host", "h"), *[("X", "y")] * (count - 1)]
         assert len(whole(raw_head(fields)).fields) == count
 
-    def test_one_field_more_is_too_large(self) -> None:
+    def test_one_field_over_the_cap_is_too_large(self) -> None:
         raw = raw_head([("Host", "h"), *[("X", "y")] * MAX_FIELDS])
         assert refused(raw) == "head_too_large"
 
@@ -144,11 +144,13 @@ class TestMalformed:
             *sorted({name for each in PROVIDERS.values() for name in each.headers}),
         ],
     )
-    def test_what_decides_or_goes_upstream_is_ascii(self, name: str, value: str) -> None:
+    def test_a_field_that_decides_or_goes_upstream_must_be_ascii(
+        self, name: str, value: str
+    ) -> None:
         fields = [] if name == "Host" else [("Host", "h")]
         assert refused(raw_head([*fields, (name, value)])) == "bad_request"
 
-    def test_so_is_the_request_line(self) -> None:
+    def test_the_request_line_must_be_ascii(self) -> None:
         for byte in range(0x80, 0x100):
             assert refused(raw_head([("Host", "h")], f"GET /{chr(byte)} HTTP/1.1")) == "bad_request"
 
@@ -271,13 +273,15 @@ class TestAnyBytes:
         st.integers(0, 300),
     )
     @example(raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
-    def test_chunks_make_no_difference(self, data: bytes, places: list[int], cap: int) -> None:
+    def test_a_head_is_read_the_same_however_it_is_cut(
+        self, data: bytes, places: list[int], cap: int
+    ) -> None:
         expected = fed([data], cap)
         assert fed(cut(data, places), cap) == expected
         assert fed([data[i : i + 1] for i in range(len(data))], cap) == expected
 
     @given(st.one_of(fuzzed_heads(), FUZZ))
-    def test_they_give_a_head_or_a_refusal_and_nothing_else(self, data: bytes) -> None:
+    def test_any_bytes_give_a_head_or_a_refusal(self, data: bytes) -> None:
         head, _ = fed([data], MAX_BYTES)
         if head is None:
             assert b"\r\n\r\n" not in data
@@ -313,10 +317,10 @@ class TestHead:
             ("\N{REPLACEMENT CHARACTER}", "??"),
         ]
 
-    def test_no_query_is_an_empty_one(self) -> None:
+    def test_a_path_without_a_query_has_an_empty_one(self) -> None:
         assert whole(raw_head([("Host", "h")], "GET / HTTP/1.1")).query == []
 
-    def test_one_is_none_of_several(self) -> None:
+    def test_a_field_that_comes_twice_has_no_single_value(self) -> None:
         head = Head("GET", "/", 1, (("a", "1"), ("b", "2"), ("b", "3")))
         assert (head.one("a"), head.one("b"), head.one("c")) == ("1", None, None)
         assert head.all("b") == ["2", "3"]
@@ -329,7 +333,7 @@ class TestHead:
         ("value", "wants"),
         [("websocket", True), ("h2c, WebSocket", True), ("websocket/13", False), ("h2c", False)],
     )
-    def test_an_upgrade_is_to_websocket(self, value: str, wants: bool) -> None:
+    def test_only_an_upgrade_to_websocket_counts_as_one(self, value: str, wants: bool) -> None:
         assert Head("GET", "/", 1, (("upgrade", value),)).wants_upgrade is wants
 
     @pytest.mark.parametrize(
@@ -345,14 +349,14 @@ class TestHead:
     def test_the_trace_id_is_read(self, value: str, trace_id: str | None) -> None:
         assert upgrade(("traceparent", value)).trace_id == trace_id
 
-    def test_no_or_two_traceparents_are_no_trace(self) -> None:
+    def test_a_missing_or_repeated_traceparent_gives_no_trace_id(self) -> None:
         trace = ("traceparent", f"00-{'a1' * 16}-{'b2' * 8}-01")
         assert upgrade().trace_id is None
         assert upgrade(trace, trace).trace_id is None
 
 
 class TestUpgrade:
-    def test_a_good_one_has_no_fault(self) -> None:
+    def test_a_good_upgrade_has_no_fault(self) -> None:
         assert upgrade_refusal(upgrade()) is None
 
     @pytest.mark.parametrize(
@@ -366,34 +370,36 @@ class TestUpgrade:
             ("Cookie", "a=b"),
         ],
     )
-    def test_what_clients_add_is_no_fault(self, more: tuple[str, str]) -> None:
+    def test_fields_that_clients_add_to_an_upgrade_are_no_fault(
+        self, more: tuple[str, str]
+    ) -> None:
         assert upgrade_refusal(upgrade(more)) is None
 
     @pytest.mark.parametrize("method", ["POST", "HEAD", "get", "BREW"])
-    def test_other_methods(self, method: str) -> None:
+    def test_an_upgrade_by_another_method_is_refused(self, method: str) -> None:
         head = upgrade(line=f"{method} /v1/realtime HTTP/1.1")
         assert fault(head) == ("method_not_allowed", "Open a WebSocket here with GET.")
 
-    def test_no_upgrade(self) -> None:
+    def test_a_request_without_upgrade_is_refused(self) -> None:
         assert fault(upgrade(without="Upgrade")) == (
             "upgrade_required",
             "Open a WebSocket here, version 13.",
         )
 
     @pytest.mark.parametrize("versions", [[], ["8"], ["13", "13"], ["13, 8"], ["013"], [""]])
-    def test_other_versions(self, versions: list[str]) -> None:
+    def test_another_websocket_version_is_refused(self, versions: list[str]) -> None:
         fields = [("Sec-WebSocket-Version", version) for version in versions]
         head = upgrade(*fields, without="Sec-WebSocket-Version")
         assert fault(head) == ("upgrade_required", "Use WebSocket version 13.")
 
-    def test_http_1_0(self) -> None:
+    def test_an_upgrade_by_http_1_0_is_refused(self) -> None:
         head = upgrade(line="GET /v1/realtime HTTP/1.0")
         assert fault(head) == ("bad_request", "Use HTTP/1.1.")
 
     @pytest.mark.parametrize(
         "options", [[], [("Connection", "close")], [("Connection", "upgraded")]]
     )
-    def test_connection_does_not_say_upgrade(self, options: Fields) -> None:
+    def test_an_upgrade_that_connection_does_not_name_is_refused(self, options: Fields) -> None:
         head = upgrade(*options, without="Connection")
         assert fault(head) == ("bad_request", "Send Connection: Upgrade.")
 
@@ -410,7 +416,7 @@ class TestUpgrade:
             [KEY[:10] + " " + KEY[10:]],
         ],
     )
-    def test_anything_but_one_valid_key(self, keys: list[str]) -> None:
+    def test_an_upgrade_without_exactly_one_valid_key_is_refused(self, keys: list[str]) -> None:
         head = upgrade(*(("Sec-WebSocket-Key", key) for key in keys), without="Sec-WebSocket-Key")
         assert fault(head) == ("bad_request", "Send one valid Sec-WebSocket-Key.")
 
@@ -423,32 +429,32 @@ class TestUpgrade:
             [("Transfer-Encoding", "chunked")],
         ],
     )
-    def test_a_body(self, fields: Fields) -> None:
+    def test_an_upgrade_with_a_body_is_refused(self, fields: Fields) -> None:
         assert fault(upgrade(*fields)) == ("bad_request", "Send no body with an upgrade.")
 
-    def test_two_origins(self) -> None:
+    def test_an_upgrade_with_two_origins_is_refused(self) -> None:
         origin = ("Origin", "https://page.test")
         assert fault(upgrade(origin, origin)) == ("bad_request", "Send one Origin at most.")
 
     @pytest.mark.parametrize(
         "more", [(), (("Sec-WebSocket-Protocol", "openai-insecure-api-key.token"),)]
     )
-    def test_two_authorizations_whatever_else_is_a_credential(self, more: Fields) -> None:
+    def test_an_upgrade_with_two_authorizations_is_always_refused(self, more: Fields) -> None:
         authorization = ("Authorization", "Bearer token")
         said = "Send one Authorization at most."
         assert fault(upgrade(authorization, authorization, *more)) == ("bad_request", said)
 
-    def test_two_extensions(self) -> None:
+    def test_an_upgrade_with_two_extension_fields_is_refused(self) -> None:
         extension = ("Sec-WebSocket-Extensions", "x")
         said = "Send one Sec-WebSocket-Extensions."
         assert fault(upgrade(extension, extension)) == ("bad_request", said)
 
-    def test_a_fragment(self) -> None:
+    def test_an_upgrade_with_a_fragment_is_refused(self) -> None:
         head = upgrade(line="GET /v1/realtime?model=m#x HTTP/1.1")
         assert fault(head) == ("bad_request", "Send no fragment.")
 
     @pytest.mark.parametrize("offers", [["a,a"], ["a", "b,a"], ["a b"], ["a;q=1"], ['"a"']])
-    def test_subprotocols_that_are_no_tokens_or_come_twice(self, offers: list[str]) -> None:
+    def test_invalid_or_repeated_subprotocols_are_refused(self, offers: list[str]) -> None:
         head = upgrade(*(("Sec-WebSocket-Protocol", offer) for offer in offers))
         assert fault(head) == ("bad_request", "Send each subprotocol once, as a token.")
 
@@ -472,11 +478,11 @@ class TestForAutobahn:
         }
         assert set(counts.values()) == {1}
 
-    def test_no_subprotocol_is_no_field(self) -> None:
+    def test_without_a_subprotocol_autobahn_gets_no_such_field(self) -> None:
         assert b"protocol" not in upgrade(("Sec-WebSocket-Protocol", " , ")).for_autobahn()
 
     @given(st.text(TEXT, max_size=30))
-    def test_nothing_else_reaches_it(self, text: str) -> None:
+    def test_no_field_that_autobahn_does_not_need_reaches_it(self, text: str) -> None:
         marked = f"canary{text}"
         names = "Cookie Proxy-Authorization X-Forwarded-For Forwarded User-Agent Traceparent"
         deciding = "Origin Authorization Sec-WebSocket-Extensions Sec-WebSocket-Key1"
@@ -490,7 +496,7 @@ class TestForAutobahn:
 
 
 class TestForSite:
-    def test_the_connection_ends_with_its_answer(self) -> None:
+    def test_a_sites_connection_ends_with_its_answer(self) -> None:
         head = whole(
             b"POST /a?b#c HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nX: \xe9\r\n"
             b"connection: upgrade\r\nContent-Length: 3\r\n\r\n"
@@ -501,7 +507,7 @@ class TestForSite:
         )
 
     @given(st.text(TEXT, min_size=1).map(str.strip))
-    def test_it_gets_other_headers_byte_by_byte(self, text: str) -> None:
+    def test_a_site_gets_other_headers_byte_by_byte(self, text: str) -> None:
         cookie = f"a={text}=".encode("latin-1")
         head = whole(b"GET / HTTP/1.1\r\nHost: h\r\nCookie: " + cookie + b"\r\n\r\n")
         assert b"\r\ncookie: " + cookie + b"\r\n" in head.for_site()
@@ -520,7 +526,7 @@ def test_only_spaces_and_tabs_are_trimmed_from_elements() -> None:
         "00-" + "a" * 32 + "-" + "b" * 16 + "-01x",
     ],
 )
-def test_an_invalid_traceparent_is_none(value: str) -> None:
+def test_an_invalid_traceparent_gives_no_trace_id(value: str) -> None:
     assert Head("GET", "/", 1, (("traceparent", value),)).trace_id is None
 
 
@@ -539,5 +545,7 @@ def test_an_invalid_traceparent_is_none(value: str) -> None:
         ((("content-length", "1"), ("transfer-encoding", "chunked")), None),
     ],
 )
-def test_the_length_of_a_body(fields: tuple[tuple[str, str], ...], length: int | None) -> None:
+def test_the_length_of_a_body_is_known_only_if_it_is_stated_once_and_valid(
+    fields: tuple[tuple[str, str], ...], length: int | None
+) -> None:
     assert Head("POST", "/", 1, fields).body_length == length
