@@ -27,14 +27,18 @@ HANDSHAKE = (
     "websocket_protocols",
     "_wskey",
 )
-"""Attributes that Autobahn sets for the handshake and keeps."""
+"""Attributes that Autobahn sets for the handshake, and keeps as long as the connection."""
 
 PART = 65536
-"""Bytes that are decoded at once."""
+"""Bytes of a text that are decoded at once."""
 
 
 class BareWebSocket(WebSocketProtocol):
-    """Autobahn with every option as a class attribute, to be mixed in before its own classes."""
+    """
+    Autobahn's protocol with every option as a class attribute.
+
+    To be mixed in before Autobahn's own client or server class.
+    """
 
     transport: Any  # TCP, TLS or local: no interface names all that they share
     factory: Any
@@ -51,30 +55,30 @@ class BareWebSocket(WebSocketProtocol):
     failByDrop = False  # with True, 1002, 1007 and 1009 become a reset
     echoCloseCodeReason = True
     tcpNoDelay = True
-    # None of Autobahn's timers: they go through txaio's global loop, and fire on whole seconds.
+    # No timer of Autobahn's runs: they go through txaio's global loop and fire on whole seconds.
     openHandshakeTimeout = closeHandshakeTimeout = serverConnectionDropTimeout = 0
     autoPingInterval = autoPingTimeout = 0
     autoPingRestartOnAnyTraffic = False
 
     def __init__(self) -> None:
-        """Past Autobahn's, which makes two Deferreds and tables of events nobody listens to."""
+        """Skips Autobahn's, which makes two Deferreds and tables of events that nothing uses."""
 
     def connectionMade(self) -> None:
-        """Begin, without collecting details of the transport that nobody reads."""
+        """Begins, without Autobahn's details of the transport, which nothing reads."""
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self._connectionMade()
 
     def _connectionMade(self) -> None:
-        """Past Autobahn's, which sets 40 attributes for each connection: see L{INITIAL}."""
+        """Skips Autobahn's, which sets 40 attributes for each connection: see L{INITIAL}."""
 
     def _connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # wrong there
         self.state = self.STATE_CLOSED
-        # Past Autobahn's client and server, which make texts for debug lines nobody reads.
+        # Skips Autobahn's client and server, which format debug lines that are never logged.
         WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]
 
     def forget_handshake(self) -> None:
-        """Let go of the headers that Autobahn keeps, in several forms, for good."""
+        """Delete the headers of the handshake, which Autobahn keeps in several forms."""
         attributes = vars(self)
         for name in HANDSHAKE:
             attributes.pop(name, None)
@@ -83,7 +87,7 @@ class BareWebSocket(WebSocketProtocol):
         self.onOpen()
 
     def onMessageFrameData(self, payload: bytes) -> None:
-        """Keep nothing of a message behind a Close: nobody gets it, and it may be large."""
+        """Keep nothing of a message behind a Close: it goes nowhere, and it may be large."""
         if self.state == self.STATE_OPEN:
             super().onMessageFrameData(payload)
 
@@ -91,8 +95,8 @@ class BareWebSocket(WebSocketProtocol):
         """
         Hand a whole message on.
 
-        Autobahn's own fires a signal by a Deferred for each, which nobody listens to, and it checks
-        UTF-8 before, at 18 µs for 8 kB where Python takes 1.
+        Autobahn's own method fires a Deferred for each message, which nothing waits for. Its check
+        of UTF-8 takes 18 µs for 8 kB; Python's takes 1.
         """
         payload = b"".join(self.message_data)
         self.message_data = []
@@ -105,10 +109,10 @@ class BareWebSocket(WebSocketProtocol):
 
 
 class _NoFuture:
-    """In place of a Deferred that Autobahn fires."""
+    """Stands in for a Deferred that Autobahn fires."""
 
     def callback(self, result: object) -> None:
-        """Nobody waits."""
+        """Does nothing: nothing waits for it."""
 
 
 def _initial() -> dict[str, Any]:
@@ -125,17 +129,22 @@ def _initial() -> dict[str, Any]:
 
 INITIAL = _initial()
 """
-The state of a new connection, as class attributes: on each instance they take 2 kB and 20 µs.
+The attributes that Autobahn sets on each new connection. Here they are set once, on the class: on
+each instance they would take 2 kB and 20 µs.
 
-All but a few are constants. Those are never used (the queue for chopped writes, the UTF-8
-validator), or never read (the counts of traffic).
+Most of them are constants. The mutable ones may be shared, because the relay never uses them (the
+queue for chopped writes, the UTF-8 validator) or never reads them (the counts of traffic).
 """
 for _name, _value in INITIAL.items():
     setattr(BareWebSocket, _name, _value)
 
 
 def is_utf8(text: bytes) -> bool:
-    """Whether it is (RFC 3629), with no more memory than for a part of it."""
+    """
+    Whether C{text} is UTF-8 (RFC 3629).
+
+    A long text is decoded in parts, so that no decoded copy of all of it is in memory.
+    """
     try:
         if len(text) <= PART:
             text.decode()

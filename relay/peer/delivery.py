@@ -1,9 +1,10 @@
 """
-Whether the other end of a connection takes what was written, and whether it has sent something,
-beyond what a transport knows.
+What the kernel knows of a connection and a transport does not: whether the other end takes what was
+written, and whether it has sent something.
 
-A transport's buffer is empty as soon as the kernel has the bytes, which holds megabytes; to abort
-then would lose them to a slow reader. And while its buffer drains, it does not say how fast.
+A transport's buffer is empty as soon as the kernel has the bytes. The kernel holds megabytes, and
+an abort at that moment would lose them to a slow reader. Nor does a transport tell how fast its
+buffer drains.
 
 Source: Linux's tcp(7), TCP_INFO, with C{linux/tcp.h}; unix(7), SIOCOUTQ; tcp(7), FIONREAD.
 """
@@ -31,10 +32,10 @@ def _bytes(line: Line, request: int) -> int:
 
 
 def has_arrived(line: Line) -> bool:
-    """Whether the other end has sent something that nobody has read yet."""
+    """Whether the other end has sent something that is not read yet."""
     try:
         return _bytes(line, FIONREAD) > 0
-    except (OSError, TypeError, ValueError):  # it has no socket, or none that is open
+    except (OSError, TypeError, ValueError):  # the line has no socket, or a closed one
         return False
 
 
@@ -43,24 +44,25 @@ class Written:
     """
     What became of the bytes that were written on a connection.
 
-    @ivar waiting: those that the other end has not taken, roughly: on a Unix socket the kernel
-        counts what they take up.
-    @ivar acknowledged: those that it has; L{None} on a Unix socket, where nobody counts them.
+    @ivar waiting: bytes that the other end has not taken. On a Unix socket this is rough: the
+        kernel counts the memory that they take up.
+    @ivar acknowledged: bytes that the other end has taken; L{None} on a Unix socket, where the
+        kernel does not count them.
     """
 
     waiting: int
     acknowledged: int | None
 
     def taken_since(self, before: Written) -> int:
-        """Bytes that the other end has taken in between, roughly on a Unix socket."""
+        """Bytes that the other end has taken since C{before}; roughly, on a Unix socket."""
         if self.acknowledged is None or before.acknowledged is None:
-            # More than before waits where a layer above has refilled what was taken.
+            # More may wait than before: a layer above refills the buffer as it empties.
             return abs(before.waiting - self.waiting)
         return self.acknowledged - before.acknowledged
 
 
 def written(line: Line) -> Written | None:
-    """What is known of it now; L{None} where the kernel does not tell."""
+    """What became of the bytes written on C{line} so far; L{None} if the kernel does not tell."""
     try:
         if line.socket.family == socket.AF_UNIX:
             return Written(_bytes(line, TIOCOUTQ) + line.queued, None)

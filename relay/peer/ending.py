@@ -1,7 +1,9 @@
 """
 The end of one WebSocket connection, as a table.
 
-Source: RFC 6455, 7.1. Its closing handshake is a Close each way; then the connection below ends.
+In the closing handshake each side sends a Close; then the connection below ends.
+
+Source: RFC 6455, 7.1.
 """
 
 from __future__ import annotations
@@ -10,28 +12,30 @@ from typing import Literal, get_args
 
 Phase = Literal["open", "closing", "failing", "ending", "gone"]
 """
-C{open}: no Close has crossed. C{closing}: one was sent, the peer's is awaited. C{failing}: one was
-sent because of a fault, and what the peer sends is not read as frames any more. C{ending}: nothing
-is to be said any more, the connection below is about to end. C{gone}: it has ended, or was dropped.
+C{open}: no Close was sent or received. C{closing}: a Close was sent, the peer's is awaited.
+C{failing}: a Close was sent because of a fault, and what the peer sends is no longer read as
+frames. C{ending}: nothing more is to be sent, and the connection below is about to end. C{gone}:
+the connection has ended, or was dropped.
 """
 
 Happening = Literal["close", "close received", "fault", "error", "cut", "written", "abort", "lost"]
 """
-C{close}: this side wants to end. C{close received}: the peer sent a Close. C{fault}: it broke the
-protocol or a limit. C{error}: the relay itself went wrong here. C{cut}: the peer is within a frame
-that will never be whole, so that there is no place for a Close. C{written}: what had to wait is
-written. C{abort}: the connection is to be dropped. C{lost}: it is gone.
+C{close}: the relay wants to end the connection. C{close received}: the peer sent a Close.
+C{fault}: the peer broke the protocol or a limit. C{error}: the relay itself failed at this peer.
+C{cut}: a frame to the peer will never be whole, so that a Close has no place behind it.
+C{written}: all that had to wait is written. C{abort}: the connection is to be dropped. C{lost}: the
+connection is gone.
 """
 
 Action = Literal[
     "send_close", "answer_close", "linger", "hang_up", "cut_off", "drop", "tell_close", "tell_fault"
 ]
 """
-C{send_close} and C{answer_close}: send a Close of our own, or the answer to the peer's.
-C{linger}: drop the connection at a deadline, if it has not ended by then. C{hang_up}: end it once
-all is written, as the server; as the client, wait until the server does (7.1.1). C{cut_off}: end it
-once all is written, on either side. C{drop}: end it now. C{tell_close} and C{tell_fault}: tell the
-listener.
+C{send_close}: send a Close of the relay's own. C{answer_close}: answer the peer's Close.
+C{linger}: drop the connection at a deadline, unless it ends before. C{hang_up}: as the server, end
+the connection once all is written; as the client, wait until the server ends it (7.1.1).
+C{cut_off}: end the connection once all is written, as either. C{drop}: end it now. C{tell_close}
+and C{tell_fault}: tell the listener.
 """
 
 Row = dict[Happening, tuple[Phase, tuple[Action, ...]]]
@@ -81,7 +85,7 @@ ENDING: dict[Phase, Row] = {
     },
     "gone": _NOTHING,
 }
-"""The table: what happens in a phase leads to the next one, and to what is done, in this order."""
+"""The table: for a phase and what happens in it, the next phase and the actions, in order."""
 
 DEAF: frozenset[Phase] = frozenset({"failing", "ending", "gone"})
-"""Phases in which nothing that comes is read as frames."""
+"""Phases in which nothing that the peer sends is read as frames."""

@@ -1,4 +1,4 @@
-"""Who is told what, where more than one listens."""
+"""What a peer calls: its listener, and the two ends of a spliced lane."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _log = Logger()
 
 class Inlet(Protocol):
     """
-    Where the bytes that a spliced peer sends go.
+    Where the bytes go that a spliced peer sends.
 
-    @ivar unfinished: whether it has begun a frame and not ended it.
+    @ivar unfinished: whether the peer has begun a frame and not ended it.
     """
 
     @property
     def unfinished(self) -> bool: ...
 
     def received(self, data: bytes) -> None:
-        """Take what came. Must not raise."""
+        """Take bytes that the peer sent. Must not raise."""
 
 
 class Outlet(Protocol):
     """
-    Where a spliced peer's own frames go.
+    Where the frames go that the relay itself sends to a spliced peer: Pings, Pongs and the Close.
 
-    @ivar within: whether a frame is crossing to the peer, so that its own have to wait.
-    @ivar waiting: whether some wait.
+    @ivar within: whether a frame is crossing to the peer, so that these frames have to wait.
+    @ivar waiting: whether some of them wait.
     """
 
     @property
@@ -46,18 +46,19 @@ class Outlet(Protocol):
 
 class PeerListener:
     """
-    One that is told what a peer does: the attempt in the hold, the session afterwards. By itself it
-    does nothing about it.
+    Is told what a peer does: during the hold it is the attempt, afterwards the session.
+
+    The methods here do nothing, except for L{failed}, which logs.
     """
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """A whole message came."""
 
     def closed(self, side: Side, close: Close) -> None:
-        """A Close came; the peer answers it by itself."""
+        """A Close came. The peer protocol answers it by itself."""
 
     def faulted(self, side: Side, close: Close) -> None:
-        """The peer broke the protocol or a limit; it is being sent C{close}."""
+        """The peer broke the protocol or a limit; C{close} is being sent to it."""
 
     def silent(self, side: Side) -> None:
         """The peer no longer answers pings; its connection is about to be aborted."""
@@ -66,7 +67,7 @@ class PeerListener:
         """The peer has read too little for too long; its connection is about to be aborted."""
 
     def failed(self, side: Side, failure: Failure) -> None:
-        """The relay itself went wrong at this peer: log it, and end what the peer is a part of."""
+        """The relay itself failed at this peer: log it, and end what the peer is a part of."""
         _log.failure("exception at a peer that nobody listens to ({side})", failure, side=side)
 
     def lost(self, side: Side, reason: Failure) -> None:
@@ -74,4 +75,4 @@ class PeerListener:
 
 
 NOBODY = PeerListener()
-"""What a peer tells when nobody listens."""
+"""The listener of a peer that has no other."""

@@ -1,4 +1,4 @@
-"""Notice a peer that is gone without a word."""
+"""Notice a peer that has vanished without closing its connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from relay.timing.deadline import Deadline
 
 class Keepalive:
     """
-    Pings a peer that has been silent for a while, and gives it up if it stays so.
+    Pings a peer that has been silent for a while, and gives it up if it stays silent.
 
-    It looks from time to time, so a message costs the setting of L{heard} and no look at a clock.
+    It checks at intervals. So a message costs setting L{heard}, and no look at a clock.
 
-    @ivar heard: to be set at any sign of life, and where nobody was listening for one.
-    @param ping_seconds: between two looks: who was silent from one to the other is pinged.
-    @param pong_seconds: how long it has then to send anything at all.
+    @ivar heard: to be set at any sign of life. Also to be set while the peer is not read, when no
+        sign of life could be seen.
+    @param ping_seconds: between two checks; a peer that was silent in between is pinged.
+    @param pong_seconds: how long a pinged peer has to send anything at all.
     """
 
     __slots__ = (
@@ -50,16 +51,16 @@ class Keepalive:
         """
         Begin to watch.
 
-        @param ping: pings.
-        @param shows_life: whether a peer that was not heard is there all the same; L{None} if that
-            cannot be told at present: then it is not given up.
-        @param give_up: called once, if it shows none.
+        @param ping: sends a Ping.
+        @param shows_life: tells whether a peer that was not heard is there all the same; L{None} if
+            that cannot be told at present. Then the peer is not given up.
+        @param give_up: called once, when the peer shows no life after a Ping.
         """
         self._ping, self._shows_life, self._give_up = ping, shows_life, give_up
         self._check.set(self._ping_seconds, self._look)
 
     def stop(self) -> None:
-        """Watch no longer, and let go of what would be called."""
+        """Watch no longer, and drop the references to the callbacks."""
         self._check.clear()
         self._ping = self._shows_life = self._give_up = _nothing
 
@@ -77,4 +78,4 @@ class Keepalive:
 
 
 def _nothing() -> None:
-    """Nobody is watched."""
+    """Stands in for each callback while no peer is watched."""

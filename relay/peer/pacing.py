@@ -1,4 +1,4 @@
-"""Read a peer by turns, and no faster than the other side and the other sessions can bear."""
+"""Read a peer in turns, and no faster than the other side and the other sessions can bear."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class PacedWebSocket(BareWebSocket):
     """
     Autobahn's parser, fed by a line.
 
-    @ivar line: the bytes below the frames, from when the WebSocket is open until it is lost.
+    @ivar line: the byte stream below the frames. It is L{NO_LINE} until the WebSocket is open, and
+        again once the connection is lost.
     @ivar keepalive: watches whether the peer is there.
     """
 
     line: Line = NO_LINE
-    failed: Callable[[], None]  # what to do about an exception, its heir knows
+    failed: Callable[[], None]  # the subclass knows what to do about an exception
     _fragments = 0
     _paused = _parses_later = False
     _lost: Failure | None = None
@@ -44,25 +45,26 @@ class PacedWebSocket(BareWebSocket):
 
     @property
     def is_deaf(self) -> bool:
-        """Whether nothing that comes is read as frames any more."""
+        """Whether what the peer sends is no longer read as frames."""
         return self.state == self.STATE_CLOSED
 
     @property
     def is_spliced(self) -> bool:
-        """Whether the frames are left to others."""
+        """Whether the frames bypass Autobahn's parser."""
         return False
 
     @bulkhead
-    def _take(self, data: bytes) -> None:
-        """Feed Autobahn, without its debug line for each chunk."""
+    def _feed(self, data: bytes) -> None:
+        """Give a chunk to Autobahn's parser, without Autobahn's debug line for each chunk."""
         self.keepalive.heard = True
         if not self.is_deaf:
             self._dataReceived(data)
 
     def consumeData(self) -> None:
         """
-        Parse what has come, but only so many frames a turn: a chunk holds 32,768 empty ones, and
-        the others would wait more than a second for it.
+        Parse what has come, but at most L{STEPS_A_TURN} steps in one turn.
+
+        A chunk may hold 32,768 empty frames; all other peers would wait more than a second for it.
         """
         if self._parses_later:
             self._read_or_pause()
@@ -81,7 +83,7 @@ class PacedWebSocket(BareWebSocket):
         self._read_or_pause()
 
     def _hand_on(self) -> None:
-        """Autobahn's turn ended with the frame before: what follows is not for it."""
+        """Pass on what is not parsed: Autobahn's part ended with the frame before."""
         assert self.current_frame is None, "spliced within a frame"
         rest, self.data = self.data, b""
         self.line.received(rest)
@@ -98,26 +100,26 @@ class PacedWebSocket(BareWebSocket):
                 self.end_of_bytes(self._lost)
 
     def onMessageFrameBegin(self, length: int) -> None:
-        """Count fragments: Autobahn limits sizes only, and empty ones cost memory too."""
+        """Count fragments: Autobahn limits sizes only, and empty fragments cost memory too."""
         self._fragments += 1
         super().onMessageFrameBegin(length)
         if self._fragments > self._limits.message_fragments:
             self._fail_connection(1009, "too many fragments")
 
     def ended(self, reason: Failure) -> None:
-        """The connection is gone: come to the L{end_of_bytes}."""
+        """The connection is gone: call L{end_of_bytes} when all that came is parsed."""
         self._lost = reason
         if not self._parses_later:
             self.end_of_bytes(reason)
 
     def end_of_bytes(self, reason: Failure) -> None:
-        """All that came before the loss is parsed."""
+        """The connection is gone, and all that came before is parsed."""
         self._connectionLost(reason)
 
     # -- pausing ---------------------------------------------------------------------------
 
     def count_controls(self, count: int) -> None:
-        """So many control frames came. A peer that floods is read more slowly."""
+        """Count control frames that came. A peer that floods is read more slowly."""
         if self._throttle is None:
             self._throttle = Throttle(self._clock, self._read_or_pause)
         if self._throttle.spend(count):
@@ -127,7 +129,7 @@ class PacedWebSocket(BareWebSocket):
         """The other side is behind. A peer that is closing is read to its end."""
         if self.state == self.STATE_OPEN:
             self._paused = True
-            self.keepalive.heard = True  # its pongs are not seen now
+            self.keepalive.heard = True  # its Pongs cannot be seen from now on
             self._read_or_pause()
 
     def resume_reading(self) -> None:
@@ -139,7 +141,7 @@ class PacedWebSocket(BareWebSocket):
 
     @property
     def is_read(self) -> bool:
-        """Whether what it sends is read at present."""
+        """Whether what the peer sends is read at present."""
         throttled = self._throttle is not None and self._throttle.is_set
         return not (self._paused or self._parses_later or throttled)
 
@@ -151,6 +153,6 @@ class PacedWebSocket(BareWebSocket):
             self.line.pause()
 
     def stop_pacing(self) -> None:
-        """The connection ends: nothing waits for its time any more."""
+        """The connection ends: stop the throttle's timer."""
         if self._throttle is not None:
             self._throttle.stop()

@@ -1,9 +1,9 @@
 """
 What the relay's two WebSocket protocols have in common: Autobahn, made safe for a relay.
 
-Autobahn parses and writes frames. Everything it would decide by itself (how to close, when to give
-up, what to log) is taken over here, since its timers ignore the injected reactor, its closes have
-no deadlines and its log repeats credentials.
+Autobahn parses and writes frames. What it would decide by itself is decided here: how to close,
+when to give up, what to log. Its timers ignore the injected reactor, its closes have no deadlines,
+and its log repeats credentials.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class PeerProtocol(PacedWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
-    How it ends is read from L{relay.peer.ending}. What is called from outside has a wall around it
-    (L{relay.timing.bulkhead}), and once the connection is gone all of it is safe and does nothing:
-    the table has nothing in that row, the line is L{NO_LINE}, the listener is L{NOBODY}, and no
-    deadline is set any more.
+    How it ends is read from the table in L{relay.peer.ending}. Methods that are called from outside
+    have a wall around them (L{relay.timing.bulkhead}). Once the connection is gone, all of them are
+    safe and do nothing: that row of the table is empty, the line is L{NO_LINE}, the listener is
+    L{NOBODY}, and no deadline runs.
 
     Its factory must have C{lines} (L{relay.wire.choice.Lines}).
 
     @ivar listener: is told what the peer does.
-    @ivar source: the other side, whose reading stops while this side does not read.
+    @ivar source: the other side of the session. It is not read while this peer does not read.
     """
 
     side: Side
@@ -57,22 +57,22 @@ class PeerProtocol(PacedWebSocket):
     # -- what the session asks for ---------------------------------------------------------
 
     def listen(self, listener: PeerListener) -> None:
-        """Tell this one from now on, and nobody else. It learns at once if the peer is gone."""
+        """Tell C{listener} from now on, and nothing else. If the peer is gone, tell it at once."""
         if self._phase == "gone":
             listener.lost(self.side, Failure(ConnectionDone()))
         else:
             self.listener = listener
 
     def watch(self) -> None:
-        """The WebSocket is open: ping the peer where it is silent, and give it up if that fails."""
+        """The WebSocket is open: ping the peer when it is silent, and give it up if that fails."""
         self.forget_handshake()
         if self._phase != "gone":
-            self.keepalive.start(self._ping, self._shows_life, self._gone)
+            self.keepalive.start(self._ping, self._shows_life, self._silent)
 
     def splice(self, inlet: Inlet, outlet: Outlet) -> None:
         """
-        Leave the frames to others: Autobahn reads none any more, and what it writes goes through
-        C{outlet}. To be called between two frames.
+        Take the frames out of Autobahn's hands. From now on what comes goes to C{inlet}, and what
+        Autobahn writes goes through C{outlet}. To be called between two frames.
         """
         self.line.received = inlet.received
         self._inlet, self._outlet = inlet, outlet
@@ -83,11 +83,11 @@ class PeerProtocol(PacedWebSocket):
             self.sendMessage(payload, is_binary)
 
     def close(self, close: Close) -> None:
-        """Send a Close behind what was sent before, and hang up when it is answered or late."""
+        """Send a Close behind what was sent before; hang up when it is answered, or overdue."""
         self._happens("close", close)
 
     def cut(self) -> None:
-        """End the connection without a Close: it is within a frame that will never be whole."""
+        """End the connection without a Close, because a frame to the peer will never be whole."""
         self._happens("cut")
 
     @bulkhead
@@ -97,28 +97,30 @@ class PeerProtocol(PacedWebSocket):
 
     @property
     def is_spliced(self) -> bool:
-        """Whether the frames are left to others."""
+        """Whether the frames bypass Autobahn's parser."""
         return self._outlet is not None
 
     @property
     def is_deaf(self) -> bool:
-        """Whether nothing that comes is read as frames any more."""
+        """Whether what the peer sends is no longer read as frames."""
         return self._phase in DEAF
 
     # -- what Autobahn tells ---------------------------------------------------------------
 
     def _onOpen(self) -> None:
-        self.line = self.factory.lines.line(self.transport, self, self._take)
+        self.line = self.factory.lines.line(self.transport, self, self._feed)
         super()._onOpen()
 
     @bulkhead
     def dataReceived(self, data: bytes) -> None:
-        """By the transport: before there is a line, where it has no other, and after it."""
-        received = self._take if self.line is NO_LINE else self.line.received
+        """
+        Called by the transport: while there is no line, and where the line reads by the transport.
+        """
+        received = self._feed if self.line is NO_LINE else self.line.received
         received(data)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Write a frame of Autobahn's, or the handshake, without its debug line for each."""
+        """Write one of Autobahn's frames, or its handshake, without its debug line for each."""
         if self._outlet is not None:
             self._outlet.write(data)
         elif self.line is not NO_LINE:
@@ -127,31 +129,31 @@ class PeerProtocol(PacedWebSocket):
             self.transport.write(data)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Hand a message on while nobody has closed."""
+        """Hand a message on, unless a Close has been sent or received."""
         self._fragments = 0
         if self.state == self.STATE_OPEN:
             self.listener.message(self.side, payload, isBinary)
 
     def onPing(self, payload: bytes) -> None:
-        """Answer it, as one of many perhaps."""
+        """Answer a Ping, and count it: a flood of them is read more slowly."""
         self.count_controls(1)
         self.answer_ping(payload)
 
     def answer_ping(self, payload: bytes) -> None:
-        """Answer, unless the peer does not read: a ping flood would fill the buffer."""
+        """Send a Pong, unless the peer does not read: a flood of Pings would fill the buffer."""
         if not self._choked:
             self.sendPong(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """It was heard already."""
+        """Count it. That the peer lives was noted when the bytes came."""
         self.count_controls(1)
 
     def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
         """
         Answer a Close by the close table.
 
-        Autobahn's own takes 1014 and 1015 for violations, reports them as a clean 1000, and when
-        closes cross drops what is not yet sent.
+        Autobahn's own method takes 1014 and 1015 for violations and reports them as a clean 1000.
+        When two Closes cross, it drops what is not yet sent.
         """
         reason = _decode(reasonRaw or b"")
         if reason is None:
@@ -161,7 +163,7 @@ class PeerProtocol(PacedWebSocket):
         return True
 
     def fail(self, code: int, reason: str) -> None:
-        """The peer broke the protocol or a limit: close, and drop what else it sends."""
+        """The peer broke the protocol or a limit: close, and drop what it sends from now on."""
         self._happens("fault", Close(code, f"relay: {reason}"))
 
     def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
@@ -176,7 +178,7 @@ class PeerProtocol(PacedWebSocket):
         return True
 
     def end_of_bytes(self, reason: Failure) -> None:
-        """Tell Autobahn and the listener."""
+        """All is over: tell Autobahn and the listener."""
         self._happens("lost")
         self._stop_deadlines()
         self._connectionLost(reason)
@@ -188,16 +190,17 @@ class PeerProtocol(PacedWebSocket):
             listener.failed(self.side, Failure())
 
     def failed(self) -> None:
-        """The relay itself went wrong here, with an exception that is at hand."""
+        """The relay itself failed at this peer, with the exception being handled now."""
         self.listener.failed(self.side, Failure())
 
     def end_in_error(self) -> None:
-        """After that: close, and read no more frames; or, where an end had begun, drop it."""
+        """The relay itself failed: close and read no more frames, or, if already ending, drop."""
         self._happens("error", FAILED)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Nothing of this peer runs on, but what it sent before is parsed to its end, by turns."""
-        self.line.release()  # first: its socket is closed, and its number may be another's soon
+        """Stop all timers. What the peer sent before is still parsed to its end, in turns."""
+        # First: the socket is closed, and its number may soon be another connection's.
+        self.line.release()
         self._stop_deadlines()
         self.ended(reason)
 
@@ -205,7 +208,7 @@ class PeerProtocol(PacedWebSocket):
 
     @bulkhead
     def blocked(self) -> None:
-        """The peer does not read: stop the source, and give it until the stall deadline."""
+        """The peer does not read: stop reading the source, and start the stall deadline."""
         self._choked = True
         self._patience.wait_for_reader(self.line, self._stalled)
         if self.source is not None:
@@ -234,12 +237,12 @@ class PeerProtocol(PacedWebSocket):
             _DO[action](self, close)
 
     def _send_close(self, close: Close) -> None:
-        # Not sendClose: that takes only 1000 and 3000 to 4999.
+        # Not by sendClose, which takes only 1000 and 3000 to 4999.
         self.sendFrame(opcode=8, payload=close.payload())
         self.state = self.STATE_CLOSING
         self._stop_watching()
         if self._choked:
-            # A peer that reads slowly has had a part of its time: now it has all of it again.
+            # The stall deadline starts anew: a peer that reads slowly has the full time again.
             self._patience.wait_for_reader(self.line, self._stalled)
 
     def _answer_close(self, close: Close) -> None:
@@ -292,14 +295,14 @@ class PeerProtocol(PacedWebSocket):
         self.listener.faulted(self.side, close)
 
     def frame_ended(self) -> None:
-        """What had to wait for the end of a frame is sent."""
+        """The frames that had to wait for the end of another frame are sent."""
         self._happens("written")
 
     # -- keepalive -------------------------------------------------------------------------
 
     @bulkhead
     def _ping(self) -> None:
-        """Also while paused, when no answer is seen: writing shows a dead connection."""
+        """Ping, also while the peer is not read: even a write alone shows a dead connection."""
         if not self._choked:
             self.sendPing(b"relay")
 
@@ -308,12 +311,12 @@ class PeerProtocol(PacedWebSocket):
         """
         Whether a peer that was not heard is there all the same; L{None} if that cannot be told.
 
-        What it has sent may lie unread, when the relay itself was stopped for a while. And while it
-        is behind, a Ping does not get through to it, but it takes what was sent before. Where it
-        has taken all that there is of a frame, the sender of that frame has to go on.
+        If the relay itself was stopped for a while, what the peer sent may lie unread. If the peer
+        is behind, a Ping does not reach it yet, but it takes what was sent before. If it has taken
+        all that there is of a frame, only the sender of that frame can go on: that tells nothing.
         """
         if self._choked or not self.is_read:
-            return None  # the stall deadline has an eye on a side that does not read
+            return None  # the stall deadline watches a side that does not read
         within = self._outlet is not None and self._outlet.within
         owes = self._inlet is not None and self._inlet.unfinished
         takes = self._patience.takes(self.line, within)
@@ -322,7 +325,7 @@ class PeerProtocol(PacedWebSocket):
         return None if takes is None and within and not owes else False
 
     @bulkhead
-    def _gone(self) -> None:
+    def _silent(self) -> None:
         self.listener.silent(self.side)
         self.abort()
 

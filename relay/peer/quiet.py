@@ -1,7 +1,8 @@
 """
-Stands in for Autobahn's logger: silent below error.
+A stand-in for Autobahn's logger that is silent below error.
 
-Autobahn prints whole heads at debug and repeats a doubled credential subprotocol at info.
+Autobahn logs whole request heads at debug. At info it repeats a subprotocol that was offered twice,
+which may be a credential.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ class QuietLogger:
     """The methods of C{txaio}'s logger that Autobahn calls."""
 
     def debug(self, *args: object, **fields: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     info = warn = debug
 
     def error(self, format: str, **fields: Any) -> None:
-        """Log an error of Autobahn's."""
+        """Log one of Autobahn's errors."""
         _log.error("{text}", text=format.format(**fields))

@@ -1,9 +1,9 @@
 """
 Every name of Autobahn's that the relay overrides, uses, or sets, and what is relied on.
 
-No name that is not here may be touched. Many are private to Autobahn, so any release may change
-them: the tests hold each row against the installed Autobahn, by its form and by what it does. They
-also find a name that the relay touches and that has no row, and a row that nothing touches.
+The relay touches no other name of Autobahn's. Many are private, so any release may change them. The
+tests hold each row against the installed Autobahn, by its form and by what it does. They also find
+a name that the relay touches without a row, and a row that nothing touches.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from relay.peer.autobahn import HANDSHAKE
 
 Use = Literal["overridden", "called", "read", "set", "deleted"]
 """
-What the relay does with a name. An override may call Autobahn's own too, and what is set may also
-be read.
+What the relay does with a name. An override may also call Autobahn's own method. What is set may
+also be read.
 """
 
 
@@ -27,10 +27,10 @@ class Name:
     """
     One name.
 
-    @ivar owner: the class or module of Autobahn's that has it.
+    @ivar owner: Autobahn's class or module that has the name.
     @ivar form: a signature without C{self}, where C{...} stands for any default; or C{= } and the
-        value of a constant; or C{option}, which a factory would hand to its protocols; or
-        C{attribute}, which an instance has.
+        value of a constant; or C{option}, for what a factory would hand to its protocols; or
+        C{attribute}, for what an instance has.
     @ivar relied: what the relay relies on.
     """
 
@@ -287,4 +287,4 @@ def _rows() -> Iterator[Name]:
 
 
 SEAM = tuple(_rows())
-"""All names."""
+"""All rows."""

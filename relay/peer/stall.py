@@ -1,4 +1,4 @@
-"""How long a peer may take to read what it was sent, and to end."""
+"""How long a peer may take to read what it was sent, and to end its connection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from relay.wire.interfaces import Line
 
 SLOWEST = 4096
 """
-Bytes in a second that a reader has to take while data waits for it, else it counts as stalled. Not
-even telephone audio, with 8,000 bytes a second, gets through to a reader as slow as that.
+Bytes a second. A reader that takes less while data waits for it counts as stalled. Such a reader
+cannot even follow telephone audio, which has 8,000 bytes a second.
 """
 
 
 class Patience:
     """
-    The two deadlines of a peer that does not read: while data waits for it, and when its connection
-    ends. Each is put off as long as the peer takes L{SLOWEST} at least.
+    The two deadlines of a peer that does not read: one while data waits for it, one while its
+    connection ends. Each is put off as long as the peer takes at least L{SLOWEST}.
 
-    It holds what it calls only while it waits (see L{Deadline}).
+    It refers to what it calls only while it waits (see L{Deadline}).
     """
 
     __slots__ = ("_before", "_limits", "_linger", "_stall")
@@ -33,15 +33,15 @@ class Patience:
         self._limits = limits
         self._stall = Deadline(clock)
         self._linger = Deadline(clock)
-        self._before: Written | None = None  # when this was last asked for
+        self._before: Written | None = None  # what was known when it was last looked at
 
     def wait_for_reader(self, line: Line, stalled: Callable[[], None]) -> None:
-        """Data waits, from now on; call C{stalled} when it has waited for too long."""
+        """Data waits from now on; call C{stalled} when it has waited for C{stall_seconds}."""
         self._before = written(line)
         self._stall.set(self._limits.stall_seconds, stalled)
 
     def still_reads(self, line: Line, stalled: Callable[[], None]) -> bool:
-        """A slow reader of a large message is no stalled one: if it is that, wait on."""
+        """Whether the peer reads at least slowly, as of a large message; if so, wait on."""
         slow = self._progressed(line, self._limits.stall_seconds)
         if slow:
             self._stall.set(self._limits.stall_seconds, stalled)
@@ -53,9 +53,9 @@ class Patience:
 
     def wait_for_end(self, line: Line, give_up: Callable[[], None]) -> None:
         """
-        The connection should end now; call C{give_up} when that has taken too long.
+        The connection should end now; call C{give_up} if it has not within C{linger_seconds}.
 
-        A reader that goes on taking what waits in the kernel gets it.
+        A reader that goes on taking what waits in the kernel is given the time to get it.
         """
         self._before = written(line)
         self._wait_for_end(line, give_up)
@@ -70,7 +70,7 @@ class Patience:
             give_up()
 
     def _progressed(self, line: Line, seconds: float) -> bool:
-        """Whether data waits, and enough of it was taken in the seconds since this was asked."""
+        """Whether data waits, and enough of it was taken in the C{seconds} since the last look."""
         before, now = self._before, written(line)
         self._before = now
         if before is None or now is None or not now.waiting:
@@ -79,12 +79,11 @@ class Patience:
 
     def takes(self, line: Line, within: bool) -> bool | None:
         """
-        Whether a peer that was not heard takes something of what waits for it, since this was last
-        asked; L{None} if nothing waits, or where nothing is known. To be asked while neither
-        deadline runs.
+        Whether a peer that was not heard has taken some of what waits for it since the last look;
+        L{None} if nothing waits, or nothing is known. To be asked while neither deadline runs.
 
-        @param within: whether a large frame is crossing to it: then it counts too if it has taken
-            all there was. (Between frames it has to answer a Ping.)
+        @param within: whether a large frame is crossing to the peer. Then having taken all that
+            there was counts too. (Between frames the peer has to answer a Ping instead.)
         """
         before, now = self._before, written(line)
         self._before = now

@@ -9,16 +9,19 @@ from twisted.internet.interfaces import IReactorTime
 from relay.timing.deadline import Deadline
 
 RATE = 1000
-"""Control frames of one peer in a second, in the long run. Those of today send one in 20 s."""
+"""
+Control frames a second that one peer may send in the long run. Today's clients send one in 20 s.
+"""
 
 BURST = 100
-"""So many at once cost a peer nothing."""
+"""Control frames that a peer may send at once without being slowed down."""
 
 
 class Throttle:
     """
-    An allowance of control frames (a token bucket), which are answered one by one and carry nothing
-    for the other side.
+    An allowance of control frames: a token bucket of L{BURST}, filled at L{RATE}.
+
+    Control frames need one, because each costs an answer and carries nothing for the other side.
 
     @param over: called when reading may go on.
     """
@@ -28,16 +31,16 @@ class Throttle:
     def __init__(self, clock: IReactorTime, over: Callable[[], object]) -> None:
         self._clock = clock
         self._over = over
-        self._paid = 0.0  # by the clock: when all that came would be allowed for
+        self._paid = 0.0  # the time, by the clock, at which the rate allows for all that came
         self._pause = Deadline(clock)
 
     @property
     def is_set(self) -> bool:
-        """Whether nothing is to be read now."""
+        """Whether the peer is not to be read now."""
         return self._pause.is_set
 
     def spend(self, count: int) -> bool:
-        """So many came; return whether that is too much for now."""
+        """Take C{count} frames off the allowance; return whether reading has to pause now."""
         now = self._clock.seconds()
         self._paid = max(self._paid, now) + count / RATE
         debt = self._paid - now - BURST / RATE
