@@ -1,8 +1,8 @@
 """
 Walk the frames of a byte stream without reading what they carry.
 
-Data frames cross as the bytes they came in, neither unmasked nor joined; control frames are about
-one hop only and are taken out.
+Data frames cross as the bytes they came in, neither unmasked nor joined. Control frames concern one
+hop only, so they are taken out.
 
 Source: RFC 6455, 5.2 to 5.5, without extensions.
 """
@@ -17,18 +17,21 @@ Piece: TypeAlias = bytes | memoryview
 
 Tap: TypeAlias = Callable[[Piece, int, int, bool, bool], None]
 """
-Shown what passes of text messages: C{tap(data, start, end, opening, final)}. The portion
-C{data[start:end]}, masked as it came and perhaps empty, is the first or last of its message or not.
+Is shown text messages in portions: C{tap(data, start, end, opening, final)}. A portion is
+C{data[start:end]}, masked as it came, and may be empty. C{opening} and C{final} tell whether it is
+the first and the last of its message.
 """
 
 _CLOSE, _PING, _PONG = 8, 9, 10
 
-# What a first byte begins. Those from _FIRST on begin a message, those from _WHOLE on are one.
+# What kind of frame a first byte begins. Kinds from _FIRST on begin a message; kinds from _WHOLE on
+# are a whole message.
 _SPECIAL, _MORE, _LAST, _FIRST, _FIRST_TEXT, _WHOLE, _WHOLE_TEXT = range(7)
 _TEXT = (_FIRST_TEXT, _WHOLE_TEXT)
 _FINAL = (_LAST, _WHOLE, _WHOLE_TEXT)
 
-# Bytes of a longer length, their reader, and the least that needs them (RFC 6455, 5.2).
+# How many bytes an extended length has, what reads it, and the least length that needs it (RFC
+# 6455, 5.2).
 _EXTENDED = {
     126: (2, struct.Struct("!H").unpack_from, 126),
     127: (8, struct.Struct("!Q").unpack_from, 1 << 16),
@@ -36,7 +39,7 @@ _EXTENDED = {
 
 
 def _table(kinds: dict[int, int]) -> bytes:
-    """A kind for each of 256 first bytes; all but these are control frames or faults."""
+    """The kind for each of 256 first bytes; all but C{kinds} are control frames or faults."""
     return bytes(kinds.get(first, _SPECIAL) for first in range(256))
 
 
@@ -67,29 +70,31 @@ class FrameWalk:
     """
     Walks the frames of one direction of one connection, chunk by chunk.
 
-    What it finds does not depend on how the stream was cut into chunks, but for Pings: of several
-    in a chunk the last one is left. After an exception out of the tap, it is of no more use.
+    What it finds does not depend on how the stream was cut into chunks, except that only the last
+    of several Pings in a chunk is kept. After an exception out of the tap it must not be used
+    again.
 
-    @ivar left: bytes still to come of the frame whose header has crossed.
-    @ivar begun: while C{left} is not 0, bytes of that frame that have crossed, its header included.
-    @ivar told: whether a control frame or a fault was found; for the owner to clear.
-    @ivar controls: how many Pings and Pongs were found; for the owner to clear.
-    @ivar ping: payload of the last Ping, unmasked, 125 bytes at most; for the owner to clear. Only
-        the last need be answered (RFC 6455, 5.5.3).
+    @ivar remaining: bytes still to come of the frame whose header has crossed.
+    @ivar begun: while C{remaining} is not 0, bytes of that frame that have crossed, its header
+        included.
+    @ivar told: whether a control frame or a fault was found; the owner clears it.
+    @ivar controls: how many Pings and Pongs were found; the owner clears it.
+    @ivar ping: payload of the last Ping, unmasked, 125 bytes at most; the owner clears it. Only the
+        last Ping need be answered (RFC 6455, 5.5.3).
     @ivar close: payload of the Close, unmasked, 0 or 2 to 125 bytes. Nothing behind it is read.
-    @ivar fault: close code and reason for what is wrong. Nothing behind it is read.
+    @ivar fault: close code and reason of what is wrong. Nothing behind it is read.
     """
 
     def __init__(
         self, *, masked: bool, message_bytes: int, message_fragments: int, tap: Tap | None = None
     ) -> None:
         """
-        @param masked: whether frames must be masked (a client sends these) or must not be.
-        @param message_bytes: payload of a message at most, its frames together; below 2**63.
-        @param message_fragments: frames of a message at most, from 1.
+        @param masked: whether frames must be masked, as a client's, or must not be.
+        @param message_bytes: most bytes of payload in all frames of a message; below 2**63.
+        @param message_fragments: most frames of a message; at least 1.
         @param tap: is shown text messages.
         """
-        self.left = self.begun = 0
+        self.remaining = self.begun = 0
         self.told = False
         self.controls = 0
         self.ping: bytes | None = None
@@ -100,52 +105,53 @@ class FrameWalk:
         self._message_bytes = message_bytes
         self._message_fragments = message_fragments
         self._tap = tap
-        self._tapping = False  # whether the message in flight is one for the tap
+        self._tapping = False  # whether the message in flight is shown to the tap
         self._kinds = _BETWEEN
         self._final = False  # whether the frame in flight ends its message
         self._size = self._fragments = 0  # of the fragmented message in flight
-        self._messages = self._payload = 0  # as headers announced them
+        self._messages = self._payload = 0  # as the headers announced them
         self._held = b""
         self._over = False
 
     @property
     def messages(self) -> int:
-        """Data messages of which the last byte has crossed."""
-        return self._messages - (self._final and self.left > 0)
+        """How many data messages have crossed to their last byte."""
+        return self._messages - (self._final and self.remaining > 0)
 
     @property
     def payload(self) -> int:
-        """Bytes of payload of data frames that have crossed."""
-        return self._payload - self.left
+        """How many bytes of data frames' payload have crossed."""
+        return self._payload - self.remaining
 
     def feed(self, data: Piece) -> list[Piece]:
         """
-        Take a chunk; return what crosses now, in order: mostly the chunk itself.
+        Take a chunk; return what crosses now, in order. Mostly this is the chunk itself.
 
-        A data frame crosses as it comes, from its whole header on. Of headers and control frames
-        that are not whole 130 bytes at most are held back; nothing else is copied.
+        A data frame begins to cross when its header is whole, and goes on crossing as it comes. A
+        header or control frame that is not whole is copied and held back, 130 bytes at most.
+        Nothing else is copied.
         """
         if self._held or self._over:
             return self._resume(data)
         end = len(data)
-        pos = self.left
+        pos = self.remaining
         if pos:
             if self._tapping:
                 self._show(_LAST if self._final else _MORE, data, 0, pos)
             if pos >= end:
-                self.left = pos - end
+                self.remaining = pos - end
                 self.begun += end
                 return [data]
-        # One turn a frame, of which a chunk holds up to 32,768: a whole message costs no call and
-        # no attribute.
+        # One turn of this loop a frame; a chunk holds up to 32,768. So a message that is one frame
+        # costs no call and no attribute here.
         pieces: list[Piece] = []
         kinds, limit, tap = self._kinds, self._message_bytes, self._tap
         mask_bit, short = self._mask_bit, self._short
         start = begun = kind = messages = payload = 0
         last = end - 1
-        while pos < last:  # two bytes are there, and judged at once
+        while pos < last:  # the first two bytes of a frame are there
             kind = kinds[data[pos]]
-            length = data[pos + 1] ^ mask_bit  # with the wrong mask bit: more than 127
+            length = data[pos + 1] ^ mask_bit  # a wrong mask bit makes it more than 127
             if not kind or length > 127:
                 after = self._special(data, pos, end)
                 if after == pos:
@@ -186,16 +192,16 @@ class FrameWalk:
         """
         End a chunk of which C{data[start:pos]} is still to cross.
 
-        @param pos: where the frame not walked begins, perhaps behind the chunk.
+        @param pos: where the next frame begins, perhaps behind the chunk's end.
         """
         end = len(data)
         if pos >= end:
-            self.left = pos - end
+            self.remaining = pos - end
             if not start and end:
                 return [data]
             pos = end
         else:
-            self.left = 0
+            self.remaining = 0
             if not self._over:
                 self._held = bytes(data[pos:])
         if start < pos:
@@ -203,7 +209,7 @@ class FrameWalk:
         return pieces
 
     def _resume(self, data: Piece) -> list[Piece]:
-        """Take the chunk behind one that ended in what had to be held back."""
+        """Take a chunk while something of the one before is held back, or all is over."""
         if self._over:
             return []
         rest = memoryview(data)
@@ -215,7 +221,7 @@ class FrameWalk:
         return pieces + self.feed(rest) if rest else pieces
 
     def _missing(self) -> int:
-        """Bytes that what is held back wants to be a whole header or control frame."""
+        """How many bytes complete the header or control frame that is held back."""
         held = self._held
         if len(held) < 2:
             return 2 - len(held)
@@ -225,9 +231,9 @@ class FrameWalk:
 
     def _special(self, data: Piece, pos: int, end: int) -> int:
         """
-        Take the control frame at C{pos}, of which two bytes are there, or name the fault.
+        Take the control frame at C{pos}, whose first two bytes are there, or set the fault.
 
-        @return: where the next frame begins; C{pos} if none does, or not yet.
+        @return: where the next frame begins; C{pos} if there is none, or this one is not whole.
         """
         first, second = data[pos], data[pos + 1]
         if reason := self._wrong(first, second):
@@ -252,7 +258,7 @@ class FrameWalk:
         return pos
 
     def _wrong(self, first: int, second: int) -> str | None:
-        """What is wrong with a frame that begins so, unless it is a control frame."""
+        """What is wrong with a frame that begins so; L{None} for a good control frame."""
         opcode, length = first & 0x0F, second & 0x7F
         if first & 0x70:
             return "reserved bits set"
@@ -269,7 +275,7 @@ class FrameWalk:
         return "close payload of one byte" if opcode == _CLOSE and length == 1 else None
 
     def _admits(self, kind: int, length: int) -> bool:
-        """Count a fragment; L{False} for it, or a whole message, if it is too much."""
+        """Count a fragment, or a message of one frame; L{False} if it exceeds a limit."""
         if kind >= _FIRST:
             self._size = self._fragments = 0
         self._size += length
@@ -291,10 +297,11 @@ class FrameWalk:
 
     def _show(self, kind: int, data: Piece, at: int, pos: int) -> None:
         """
-        Show the tap what the chunk has of a frame, if that is text.
+        Show the tap what the chunk has of a frame, if its message is text.
 
-        @param kind: of the frame; a continuation for one that began in an earlier chunk.
-        @param at: where its payload begins here; it ends at C{pos}, perhaps behind the chunk.
+        @param kind: of the frame; a continuation, if the frame began in an earlier chunk.
+        @param at: where its payload begins in the chunk. It ends at C{pos}, perhaps behind the
+            chunk's end.
         """
         if kind >= _FIRST:
             self._tapping = kind in _TEXT

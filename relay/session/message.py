@@ -1,4 +1,4 @@
-"""The message plane: what one protocol receives, the other sends by C{sendMessage}."""
+"""The message plane: what one side's protocol receives, the other's sends by C{sendMessage}."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.telemetry.records import Traffic, no_traffic
 
 
 class MessagePlane:
-    """Crosses whole messages, type and order kept, and counts them."""
+    """Sends whole messages across, their type and order kept, and counts them."""
 
     name = "message"
 
@@ -22,7 +22,7 @@ class MessagePlane:
         self.sent = no_traffic()
 
     def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
-        """Send what came before there was a downstream."""
+        """Send what upstream sent before there was a downstream."""
         for payload, is_binary in first:
             self.message("upstream", payload, is_binary)
 
@@ -39,10 +39,10 @@ class MessagePlane:
             self._peek.message(payload)
 
     def lost(self, side: Side) -> None:
-        """Nothing more comes from this side; whole messages leave nothing undone."""
+        """Does nothing: only whole messages cross, so none is broken off."""
 
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
-        """Add what crossed, by the side it came from."""
+        """Add messages and bytes that crossed, by the side they came from."""
         for side, sent in self.sent.items():
             total[side].messages += sent.messages
             total[side].bytes += sent.bytes

@@ -1,9 +1,9 @@
 """
 Spot the few server events that the relay reads among all that crosses.
 
-An event's type stands near its start, so one search of that decides, and only what is wanted is
-ever copied. A search may say yes to an event that has such a type further in, as of a nested
-object: whoever parses it decides.
+An event's type stands near its start. One search of that start decides, and only events that are
+wanted are copied. The search may also find the type of a nested object, so the parser has the last
+word.
 
 Source: RFC 8259, 2 and 7; OpenAI's Realtime reference, server events.
 """
@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable
 
 WINDOW = 256
-"""Bytes of a message that are searched."""
+"""Bytes at the start of a message that are searched."""
 
-# A quote inside a string has a backslash before it, so what matches in JSON is a whole key and a
-# whole value. Looked for behind the plain text, which the search skips to, that costs nothing: in
-# front of it a search takes ten times as long.
+# A quote inside a JSON string has a backslash before it, so a match is a whole key and a whole
+# value. The pattern looks back for the backslash only behind the plain text "type", which a search
+# can skip to. A look-behind in front of that text would make it ten times as slow.
 _WANTED = re.compile(
     rb'"type"(?<!\\"type")[ \t\r\n]*:[ \t\r\n]*'
     rb'"(?:response\.(?:done|created)|error|conversation\.item\.input_audio_transcription\.completed)"'
@@ -29,15 +29,15 @@ class Peek:
     """
     A tap (see L{relay.session.frames.Tap}) for messages that are not masked.
 
-    It keeps less than L{WINDOW} bytes of a message not yet decided on, nothing of one that is not
-    wanted, and at most the cap of one that is.
+    Of a message that is not decided on yet, it keeps less than L{WINDOW} bytes; of one that is not
+    wanted, nothing; of one that is wanted, C{cap} bytes at most.
     """
 
     def __init__(self, wanted: Callable[[bytes], None], cap: int = 262_144) -> None:
         """
-        @param wanted: given the payload of each wanted event once it is whole; what it raises
-            comes out of the call that ended the message.
-        @param cap: bytes of payload; a larger event is forgotten.
+        @param wanted: is called with the payload of each wanted event once it is whole. An
+            exception from it comes out of the call that ended the message.
+        @param cap: most bytes of payload; a larger event is forgotten.
         """
         self._wanted = wanted
         self._cap = cap
@@ -45,7 +45,7 @@ class Peek:
         self._kept: bytearray | None = None  # of a message in flight that is or may be wanted
 
     def message(self, payload: bytes) -> None:
-        """See a whole text message, with none in flight."""
+        """See a whole text message. To be called while no other message is in flight."""
         self(payload, 0, len(payload), True, True)
 
     def __call__(
@@ -75,7 +75,7 @@ class Peek:
         self._keep(data, start, end, final)
 
     def _keep(self, data: bytes | memoryview, start: int, end: int, final: bool) -> None:
-        """Add a portion to the event that is wanted; hand it on if that was the last."""
+        """Add a portion to the wanted event; hand the event on if that was its last portion."""
         kept = self._kept
         if kept is None or len(kept) + end - start > self._cap:
             self._kept = None

@@ -19,13 +19,13 @@ class Plane(Protocol):
     """
     How messages cross one session.
 
-    @ivar name: for its record.
+    @ivar name: as the session's record has it.
     """
 
     name: str
 
     def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
-        """Begin with the messages that upstream has sent already."""
+        """Begin; C{first} are the messages that upstream has sent already."""
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """A peer has parsed a message."""
@@ -34,7 +34,7 @@ class Plane(Protocol):
         """The connection of this side is gone."""
 
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
-        """Add what crossed, by the side it came from."""
+        """Add messages and bytes that crossed, by the side they came from."""
 
 
 def plane_for(
@@ -46,9 +46,10 @@ def plane_for(
     grant: Grant,
 ) -> Plane:
     """
-    The plane that is wanted; the message plane where bytes are not at hand as they come.
+    The plane for a session: the one that is wanted, or the message plane if a line is not direct
+    (see L{relay.wire.interfaces.Line}).
 
-    @param grant: what this session may. Nothing in it wants to see messages yet.
+    @param grant: what this session is allowed. Nothing in it needs a certain plane yet.
     """
     if wanted != "message" and downstream.line.direct and upstream.line.direct:
         return SplicePlane(downstream, upstream, limits, peek)

@@ -33,27 +33,27 @@ def opposite(side: Side) -> Side:
 
 
 class SessionOwner(Protocol):
-    """Who is told of sessions."""
+    """What is told of sessions."""
 
     @property
     def listens(self) -> bool:
-        """Whether anybody wants to know what upstream tells."""
+        """Whether anything wants to know of upstream's events."""
 
     def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
         """Upstream sent an event worth telling."""
 
     def closed(self, session: Session, record: ClosedRecord) -> None:
-        """Both connections are gone."""
+        """Both connections of C{session} are gone."""
 
 
 class Session(PeerListener):
     """
     Two peers joined: what one receives the other sends, and the end of one ends the other.
 
-    It listens to both. Messages go straight to the plane; what an end means is read from
-    L{relay.rules.closes}. An exception anywhere in it ends both sides (L{failed}) and goes no
-    further: the peers have walls around what others call, and so have L{start}, L{close} and
-    L{abort}.
+    It listens to both peers. Messages go straight to the plane. What the end of one side means for
+    the other is read from L{relay.rules.closes}. An exception anywhere in a session ends both sides
+    (L{failed}) and goes no further: the peers have walls around what is called from outside, and
+    L{start}, L{close} and L{abort} catch what they raise.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Session(PeerListener):
         self._plane = plane_for(
             settings.plane, downstream, opened.protocol, settings.limits, peek, grant
         )
-        self.message = self._plane.message  # type: ignore[method-assign]  # a call a message less
+        self.message = self._plane.message  # type: ignore[method-assign]  # saves a call a message
         self._opened = opened
         self._hold = hold
         self._clock = clock
@@ -97,10 +97,10 @@ class Session(PeerListener):
             self._plane.start(self._opened.first)
         except Exception:
             self.failed("downstream", Failure())
-        self._opened.first.clear()  # not to be kept as long as the session
+        self._opened.first.clear()  # else they would be kept as long as the session
 
     def close(self, close: Close) -> None:
-        """End it from here, both sides alike."""
+        """End the session with this Close to both sides."""
         try:
             self._close(close)
         except Exception:
@@ -125,16 +125,16 @@ class Session(PeerListener):
 
     @property
     def is_ending(self) -> bool:
-        """Whether its end has begun."""
+        """Whether the session's end has begun."""
         return self._cause is not None
 
     @property
     def is_responding(self) -> bool:
-        """Whether upstream is in the middle of a response, as far as its events are looked at."""
+        """Whether upstream is known to be in the middle of a response; needs events peeked at."""
         return self._responses > 0
 
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
-        """Add what has crossed so far, by the side it came from."""
+        """Add messages and bytes that crossed so far, by the side they came from."""
         self._plane.add_to(total)
 
     def _peeked(self, payload: bytes) -> None:
@@ -153,30 +153,30 @@ class Session(PeerListener):
     # -- PeerListener ----------------------------------------------------------------------
 
     def closed(self, side: Side, close: Close) -> None:
-        """Pass a Close on by the table; a reason may quote the key."""
+        """Pass a Close on by the table. Its reason is redacted, because it may quote the key."""
         self._because(close.code, side)
         reason = redact(close.reason, self._opened.secrets)
         self._close_other(side, closes.crossing(side, close.code, reason))
 
     def faulted(self, side: Side, close: Close) -> None:
-        """The other side is told who broke what."""
+        """Tell the other side which side broke what."""
         self._because(close.code, "relay")
         self._close_other(side, closes.fault(side, close.reason.removeprefix("relay: ")))
 
     def silent(self, side: Side) -> None:
-        """The other side is told."""
+        """Tell the other side that this one is silent."""
         close = closes.SILENT[side]
         self._because(close.code, side)
         self._close_other(side, close)
 
     def stalled(self, side: Side) -> None:
-        """The other side is told as of a loss."""
+        """Tell the other side the same as for a lost connection."""
         self._because(closes.STALLED.code, "relay")
         self._stalled = self._stalled or side
         self._close_other(side, closes.LOST[side])
 
     def lost(self, side: Side, reason: Failure) -> None:
-        """End the other side, or, as the second of the two, the session."""
+        """End the other side; if that is gone too, end the session."""
         close = closes.LOST[side]
         self._because(close.code, side)
         self._peers.pop(side, None)
@@ -188,12 +188,13 @@ class Session(PeerListener):
 
     def failed(self, side: Side, failure: Failure) -> None:
         """
-        The relay itself went wrong: log it, close both sides, and if that raises too, drop them.
-        Whatever its end raises is not logged: it follows from the first exception.
+        The relay itself failed: log it, close both sides, and if that raises too, drop them.
+
+        Exceptions while ending are not logged: they follow from the first one.
         """
         if not self._has_failed:
-            line = "session {id} failed at its {side} side"
-            _log.failure(line, failure, id=self._hold.request_id, side=side)
+            text = "session {id} failed at its {side} side"
+            _log.failure(text, failure, id=self._hold.request_id, side=side)
         ends = (self._abort,) if self._has_failed else (partial(self._fail, side), self._abort)
         self._has_failed = True
         self._because(FAILED.code, "relay")
@@ -215,7 +216,7 @@ class Session(PeerListener):
             peer.end_in_error()
 
     def _because(self, code: int | None, by: str) -> None:
-        """Keep the first cause: what follows is its echo."""
+        """Keep the first cause of the end; later ones follow from it."""
         if self._cause is None:
             self._cause = (code, by)
 
@@ -225,7 +226,7 @@ class Session(PeerListener):
             peer.close(close)
 
     def _finish(self) -> None:
-        """Tell of the end, once both connections are gone."""
+        """Tell the owner of the end, once both connections are gone."""
         if self._peers or self._is_over:
             return
         self._is_over = True
@@ -248,4 +249,4 @@ class Session(PeerListener):
             self._stalled,
         )
         self._owner.closed(self, record)
-        del self._plane, self.message  # what peeks has the session, a reference cycle
+        del self._plane, self.message  # the plane's peek refers to the session: a reference cycle

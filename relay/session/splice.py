@@ -1,7 +1,7 @@
 """
 The splice plane: data frames cross as the bytes they came in.
 
-Control frames never cross. Those of the relay wait for the end of the frame in flight.
+Control frames never cross. The relay's own control frames wait for the end of the frame in flight.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from relay.telemetry.records import Traffic
 
 WHOLE = 32768
 """
-Bytes of a frame that crosses only when it is whole. If the sender is lost within a frame that has
-begun to cross, the receiver's connection can only be cut: it has no place for a Close.
+Bytes. A frame up to this size crosses only when it is whole. If the sender is lost within a frame
+that has begun to cross, the receiver's connection can only be cut: it has no place for a Close.
 """
 
 
 class Lane:
     """
-    One direction: what comes from the sender is walked and passed on to the receiver, and the
-    relay's own frames to the receiver go in between. The sender's L{relay.peer.interfaces.Inlet},
-    and the receiver's L{relay.peer.interfaces.Outlet}.
+    One direction of a session. What comes from the sender is walked and passed on to the receiver;
+    the relay's own frames to the receiver go in between.
+
+    It is the sender's L{relay.peer.interfaces.Inlet} and the receiver's
+    L{relay.peer.interfaces.Outlet}.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Lane:
         walk = self.walk
         receiver = self._receiver
         pieces = walk.feed(data)
-        if walk.left or self._kept:
+        if walk.remaining or self._kept:
             pieces = self._whole_frames(pieces)
         for piece in pieces:
             if receiver.state == receiver.STATE_OPEN:
@@ -73,9 +75,9 @@ class Lane:
             self._take_control()
 
     def _whole_frames(self, pieces: list[Piece]) -> list[Piece]:
-        """Keep a frame back until it is whole, but not a large one."""
+        """Keep back a frame that is not whole, unless it is larger than L{WHOLE}."""
         walk = self.walk
-        begun = walk.begun if walk.left and walk.begun + walk.left <= WHOLE else 0
+        begun = walk.begun if walk.remaining and walk.begun + walk.remaining <= WHOLE else 0
         if not begun and not self._kept:
             return pieces
         ready = b"".join([self._kept, *pieces])
@@ -101,24 +103,25 @@ class Lane:
     @property
     def unfinished(self) -> bool:
         """Whether the sender has begun a frame and not ended it."""
-        return self.walk.left > 0
+        return self.walk.remaining > 0
 
     # -- the relay's own frames to the receiver --------------------------------------------
 
     @property
     def within(self) -> bool:
         """Whether a frame is crossing to the receiver."""
-        return bool(self.walk.left and not self._kept)
+        return bool(self.walk.remaining and not self._kept)
 
     @property
     def waiting(self) -> bool:
-        """Whether some of the relay's own wait for its end."""
+        """Whether frames of the relay's own wait for the end of that frame."""
         return bool(self._waiting)
 
     def write(self, data: bytes) -> None:
         """
-        Send one; within a frame, behind it. Of Pings and of Pongs only the last one waits, which is
-        all that has to be answered (RFC 6455, 5.5.3).
+        Send a frame of the relay's own. While another frame is crossing, it waits for its end.
+
+        Of several Pings, or several Pongs, only the last one waits (RFC 6455, 5.5.3).
         """
         if not self.within:
             self._write(data)
@@ -129,18 +132,18 @@ class Lane:
             self._waiting[data[0]] = data
 
     def _end_frame(self, data: memoryview) -> None:
-        """Pass on the rest of the frame, then what waited for its end."""
-        left = self.walk.left
-        for piece in self.walk.feed(data[:left]):
+        """Pass on the rest of the frame, then the frames that waited for its end."""
+        remaining = self.walk.remaining
+        for piece in self.walk.feed(data[:remaining]):
             self._write(piece)
-        if not self.walk.left:
+        if not self.walk.remaining:
             waited, self._waiting = b"".join(self._waiting.values()), {}
             self._write(waited)
             self._receiver.frame_ended()
-            self._pass_on(data[left:])
+            self._pass_on(data[remaining:])
 
     def break_off(self) -> None:
-        """No more comes from the sender: a frame in flight will never be whole."""
+        """Nothing more comes from the sender, so a frame in flight will never be whole."""
         self._broken = True
         if self._waiting:
             self._waiting = {}
@@ -148,12 +151,14 @@ class Lane:
 
 
 def _unread(data: bytes) -> None:
-    """For a lane that has failed: where a frame begins is not known any more."""
+    """
+    Reads on for a lane that has failed, and drops all: where a frame begins is no longer known.
+    """
 
 
 class SplicePlane:
     """
-    A lane each way. Both peers must have lines that are direct (L{relay.wire.interfaces.Line}).
+    A lane each way. Both peers must have direct lines (L{relay.wire.interfaces.Line}).
     """
 
     name = "splice"
@@ -170,7 +175,7 @@ class SplicePlane:
         self.message = self._parsed.message
 
     def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
-        """Send what Autobahn has parsed already, then take the frames out of its hands."""
+        """Send the messages that Autobahn has parsed already, then splice both peers."""
         for payload, is_binary in first:
             self.message("upstream", payload, is_binary)
         downstream, upstream = self._peers
@@ -179,11 +184,11 @@ class SplicePlane:
         upstream.splice(down, up)
 
     def lost(self, side: Side) -> None:
-        """Nothing more comes from this side."""
+        """The connection of this side is gone: break its lane off."""
         self._lanes[side].break_off()
 
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
-        """Add what crossed, by the side it came from."""
+        """Add messages and bytes that crossed, by the side they came from."""
         for side, parsed in self._parsed.sent.items():
             traffic, walk = total[side], self._lanes[side].walk
             traffic.messages += parsed.messages + walk.messages

@@ -199,10 +199,10 @@ class TestCrossing:
             assert fed(whole[:at], masked=masked).out == b""
         some = fed(whole[:header], masked=masked)
         assert some.out == whole[:header]
-        assert (some.walk.begun, some.walk.left) == (header, len(whole) - header)
+        assert (some.walk.begun, some.walk.remaining) == (header, len(whole) - header)
         some.feed(whole[header : header + 1])
         assert some.out == whole[: header + 1]
-        assert (some.walk.begun, some.walk.left) == (header + 1, len(whole) - header - 1)
+        assert (some.walk.begun, some.walk.remaining) == (header + 1, len(whole) - header - 1)
 
     def test_bytewise(self) -> None:
         stream = raw(TEXT, filler(130)) + raw(PING, b"ping") + raw(BINARY) + raw(TEXT, b"x")
@@ -220,11 +220,11 @@ class TestCrossing:
 class TestCounts:
     def test_messages_and_payload_count_what_has_crossed(self) -> None:
         some = fed(raw(TEXT, b"abc") + raw(BINARY) + raw(TEXT, size=200) + b"x" * 150)
-        assert (some.walk.messages, some.walk.payload, some.walk.left) == (2, 153, 50)
+        assert (some.walk.messages, some.walk.payload, some.walk.remaining) == (2, 153, 50)
         some.feed(b"x" * 49)
-        assert (some.walk.messages, some.walk.payload, some.walk.left) == (2, 202, 1)
+        assert (some.walk.messages, some.walk.payload, some.walk.remaining) == (2, 202, 1)
         some.feed(b"x")
-        assert (some.walk.messages, some.walk.payload, some.walk.left) == (3, 203, 0)
+        assert (some.walk.messages, some.walk.payload, some.walk.remaining) == (3, 203, 0)
 
     def test_fragments_are_one_message(self) -> None:
         some = fed(raw(TEXT, b"ab", fin=False))
@@ -238,7 +238,7 @@ class TestCounts:
 
     def test_control_frames_do_not_count(self) -> None:
         some = fed(raw(PING, b"ping") + raw(PONG, b"pong") + raw(CLOSE, b"\x03\xe8"))
-        assert (some.walk.messages, some.walk.payload, some.walk.left) == (0, 0, 0)
+        assert (some.walk.messages, some.walk.payload, some.walk.remaining) == (0, 0, 0)
 
 
 class TestControl:
@@ -577,8 +577,8 @@ class TestAnyStream:
             assert some.shown == want.shown
             assert (some.pings, walk.close, walk.fault) == (pings, want.close, want.fault)
             assert (walk.messages, walk.payload) == (want.messages, want.payload)
-            assert walk.left == want.left
-            assert not walk.left or walk.begun == want.begun
+            assert walk.remaining == want.left
+            assert not walk.remaining or walk.begun == want.begun
             assert want.held <= HELD
             # What is neither crossed nor read is held back: nothing else is kept.
             assert len(walk._held) == (0 if want.close is not None or want.fault else want.held)
