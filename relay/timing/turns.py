@@ -18,8 +18,8 @@ from relay.timing.deadline import Deadline
 
 _log = Logger()
 
-SHARE = 0.005
-"""Seconds of one turn for one kind of work."""
+TURN_SECONDS = 0.005
+"""Seconds of one turn of the reactor that one kind of work may take."""
 
 
 class Turns:
@@ -42,7 +42,7 @@ class Turns:
         @param work: an exception out of it is logged, and keeps nobody else waiting.
         @return: whether it is done.
         """
-        if self._waiting or self._spent >= SHARE:
+        if self._waiting or self._spent >= TURN_SECONDS:
             self.later(work)
             return False
         self._do(work)
@@ -78,7 +78,7 @@ class Turns:
     def _turn(self) -> None:
         self._spent = 0.0
         for _ in range(len(self._waiting)):  # what these add is for the next turn
-            if not self._waiting or self._spent >= SHARE:
+            if not self._waiting or self._spent >= TURN_SECONDS:
                 break
             self._do(self._waiting.popleft())
         if self._waiting:

@@ -1,6 +1,6 @@
 """
 How the bytes of one open connection are read and written.
 
-The choice is made in L{relay.wire.choice}: by the socket itself where that is possible, else by
-Twisted's transport.
+A line is the byte stream of one connection. It uses the socket itself where that is possible, else
+Twisted's transport: L{relay.wire.choice} chooses.
 """

@@ -21,11 +21,11 @@ class Lines:
     """
     Makes the lines of one factory.
 
-    @ivar answers: by turns, what upstreams answer to an upgrade.
-    @ivar parsing: by turns, what has to wait of what was read on them.
-    @param reactor: by which its connections were made.
-    @param direct: whether they may be used by their sockets; else all is left to the transports as
-        Twisted made them, which is the reference.
+    @ivar answers: shares turns between the answers of upstreams to an upgrade.
+    @ivar parsing: shares turns between chunks that take more than one turn to parse.
+    @param reactor: the reactor that made the connections.
+    @param direct: whether sockets may be used directly. If not, every line uses its transport as
+        Twisted made it, which is the reference.
     """
 
     def __init__(self, reactor: Any, direct: bool = True) -> None:
@@ -36,10 +36,10 @@ class Lines:
 
     def line(self, transport: Any, end: LineEnd, received: Received) -> Line:
         """
-        The cheapest line for this transport: TCP and local sockets, and TLS on top of one of them,
-        go by the socket if the reactor watches descriptors (L{IReactorFDSet}).
+        The cheapest line for this transport. For TCP and local sockets, and for TLS on top of one
+        of them, it uses the socket if the reactor watches descriptors (L{IReactorFDSet}).
 
-        Nothing may wait in the transport to be written.
+        To be called when nothing waits in the transport to be written.
         """
         if self._direct:
             if _has_socket(transport):
@@ -49,12 +49,14 @@ class Lines:
         return TransportLine(transport, end, received)
 
     def _hub_for(self, transport: Any) -> Hub | IReactorFDSet:
-        """Only what has a number can be in an epoll: not what is in memory only."""
+        """The hub, or the reactor for a transport without a descriptor, as a test's in memory."""
         return self._hub if transport.fileno() >= 0 else self._reactor
 
 
 def _has_socket(transport: Any) -> bool:
-    """TLS, also by C{startTLS}, has OpenSSL's connection as its handle."""
+    """
+    Whether its handle is a socket. For TLS, also by C{startTLS}, it is OpenSSL's connection.
+    """
     return (
         IReadWriteDescriptor.providedBy(transport)
         and ISystemHandle.providedBy(transport)

@@ -1,4 +1,4 @@
-"""One descriptor of the reactor's for the sockets of many lines."""
+"""The sockets of many lines behind one descriptor that the reactor watches."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.timing.deadline import Deadline
-from relay.timing.turns import SHARE
+from relay.timing.turns import TURN_SECONDS
 
 _log = Logger()
 
-BATCH = 256
-"""Lines that are dealt with in one turn of the reactor at most."""
+LINES_A_TURN = 256
+"""Most lines that are read or written in one turn of the reactor."""
 
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 
 RETRY_SECONDS = 0.1
-"""Until the next try to have an epoll, if there was no descriptor for it."""
+"""Seconds until the next try to open an epoll, if there was no descriptor for it."""
 
 
-class Watched(Protocol):
+class WatchedLine(Protocol):
     """
     A line, as the hub sees it: an L{IReadWriteDescriptor}.
 
-    @ivar number: of its socket, also after that is closed.
+    @ivar number: the number of its socket, also after the socket is closed.
     """
 
     number: int
 
     def fileno(self) -> int:
-        """The number of its socket; -1 if that is closed."""
+        """The number of its socket; -1 if the socket is closed."""
 
     def doRead(self) -> Exception | None:
         """Read what there is, or say how the connection ended."""
@@ -43,7 +43,7 @@ class Watched(Protocol):
         """Write what waits, or say how the connection ended."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection ended so."""
+        """The connection ended for this reason."""
 
 
 @implementer(IReadDescriptor)
@@ -51,15 +51,15 @@ class Hub:
     """
     Watches many sockets by an epoll of its own, which the reactor watches.
 
-    The reactor takes 2.8 µs for each descriptor that is ready (a context for its log, two checks),
-    as much as all that the relay does with a message. This takes 0.3.
+    The reactor takes 2.8 µs for each descriptor that is ready (a context for its log, two checks).
+    That is as much as all that the relay does with a message. The hub takes 0.3 µs.
 
-    A socket is watched here alone, for reading and for writing. If the reactor watched it too, its
-    poll could find a reset that the hub finds as well: the hub closes the socket, an accept in the
-    same turn gets its number, and what was found for the old connection would end the new one.
+    A socket is watched by the hub alone, for reading and for writing. If the reactor watched it
+    too, both could find the same reset in one turn. The hub would close the socket, an accept could
+    get its number, and the reactor would then end the new connection for the old one's reset.
 
-    It has the methods of L{IReactorFDSet} that lines use, so that a reactor can stand in for it
-    where there is no epoll.
+    The hub has the methods of L{IReactorFDSet} that lines use, so that a reactor can stand in for
+    it where there is no epoll.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -67,33 +67,33 @@ class Hub:
         @param reactor: an L{IReactorFDSet} with L{IReactorTime}.
         """
         self._reactor = reactor
-        self._watched: dict[int, tuple[Watched, int]] = {}  # with what is looked for
-        self._epoll: Any = None  # only while there are lines, so that nothing is left open
+        self._watched: dict[int, tuple[WatchedLine, int]] = {}  # by number, with the event mask
+        self._epoll: Any = None  # open only while there are lines
         self._opening = Deadline(reactor)
-        self._ready: list[tuple[int, int]] = []  # found, and not dealt with yet
+        self._ready: list[tuple[int, int]] = []  # found by the epoll, and still to be served
 
-    def addReader(self, line: Watched) -> None:
+    def addReader(self, line: WatchedLine) -> None:
         """Watch whether there is something to read."""
         self._watch(line, self._mask(line) | IN)
 
-    def removeReader(self, line: Watched) -> None:
-        """Watch that no longer."""
+    def removeReader(self, line: WatchedLine) -> None:
+        """No longer watch whether there is something to read."""
         self._watch(line, self._mask(line) & ~IN)
 
-    def addWriter(self, line: Watched) -> None:
+    def addWriter(self, line: WatchedLine) -> None:
         """Watch whether there is room to write."""
         self._watch(line, self._mask(line) | OUT)
 
-    def removeWriter(self, line: Watched) -> None:
-        """Watch that no longer."""
+    def removeWriter(self, line: WatchedLine) -> None:
+        """No longer watch whether there is room to write."""
         self._watch(line, self._mask(line) & ~OUT)
 
-    def _mask(self, line: Watched) -> int:
-        """What is looked for; 0 also if its number is another's by now."""
+    def _mask(self, line: WatchedLine) -> int:
+        """The events watched for; 0 if none, or if the number is another line's by now."""
         watched, mask = self._watched.get(line.number, (None, 0))
         return mask if watched is line else 0
 
-    def _watch(self, line: Watched, mask: int) -> None:
+    def _watch(self, line: WatchedLine, mask: int) -> None:
         before = self._mask(line)
         is_closed = line.fileno() != line.number
         if mask == before or (is_closed and not before):
@@ -107,7 +107,7 @@ class Hub:
             return
         if not before:
             self._epoll.register(line.number, mask)
-        elif not is_closed:  # else it has left the epoll by itself
+        elif not is_closed:  # the kernel takes a closed socket out of the epoll by itself
             self._epoll.modify(line.number, mask) if mask else self._epoll.unregister(line.number)
         if not self._watched:
             self._close()
@@ -118,9 +118,9 @@ class Hub:
         if not self._watched:
             self._opening.clear()
         elif not self._opening.is_set:
-            # In a turn of its own. Now the reactor may be at what its poll has found, and the epoll
-            # might get the number of a socket that was closed a moment ago: what was found for that
-            # would be taken for the epoll's, and a reset for the end of all lines.
+            # In a turn of its own. In this turn the epoll might get the number of a socket that was
+            # closed a moment ago. What the reactor's poll has found for that socket would then be
+            # taken for the epoll's, and a reset would end all lines.
             self._opening.set(0, self._open)
 
     def _open(self) -> None:
@@ -141,25 +141,27 @@ class Hub:
     # -- IReadDescriptor -------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The epoll's."""
+        """The epoll's number."""
         return int(self._epoll.fileno())
 
     def logPrefix(self) -> str:
-        """For what is logged while it reads."""
+        """The prefix of what is logged while the hub reads."""
         return "relay"
 
     def doRead(self) -> None:
-        """Let those read and write that can, for a share of the turn; the others are the next."""
-        ready = self._ready or self._epoll.poll(0, BATCH)
+        """
+        Let the lines read and write that can, for L{TURN_SECONDS}; the rest goes first next turn.
+        """
+        ready = self._ready or self._epoll.poll(0, LINES_A_TURN)
         self._ready = []
         watched, seconds = self._watched, self._reactor.seconds
-        end = seconds() + SHARE
+        end = seconds() + TURN_SECONDS
         for at, (number, events) in enumerate(ready, 1):
             line, mask = watched.get(number, (None, 0))
             if line is None:
-                continue  # the end of one before it was its end too
+                continue  # another line's end in this turn ended this one too
             try:
-                # A reset is an event of its own, and a read finds it too.
+                # A read also finds a reset, which is an event of its own.
                 why = line.doRead() if mask == IN else self._write_and_read(line, events)
             except Exception as error:
                 _log.failure("exception while reading or writing")
@@ -170,16 +172,16 @@ class Hub:
                 self._ready = ready[at:]
                 return
 
-    def _write_and_read(self, line: Watched, events: int) -> Exception | None:
-        """For a line that waits for room."""
+    def _write_and_read(self, line: WatchedLine, events: int) -> Exception | None:
+        """Serve a line that waits for room to write."""
         if events & ~IN:
             why = line.doWrite()
             if why is not None:
                 return why
         return line.doRead() if events & ~OUT and self._mask(line) & IN else None
 
-    def _end(self, line: Watched, reason: Failure) -> None:
-        """The end of one line reaches no other, whatever it raises."""
+    def _end(self, line: WatchedLine, reason: Failure) -> None:
+        """End one line. An exception from it is logged, and reaches no other line."""
         self._watch(line, 0)
         try:
             line.connectionLost(reason)
@@ -187,6 +189,6 @@ class Hub:
             _log.failure("exception at the end of a connection")
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor ends."""
+        """The reactor ends, and with it all lines."""
         for line, _ in list(self._watched.values()):
             self._end(line, reason)

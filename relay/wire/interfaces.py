@@ -1,4 +1,4 @@
-"""What a line is, and who is told what it does."""
+"""What a line is, and what it calls."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ Received = Callable[[bytes], None]
 
 
 class LineEnd(Protocol):
-    """Who is told what a line does."""
+    """Is told what a line does."""
 
     def blocked(self) -> None:
         """Something that was written has to wait."""
 
     def drained(self) -> None:
-        """Nothing waits any more."""
+        """Nothing that was written waits any more."""
 
     def failed(self) -> None:
-        """The line itself raised an exception, which is at hand; its connection ends now."""
+        """The line itself raised the exception being handled now; its connection ends."""
 
 
 class Line(Protocol):
     """
-    The bytes of one connection. None of its methods raises an exception, and once the connection
-    is gone none does anything.
+    The byte stream of one open connection.
 
-    @ivar direct: whether the socket is used without the layers in between.
-    @ivar received: what is called with bytes that came; must not raise.
-    @ivar socket: where the bytes go in the end; L{None} if it is not at hand.
+    None of its methods raises an exception. Once the connection is gone, none does anything.
+
+    @ivar direct: whether it uses the socket without Twisted's layers in between.
+    @ivar received: called with bytes that came; must not raise.
+    @ivar socket: the connection's socket; L{None} if the transport does not show it.
     """
 
     direct: bool
@@ -39,7 +40,7 @@ class Line(Protocol):
 
     @property
     def queued(self) -> int:
-        """Bytes, roughly, that were written and that the kernel has not taken."""
+        """About how many bytes were written and not yet taken by the kernel."""
 
     def write(self, data: bytes | memoryview) -> None:
         """Write, or let it wait."""
@@ -57,17 +58,17 @@ class Line(Protocol):
         """Drop the connection."""
 
     def release(self) -> None:
-        """The connection is lost, however that came about."""
+        """The connection is lost, for whatever reason."""
 
 
 def in_transport(transport: Any) -> int:
-    """Bytes that one of Twisted's transports holds back: no public name tells how many."""
+    """How many bytes one of Twisted's transports holds back. It has no public name for that."""
     held = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
     return held + int(getattr(transport, "_tempDataLen", 0))
 
 
 class _NoLine:
-    """The line of a peer that has none yet, or none any more."""
+    """The line of a peer that is not open yet, or is gone. It does nothing."""
 
     direct = False
     socket: Any = None
@@ -75,21 +76,21 @@ class _NoLine:
 
     @property
     def received(self) -> Received:
-        """Nobody is there to receive it."""
+        """Drops what comes."""
         return drop
 
     @received.setter
     def received(self, received: Received) -> None:
-        """All peers without a line share this one."""
+        """Keeps nothing, because all peers without a line share this one."""
 
     def write(self, data: bytes | memoryview) -> None:
-        """Nobody is there to read it."""
+        """Drops the data."""
 
     def pause(self) -> None:
-        """Nothing comes."""
+        """Does nothing."""
 
     resume = hang_up = abort = release = pause
 
 
 NO_LINE: Line = _NoLine()
-"""What a peer has in place of a line while it has none: it does nothing."""
+"""Stands in for the line of a peer that has none, and does nothing."""

@@ -1,8 +1,8 @@
 """
-A connection by its socket.
+A line that uses its connection's socket.
 
-C{transport.write} alone costs a queue, a change of what epoll watches and another turn of the
-reactor; and each protocol between transport and WebSocket costs a call a chunk.
+C{transport.write} costs a queue, a change of what the epoll watches and another turn of the
+reactor. Each protocol between transport and WebSocket costs a call for each chunk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relay.wire.epoll import Hub
 from relay.wire.interfaces import LineEnd, Received, in_transport
 
 READ = 65536
-"""Bytes of one read."""
+"""Most bytes of one read."""
 
 
 @implementer(IReadWriteDescriptor)
@@ -27,11 +27,11 @@ class SocketLine:
     """
     A L{relay.wire.interfaces.Line} that writes at once when nothing waits.
 
-    It takes the transport's place at the reactor. Nothing may be written through the transport
-    meanwhile; it still aborts the connection, and tells the protocol of its loss.
+    It takes the transport's place at the reactor. Meanwhile nothing may be written through the
+    transport. The transport still aborts the connection, and tells the protocol of its loss.
 
-    @param hub: where it is watched; the reactor itself will do.
-    @param transport: the one that has the socket; not TLS on top of it.
+    @param hub: watches the line; the reactor itself will do.
+    @param transport: the transport that has the socket, not TLS on top of it.
     """
 
     direct = True
@@ -54,7 +54,7 @@ class SocketLine:
 
     @property
     def queued(self) -> int:
-        """Bytes that the kernel has not taken."""
+        """Bytes that were written and not yet taken by the kernel."""
         return sum(map(len, self._queue)) + in_transport(self._transport)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -65,7 +65,7 @@ class SocketLine:
         try:
             sent = self._send(data)
         except OSError:
-            sent = 0  # full, or lost: which, is found when it is tried again
+            sent = 0  # the buffer is full, or the connection lost: doWrite finds which
         except Exception:
             self._break()
             self._end.failed()
@@ -76,13 +76,13 @@ class SocketLine:
             self._end.blocked()
 
     def _break(self) -> None:
-        """Nothing can be written any more; the loss is told in a turn of its own."""
+        """Write nothing any more; the end of the connection is told in a later turn."""
         self._broken = True
         self._send = _nowhere
         self._hub.addWriter(self)
 
     def pause(self) -> None:
-        """Read no more for now. What ends the connection is not seen either."""
+        """Read no more for now. While paused, the line does not see the connection's end either."""
         if not self._over:
             self._hub.removeReader(self)
 
@@ -98,7 +98,7 @@ class SocketLine:
             self._transport.loseConnection()
 
     def _give_back(self) -> None:
-        """Let the transport write what waits."""
+        """Give the connection back to the transport, which writes what waits."""
         self._leave()
         queue, self._queue = self._queue, []
         if queue:
@@ -113,7 +113,7 @@ class SocketLine:
     def release(self) -> None:
         """The connection is lost, perhaps by the transport's own doing."""
         self._leave()
-        self.received = drop  # who received has this line, a reference cycle
+        self.received = drop  # the receiver has this line: a reference cycle
 
     def _leave(self) -> None:
         if not self._over:
@@ -129,11 +129,11 @@ class SocketLine:
         return int(self._transport.fileno())
 
     def logPrefix(self) -> str:
-        """For what is logged while it writes."""
+        """The prefix of what is logged while the line writes."""
         return str(self._transport.logPrefix())
 
     def doRead(self) -> Any:
-        """Read what there is, but only so much, for others wait too."""
+        """Read what there is, but at most L{READ} bytes, because other lines wait too."""
         try:
             data = self._recv(READ)
             if not data:
@@ -170,7 +170,7 @@ class SocketLine:
         return None
 
     def _failed(self) -> Exception:
-        """Tell of the exception at hand, which is of this line alone."""
+        """Tell of the exception being handled now; it ends this line alone."""
         self._end.failed()
         return CONNECTION_LOST
 
@@ -181,5 +181,5 @@ class SocketLine:
 
 
 def _nowhere(data: bytes | memoryview) -> int:
-    """What takes all that is written once the connection is not the line's any more."""
+    """Stands in for C{socket.send} once the line no longer has the connection: drops all."""
     return len(data)

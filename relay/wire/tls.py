@@ -1,4 +1,4 @@
-"""A TLS connection by its socket and OpenSSL."""
+"""A line that uses the socket and OpenSSL of its TLS connection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from relay.wire.interfaces import LineEnd, Received
 from relay.wire.sockets import READ, SocketLine
 
 RECORD = 16384
-"""Bytes of one TLS record: pyOpenSSL's C{send} and C{recv} move no more in a call."""
+"""Most bytes of one TLS record: pyOpenSSL's C{send} and C{recv} move no more in a call."""
 
 OVERHEAD = 256
-"""Bytes that encryption adds to a record, and more."""
+"""An upper bound for the bytes that encryption adds to a record."""
 
 
 class TlsLine(SocketLine):
     """
     A L{SocketLine} that encrypts, in place of Twisted's TLS protocol on top of the transport.
 
-    That protocol keeps the connection's state (C{getHandle} is public), so that it can end it.
+    Both use the same OpenSSL connection (C{getHandle} is public), so Twisted's can still end it.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TlsLine(SocketLine):
                 for start in range(0, size, RECORD):
                     send(view[start : start + RECORD])
         except SSL.Error:
-            # What TLS has given up; also a wait for a renegotiation, which none allows any more.
+            # TLS has given up. A wait for a renegotiation raises too, but nothing allows one today.
             self._break()
             return
         except Exception:
@@ -62,7 +62,7 @@ class TlsLine(SocketLine):
         self._flush(min(size + OVERHEAD, READ))
 
     def _flush(self, most: int) -> None:
-        """Write what OpenSSL has to send, so many bytes at a time."""
+        """Write what OpenSSL has to send, C{most} bytes at a time."""
         while True:
             try:
                 encrypted = self._connection.bio_read(most)
@@ -73,7 +73,7 @@ class TlsLine(SocketLine):
                 return
 
     def hang_up(self) -> None:
-        """End the connection once all is written, by a C{close_notify} first."""
+        """End the connection once all is written; C{close_notify} goes first."""
         if not self._over:
             self._give_back()
             self._transport.resumeProducing()  # for the other end's close_notify
@@ -85,7 +85,7 @@ class TlsLine(SocketLine):
         self._tls.abortConnection()
 
     def doRead(self) -> Any:
-        """Read, decrypt, and send what OpenSSL answers by itself, such as new keys."""
+        """Read and decrypt; send what OpenSSL answers by itself, such as new keys."""
         try:
             data = self._recv(READ)
             if not data:
@@ -101,9 +101,9 @@ class TlsLine(SocketLine):
 
     def _decrypt(self, one: int) -> Exception | None:
         """
-        Read what is decrypted.
+        Hand on what OpenSSL has decrypted.
 
-        @param one: bytes of the one record that came; 0 if it was less or more than one.
+        @param one: the size of what came, if that was one whole record; else 0.
         """
         connection = self._connection
         try:
@@ -124,10 +124,10 @@ class TlsLine(SocketLine):
 
 def _is_one_record(data: bytes) -> bool:
     """
-    Whether it is one whole record of data (RFC 8446, 5.1), as most messages come.
+    Whether this is one whole record of data (RFC 8446, 5.1), as most messages come.
 
-    Then one call reads all of it, and OpenSSL has nothing to answer; to find that out by asking
-    costs two exceptions. Within a larger record it could look so by chance, one in 2**40: then
-    something would wait until the next read.
+    Then one call reads all of it, and OpenSSL has nothing to answer. Without this test, finding
+    that out would cost two exceptions. A part of a larger record looks the same with a chance of
+    one in 2**40; then some data would wait until the next read.
     """
     return data[:3] == b"\x17\x03\x03" and len(data) == 5 + int.from_bytes(data[3:5], "big")

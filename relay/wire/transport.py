@@ -1,4 +1,4 @@
-"""A connection by Twisted's transport, whatever kind it is."""
+"""A line that uses Twisted's transport, of whatever kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relay.wire.interfaces import LineEnd, Received, in_transport
 
 @implementer(IPushProducer)
 class TransportLine:
-    """A L{relay.wire.interfaces.Line}: all is left to the transport and its protocol."""
+    """A L{relay.wire.interfaces.Line} that passes everything to the transport."""
 
     direct = False
 
@@ -26,12 +26,12 @@ class TransportLine:
 
     @property
     def queued(self) -> int:
-        """Bytes that the kernel has not taken."""
+        """Bytes that were written and not yet taken by the kernel."""
         return in_transport(self._transport)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write, or let it wait. What the transport cannot write, it must not be given."""
-        self._transport.write(bytes(data))
+        """Write, or let it wait."""
+        self._transport.write(bytes(data))  # transports take no memoryview
 
     def pause(self) -> None:
         """Read no more for now."""
@@ -52,20 +52,20 @@ class TransportLine:
         self._transport.abortConnection()
 
     def release(self) -> None:
-        """The connection is lost; the transport knows."""
+        """Does nothing: the transport knows of the loss."""
 
     # -- IPushProducer ---------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """More waits than the transport likes."""
+        """The transport's buffer is full."""
         self._end.blocked()
 
     def resumeProducing(self) -> None:
         """The transport has written all."""
-        # TLS that its peer has ended meanwhile waits for its producer, for ever.
+        # If the peer has ended TLS meanwhile, Twisted's TLS waits for its producer for ever.
         self._transport.unregisterProducer()
         self._transport.registerProducer(self, True)
         self._end.drained()
 
     def stopProducing(self) -> None:
-        """The connection is lost; C{connectionLost} says so too."""
+        """Does nothing: the protocol is told of the loss by C{connectionLost}."""

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from twisted.internet.task import Clock
 
-from relay.timing.turns import SHARE, Inflow, Turns
+from relay.timing.turns import TURN_SECONDS, Inflow, Turns
 
 
 class Reactor(Clock):
@@ -42,7 +42,7 @@ def work(clock: Reactor, done: list[int]) -> Callable[[int], Callable[[], None]]
     """Work by number, of which each takes half a share."""
 
     def begin(number: int) -> None:
-        clock.rightNow += SHARE / 2
+        clock.rightNow += TURN_SECONDS / 2
         done.append(number)
 
     return lambda number: partial(begin, number)

@@ -12,7 +12,7 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from relay.timing.turns import SHARE
+from relay.timing.turns import TURN_SECONDS
 from relay.wire.epoll import RETRY_SECONDS, Hub
 
 
@@ -79,7 +79,7 @@ class Slow(Line):
         self._reactor = reactor
 
     def doRead(self) -> Exception | None:
-        self._reactor.rightNow += SHARE
+        self._reactor.rightNow += TURN_SECONDS
         return super().doRead()
 
 
