@@ -32,20 +32,21 @@ from relay.upstreams.providers import Upstream
 _log = Logger()
 
 ANSWER_SECONDS = 1.0
-"""How long the rest of an answer other than 101 is awaited."""
+"""Seconds to wait for the rest of an answer other than 101."""
 
 CLOSE_SECONDS = 0.25
-"""How long the Close behind an C{error} event is awaited."""
+"""Seconds to wait for the Close behind an C{error} event."""
 
 _REQUEST_IDS = ("x-request-id", "apim-request-id")
 
 
 class Attempt(HandshakeListener):
     """
-    Connects, listens to the handshake and to the first event, and decides what they mean.
+    One attempt: connects, listens to the handshake and to the first event, and decides what they
+    mean.
 
     @param connector: makes the connection.
-    @param clock: of its deadlines.
+    @param clock: the clock of all deadlines.
     @param record: filled in as the attempt goes on.
     """
 
@@ -67,10 +68,11 @@ class Attempt(HandshakeListener):
 
     async def open(self, head: Head) -> OpenUpstream:
         """
-        Try. Cancelling it leaves no connection behind; it has no deadline of its own.
+        Try to open the upstream. It has no deadline of its own. Cancelling it leaves no connection
+        behind.
 
-        @param head: of the downstream's request.
-        @raise Refused: by the upstream, or by what is in between.
+        @param head: the head of the downstream's request.
+        @raise Refused: if the upstream, or something on the way to it, refuses.
         """
         credential = await self._credential()
         self._secrets = self._upstream.secrets(credential)
@@ -88,7 +90,7 @@ class Attempt(HandshakeListener):
             self._drop()
 
     async def _credential(self) -> str | None:
-        """The key for this attempt, from its callback if it has one."""
+        """The key for this attempt: the upstream's own, or what its callback answers."""
         credential = self._upstream.credential
         if credential is None or isinstance(credential, str):
             return credential
@@ -104,7 +106,7 @@ class Attempt(HandshakeListener):
         return key
 
     def reached(self, stage: Stage) -> None:
-        """The stage before C{stage} is done."""
+        """C{stage} begins, so the one before is done."""
         self._passed()
         self._record.stage = stage
 
@@ -117,7 +119,7 @@ class Attempt(HandshakeListener):
     def _refused(
         self, refusal: Refusal, status: int | None = None, request_id: str | None = None
     ) -> Refused:
-        """A refusal, told to be this upstream's."""
+        """The refusal with what is known of this upstream; recorded as the outcome."""
         self._record.outcome = refusal.code
         facts = UpstreamFacts(self._upstream.name, self._record.stage, status, request_id)
         return Refused(attributed(refusal, facts))
@@ -125,14 +127,14 @@ class Attempt(HandshakeListener):
     def _refuse(
         self, refusal: Refusal, status: int | None = None, request_id: str | None = None
     ) -> None:
-        """End it so."""
+        """End the attempt with this refusal, unless it has ended."""
         if not self._over:
             refused = self._refused(refusal, status, request_id)
             self._drop()
             self._result.errback(refused)
 
     def _drop(self) -> None:
-        """End it, and its connection, without a word."""
+        """End the attempt, unless it has ended, and drop its connection."""
         if not self._over:
             protocol = self._end()
             if protocol is not None:
@@ -140,7 +142,7 @@ class Attempt(HandshakeListener):
                 protocol.abort()
 
     def _end(self) -> UpstreamProtocol | None:
-        """The protocol's factory has the attempt, so the attempt lets go of the protocol."""
+        """End the attempt. It forgets the protocol, whose factory has it: a reference cycle."""
         self._over = True
         self._wait.clear()
         protocol, self._protocol = self._protocol, None
@@ -158,21 +160,21 @@ class Attempt(HandshakeListener):
     # -- the handshake ---------------------------------------------------------------------
 
     def connected(self, protocol: UpstreamProtocol) -> None:
-        """TCP is up."""
+        """The TCP connection is there."""
         self._protocol = protocol
         self.reached("tls" if self._upstream.secure else "upgrade")
 
     def secured(self) -> None:
-        """TLS is up."""
+        """The TLS handshake is done."""
         self.reached("upgrade")
 
     def answering(self) -> None:
-        """Its refusal has begun; do not wait long for the rest."""
+        """An answer other than 101 has begun: wait for the rest, but not for long."""
         if not self._wait.is_set:
             self._wait.set(ANSWER_SECONDS, self._waited)
 
     def answered(self, answer: Answer) -> None:
-        """It refused by HTTP."""
+        """The upstream refused by an HTTP answer."""
         refusal = refusal_of_answer(
             self._upstream.traits, answer.status, answer.headers, answer.body, self._secrets
         )
@@ -184,7 +186,7 @@ class Attempt(HandshakeListener):
         return None if text is None else scrub(text, self._secrets)
 
     def malformed(self, error: str) -> None:
-        """It does not speak WebSocket."""
+        """The upstream does not speak WebSocket."""
         self._record.error = error
         message = "The upstream's answer is not a WebSocket handshake; check its URL."
         self._refuse(refuse("upstream_refused", message))
@@ -194,7 +196,7 @@ class Attempt(HandshakeListener):
         self._record.error = name_of(reason.value)
         dropped = reason.check(ConnectionLost, ConnectionDone, ConnectionAborted)
         if is_alert(reason.value):
-            # With TLS 1.3 what it thinks of our certificate comes after the handshake.
+            # With TLS 1.3 a server refuses the client's certificate after the handshake.
             message = "The upstream refused the relay's TLS; the relay's operator must correct it."
             self._refuse(refuse("upstream_tls_failed", message))
         elif self._record.stage == "tls" and not dropped:
@@ -203,7 +205,7 @@ class Attempt(HandshakeListener):
             self._refuse(refuse("upstream_connect_failed", DROPPED))
 
     def opened(self) -> None:
-        """The WebSocket is open; who speaks first is waited for."""
+        """The WebSocket is open: wait for the first event, if this kind of upstream sends one."""
         self.reached("first_event")
         if not self._upstream.traits.first_event:
             self._succeed(None)
@@ -211,9 +213,9 @@ class Attempt(HandshakeListener):
     # -- the first event -------------------------------------------------------------------
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
-        """An C{error} first is a refusal, anything else opens the session."""
+        """An C{error} event first is a refusal; any other event opens the session."""
         if self._error is not None:
-            return  # what comes until its Close is for nobody, and there may be much of it
+            return  # drop what comes between the error and the Close: it may be much
         event = None if self._over else parse_event(payload)
         if event is not None and event.type == "error":
             self._error = event
@@ -221,7 +223,7 @@ class Attempt(HandshakeListener):
             return
         self._first.append((payload, is_binary))
         if event is not None:
-            # It stands in the log, and is upstream's text like any other.
+            # The id goes to the log, so it is scrubbed like any text from upstream.
             self._succeed(scrub(event.session_id or "", self._secrets) or None)
 
     def _waited(self) -> None:
@@ -234,22 +236,22 @@ class Attempt(HandshakeListener):
         self._refuse(refusal_of_opening(self._upstream.traits, self._error, close, self._secrets))
 
     def closed(self, side: Side, close: Close) -> None:
-        """It closed at once, perhaps behind an error."""
+        """The upstream closed before a session, perhaps behind an error."""
         self._refuse_opening(close)
 
     def faulted(self, side: Side, close: Close) -> None:
-        """It broke the protocol at once."""
+        """The upstream broke the WebSocket protocol before a session."""
         message = "The upstream broke the WebSocket protocol at once."
         self._refuse(refuse("upstream_refused", message))
 
     def silent(self, side: Side) -> None:
-        """It was open and no longer answers."""
+        """The WebSocket was open, and the upstream no longer answers."""
         self._refuse(refuse("upstream_timeout"))
 
     stalled = silent
 
     def failed(self, side: Side, failure: Failure) -> None:
-        """The relay itself went wrong; the hold tells of it."""
+        """The relay itself failed; the hold logs it."""
         if not self._over:
             self._drop()
             self._result.errback(failure)

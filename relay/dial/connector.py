@@ -1,4 +1,6 @@
-"""Connect to an upstream: by its name, its addresses and TCP, or by a proxy, and in it by TLS."""
+"""
+Connect to an upstream: directly, by its name, its addresses and TCP, or through a proxy; then TLS.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ from relay.wire.choice import Lines
 P = TypeVar("P")
 
 Connection = tuple[Any, Deferred[P]]
-"""A connection's L{ClientFactory}, and what fires with the protocol that is waited for."""
+"""A L{ClientFactory}, and the Deferred that fires with the protocol of its connection."""
 
 Make = Callable[[], Connection[IProtocol]]
 
@@ -41,10 +43,10 @@ LOST = "ConnectionLost"
 
 class NotConnected(Exception):
     """
-    There is no connection to an upstream.
+    No connection to an upstream could be made.
 
-    @ivar refusal: what that means, told of no upstream yet.
-    @ivar error: the name of what went wrong below, for the log only.
+    @ivar refusal: what that means for the client; it does not name the upstream yet.
+    @ivar error: the name of the error below, for the log only.
     """
 
     def __init__(self, refusal: Refusal, error: str) -> None:
@@ -57,7 +59,7 @@ class Connector:
     """
     Makes the connections of all attempts.
 
-    @param lines: for what the connections read and write once they are open.
+    @param lines: makes the lines of the connections once they are open.
     """
 
     def __init__(
@@ -82,11 +84,11 @@ class Connector:
         reached: Callable[[Stage], None],
     ) -> None:
         """
-        Connect, and have the upstream's protocol speak. Cancelling this stops it; once it is done,
-        the protocol tells its listener how it goes on.
+        Connect, and let the upstream's protocol begin its handshake. Once this is done, the
+        protocol tells its listener how it goes on. Cancelling this stops connecting.
 
-        @param reached: told of each stage that begins.
-        @raise NotConnected: if there is no connection.
+        @param reached: called with each stage that begins.
+        @raise NotConnected: if no connection can be made.
         """
         make = partial(self._connection, upstream, listener, request)
         try:
@@ -104,7 +106,7 @@ class Connector:
             raise _not_connected(error) from None
 
     def opened(self, opened: OpenUpstream) -> None:
-        """Resume its TLS session next time."""
+        """Note the TLS session of an upstream that is open, to resume it next time."""
         if opened.upstream.secure:
             self._tls[opened.upstream.name].keep(opened.protocol.transport.getHandle())
 
@@ -133,7 +135,7 @@ class Connector:
             if shortage_in(error) is not None:
                 raise
             raise unreachable(type(error).__name__) from None
-        # Only one address got as far as this: the race is for the connection alone.
+        # The race ends with the first TCP connection. Only that one asks for the tunnel.
         await made.opened
 
     async def _tcp(
@@ -176,15 +178,17 @@ def _not_connected(error: Exception) -> NotConnected:
 
 def _without_a_source(failure: Failure, address: str) -> Failure:
     """
-    Without IPv6, C{::1} fails as if no local port were left; but that is no want of ports, and must
-    not hide what became of C{127.0.0.1}.
+    The failure, but "no local port" becomes "no route" where the machine cannot reach the address.
+
+    On a machine without IPv6, C{::1} fails as if no local port were free. That must not be taken
+    for a shortage of ports, nor hide why C{127.0.0.1} failed.
     """
     lacks_port = getattr(failure.value, "osError", None) == errno.EADDRNOTAVAIL
     return Failure(NoRouteError()) if lacks_port and not _leads_to(address) else failure
 
 
 def _leads_to(address: str) -> bool:
-    """Whether this machine has an address to reach that one from. Sends nothing."""
+    """Whether this machine has a local address from which to reach this one. Sends nothing."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((address, 9))

@@ -36,8 +36,8 @@ def dialer_for(
     """
     A dialer with all that it needs.
 
-    @param lines: for what the connections read and write once they are open.
-    @param retries: that few holds may have too (see L{RetryBudget}).
+    @param lines: makes the lines of the connections once they are open.
+    @param retries: how many retries are always allowed, even to few holds (see L{RetryBudget}).
     """
     upstreams = [standing.upstream for standing in balancer.standings]
     connector = Connector(upstreams, limits, reactor, Resolver(reactor), lines)
@@ -48,7 +48,7 @@ class Dialer:
     """
     Opens upstreams for holds.
 
-    @param clock: of every deadline.
+    @param clock: the clock of every deadline.
     """
 
     def __init__(
@@ -63,12 +63,13 @@ class Dialer:
         self, head: Head, model: str | None, attempts: list[AttemptRecord], until: float
     ) -> OpenUpstream:
         """
-        Open the best upstream that will have this request: each is tried once, then perhaps one of
+        Open the best upstream that accepts this request. Each is tried once, then perhaps one of
         them again. Cancelling it leaves no connection behind.
 
-        @param attempts: each attempt is recorded here, and each upstream that is passed over.
-        @param until: when to give up, by the clock.
-        @raise Refused: as the last attempt was. A caller's own mistake is tried nowhere else.
+        @param attempts: gets a record of each attempt, and of each upstream that is passed over.
+        @param until: when to give up, in seconds by the clock.
+        @raise Refused: with the last attempt's refusal. A refusal for the client's own mistake ends
+            the dial at once: no other upstream is tried.
         """
         self._budget.hold(self._clock.seconds())
         order = self._balancer.order(model)
@@ -77,7 +78,7 @@ class Dialer:
         for place, standing in enumerate(order, 1):
             now = self._clock.seconds()
             if tried and now >= until:
-                break  # no time to show that it works: it would count as its failure
+                break  # an attempt without time would only count as a failure of the upstream
             refusal = standing.refusal(now)
             if refusal is not None:
                 passed_over.append(refusal)
@@ -88,7 +89,7 @@ class Dialer:
             try:
                 return await self._attempt(standing, head, attempts, end)
             except Refused as refused:
-                refused.__traceback__ = None  # as of L{_without_frames}, but by now of others
+                refused.__traceback__ = None  # frames since _without_frames: a reference cycle
                 tried[standing] = refused.refusal
                 if refused.refusal.code == "upstream_rejected_request":
                     raise
@@ -104,7 +105,10 @@ class Dialer:
         return await self._attempt(standing, head, attempts, until, is_retry=True)
 
     def _retry(self, tried: dict[Standing, Refusal], until: float) -> tuple[Standing, float] | None:
-        """Who is tried again, and after how many seconds, if that is safe and within the budget."""
+        """
+        The upstream to try again, and after how many seconds; L{None} if no refusal is safe to
+        retry, or the budget is spent.
+        """
         now = self._clock.seconds()
         for standing, refusal in tried.items():
             delay = delay_of(refusal)
@@ -131,7 +135,7 @@ class Dialer:
         limit(opening, max(0.0, end - began), self._clock, partial(_too_late, record))
         try:
             opened = await opening
-        except BaseException as error:  # CancelledError is one that must go on
+        except BaseException as error:  # also for CancelledError, which is raised again
             standing.end()
             if isinstance(error, Refused):
                 self._failed(standing, error.refusal, record)
@@ -150,13 +154,13 @@ class Dialer:
 
 
 def _without_frames(failure: Failure) -> Failure:
-    """Its frames have it, a reference cycle; and those of who cancelled it."""
+    """Drop the failure's frames: they refer to it and to its canceller, a reference cycle."""
     failure.cleanFailure()
     return failure
 
 
 def _too_late(record: AttemptRecord) -> Refused:
-    """Who is to blame is who was being waited for."""
+    """The refusal for an attempt out of time: it blames what was being waited for."""
     if record.stage is None:
         return Refused(refuse("authorizer_unavailable"))
     facts = UpstreamFacts(record.upstream, record.stage)
@@ -164,7 +168,10 @@ def _too_late(record: AttemptRecord) -> Refused:
 
 
 def _last(passed_over: list[Refusal], tried: list[Refusal]) -> Refusal:
-    """What the client is told: the last attempt's refusal, or who may be tried soonest."""
+    """
+    What the client is told: the last attempt's refusal; without one, that of the upstream that may
+    be tried soonest.
+    """
     if tried:
         return tried[-1]
     soonest = sorted(passed_over, key=lambda refusal: refusal.retry_after or 0)
@@ -173,7 +180,7 @@ def _last(passed_over: list[Refusal], tried: list[Refusal]) -> Refusal:
 
 @contextmanager
 def _telling(standing: Standing, refusal: Refusal | None = None) -> Iterator[None]:
-    """Log a change of the breaker, one line each."""
+    """Log one line if the breaker changes its state meanwhile."""
     before = standing.breaker_state
     yield
     state = standing.breaker_state

@@ -1,4 +1,4 @@
-"""What a dial comes to: an upstream that is open."""
+"""The result of a dial: an upstream that is open."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from relay.upstreams.providers import Upstream
 @frozen(eq=False)
 class OpenUpstream:
     """
-    An upstream that is open and has said its first word.
+    An upstream that is open, and has sent its first event if its kind sends one.
 
-    @ivar first: the messages it sent so far, in order; each is payload and whether it is binary.
-    @ivar session_id: from C{session.created}.
-    @ivar secrets: what must not show in text from it.
+    @ivar first: the messages it sent so far, in order; each is its payload and whether it is
+        binary.
+    @ivar session_id: from C{session.created}; L{None} if there is none.
+    @ivar secrets: strings that must not show in text from this upstream.
     """
 
     protocol: UpstreamProtocol

@@ -35,10 +35,10 @@ class UpgradeRequest:
     """
     What is asked of an upstream.
 
-    @ivar authority: for the Host header: host, in brackets if IPv6.
+    @ivar authority: the host of the Host header, in brackets if it is an IPv6 address.
     @ivar target: path and query.
-    @ivar headers: all headers but WebSocket's own, the credential's included.
-    @ivar subprotocols: those offered.
+    @ivar headers: all headers except WebSocket's own, with the credential's.
+    @ivar subprotocols: the subprotocols that are offered.
     """
 
     authority: str
@@ -60,10 +60,10 @@ def upgrade_request(upstream: Upstream, head: Head, credential: str | None) -> U
 
 
 class HandshakeListener(PeerListener):
-    """One that is told how the handshake goes, and from then on as a L{PeerListener}."""
+    """Is told how the handshake goes, and afterwards what a L{PeerListener} is told."""
 
     def connected(self, protocol: UpstreamProtocol) -> None:
-        """The TCP connection is there, the request is on its way."""
+        """The TCP connection is there, and the request is about to be sent."""
 
     def secured(self) -> None:
         """The TLS handshake is done."""
@@ -72,10 +72,10 @@ class HandshakeListener(PeerListener):
         """An answer other than 101 has begun; its body may still come."""
 
     def answered(self, answer: Answer) -> None:
-        """The answer is not 101."""
+        """The answer is not 101; this is all that was read of it."""
 
     def malformed(self, error: str) -> None:
-        """The answer is no HTTP, or no WebSocket handshake; C{error} says so for the log."""
+        """The answer is no HTTP, or no WebSocket handshake; C{error} tells the log which."""
 
     def opened(self) -> None:
         """The WebSocket is open."""
@@ -115,19 +115,19 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     @staticmethod
     def perMessageCompressionAccept(response: object) -> None:
-        """Accept no extension: none is offered."""
+        """Accept no extension, because none is offered."""
 
     def listen(self, listener: PeerListener) -> None:
-        """Tell this one from now on, be it of the handshake's end."""
+        """Tell C{listener} from now on; the handshake's listener is told nothing more."""
         self._handshake = None
         super().listen(listener)
 
     def when_lost(self, act: Callable[[], object]) -> None:
-        """Have this called when the connection is gone, whoever listens."""
+        """Call C{act} when the connection is gone, whatever listener there is by then."""
         self._when_lost = act
 
     def failed(self) -> None:
-        """The relay itself went wrong here, with an exception that is at hand."""
+        """The relay itself failed here, with the exception being handled now."""
         if self._handshake is None:
             super().failed()
         else:
@@ -142,7 +142,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     @bulkhead
     def handshakeCompleted(self) -> None:
-        """TLS is up (L{IHandshakeListener})."""
+        """The TLS handshake is done (L{IHandshakeListener})."""
         if self._handshake is not None:
             self._handshake.secured()
 
@@ -163,7 +163,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     @bulkhead
     def dataReceived(self, data: bytes) -> None:
-        """Read the answer before Autobahn does, which caps nothing and drops the body."""
+        """Read the answer here first: Autobahn has no limit for it, and drops its body."""
         if self._reader is None:
             super().dataReceived(data)
             return
@@ -183,7 +183,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             return
         if reader.switching is not None:
             self._reader = self._inflow = None
-            if not self._has_ended:  # else it opened for nobody
+            if not self._has_ended:  # else the connection is gone already
                 self._shake_hands(handshake, reader.switching)
         elif complete:
             self.take_answer()
@@ -194,7 +194,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
         try:
             self._dataReceived(data)
         except Exception:
-            # A fault of ours: what can be wrong with an answer is told by then.
+            # The relay's own fault: a fault of the answer would have been told before.
             _log.failure("exception while reading upstream's handshake")
             handshake.malformed("see the log")
 
@@ -205,12 +205,12 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             self._handshake.answered(answer)
 
     def failHandshake(self, reason: str) -> None:
-        """A 101 that is no WebSocket handshake; the reason quotes headers and stays here."""
+        """The 101 is no WebSocket handshake. The reason is dropped, because it quotes headers."""
         if self._handshake is not None:
             self._handshake.malformed("no WebSocket handshake")
 
     def onOpen(self) -> None:
-        """The handshake is done; what follows in the same chunk comes after this."""
+        """The handshake is done. Messages in the same chunk are parsed after this."""
         handshake = self._handshake
         if handshake is not None:
             self.listen(handshake)
@@ -218,7 +218,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             handshake.opened()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """An answer may end with the connection."""
+        """The connection is gone, which may also be the end of an answer."""
         try:
             self._end_handshake()
         finally:
@@ -240,9 +240,10 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
 class UpstreamFactory(OneConnection[IProtocol]):
     """
-    Makes the one protocol of an attempt, and is what Autobahn asks of a factory. Autobahn's own
-    parses a URL and seeds the random numbers each time it is made, and must be made for each
-    attempt, for it holds the subprotocols that may be selected.
+    Makes the one protocol of an attempt, and has what Autobahn needs of a factory.
+
+    Each attempt needs a factory of its own, because it holds the subprotocols that may be selected.
+    Autobahn's parses a URL and seeds the random numbers each time one is made.
     """
 
     isServer = False

@@ -1,8 +1,8 @@
 """
-Connect to one of several addresses: in turn, the next at once when one fails, else after 0.25 s.
+Connect to one of several addresses, in turn: the next is tried when one fails, else after 0.25 s.
 
-L{HostnameEndpoint} does nearly this, but reports a refused port only at its 0.3 s tick, and all of
-Twisted's endpoints wrap a protocol around the protocol.
+L{HostnameEndpoint} does nearly this, but it reports a refused port only at its 0.3 s tick. And all
+of Twisted's endpoints wrap the protocol in another one.
 
 Source: RFC 8305, 5.
 """
@@ -27,7 +27,7 @@ P = TypeVar("P")
 """The protocol."""
 
 Connect = Callable[[str], Deferred[P]]
-"""Begins to connect to one address; cancelling its Deferred gives up."""
+"""Begins to connect to one address. Cancelling its Deferred stops that."""
 
 
 class OneConnection(ClientFactory, Generic[P]):
@@ -80,22 +80,22 @@ class Race(Generic[P]):
     def __init__(self, clock: IReactorTime, addresses: Sequence[str], connect: Connect[P]) -> None:
         self.result: Deferred[P] = Deferred(lambda _: self._stop())
         self._connect = connect
-        self._left = list(addresses)
+        self._untried = list(addresses)
         self._running: list[Deferred[P]] = []
         self._next = Deadline(clock)
 
     def start(self) -> Deferred[P]:
         """Begin with the first address; return L{result}."""
-        if self._left:
+        if self._untried:
             self._start_one()
         else:
             self.result.errback(ConnectError("no address"))
         return self.result
 
     def _start_one(self) -> None:
-        attempt = self._connect(self._left.pop(0))
+        attempt = self._connect(self._untried.pop(0))
         self._running.append(attempt)
-        if self._left:
+        if self._untried:
             self._next.set(HEAD_START, self._start_one)
         attempt.addCallbacks(self._won, self._failed, errbackArgs=(attempt,))
 
@@ -105,9 +105,9 @@ class Race(Generic[P]):
 
     def _failed(self, failure: Failure, attempt: Deferred[P]) -> None:
         if attempt not in self._running:
-            return  # cancelled by the winner or by who waited
+            return  # it was cancelled by L{_stop}
         self._running.remove(attempt)
-        if self._left:
+        if self._untried:
             self._next.clear()
             self._start_one()
         elif not self._running:
@@ -115,6 +115,6 @@ class Race(Generic[P]):
 
     def _stop(self) -> None:
         self._next.clear()
-        running, self._running, self._left = self._running, [], []
+        running, self._running, self._untried = self._running, [], []
         for attempt in running:
             attempt.cancel()

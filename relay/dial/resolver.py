@@ -1,8 +1,9 @@
 """
 Look names up without the reactor's thread pool.
 
-Stuck look-ups would fill that pool: twelve cost a good name 6 s, and shutdown joins them all. Here
-each name has a thread of its own while it is looked up, and nothing waits for it at shutdown.
+Stuck look-ups would fill that pool: behind twelve of them a good name takes 6 s, and shutdown waits
+for them all. Here each name has a thread of its own while it is looked up, and shutdown does not
+wait for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from twisted.python.failure import Failure
 from relay.rules.shortage import NoThread
 
 KEEP_SECONDS = 30.0
-"""How long an answer is used again. Failures are never kept."""
+"""Seconds for which an answer is used again. Failures are never kept."""
 
 Addresses = tuple[str, ...]
 LookUp = Callable[[str], Addresses]
@@ -29,14 +30,16 @@ Begin = Callable[[Callable[[], None]], None]
 
 def look_up(name: str) -> Addresses:
     """
-    The name's addresses in the system's order of preference. Blocks.
+    The name's addresses, in the system's order of preference. Blocks.
 
-    @raise OSError: if it has none, or nothing was left to ask by (see L{relay.rules.shortage}).
+    @raise OSError: if the name has none, or the machine lacks what it takes to ask (see
+        L{relay.rules.shortage}).
     """
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
-        # Without a descriptor it fails in many ways, as for EINVAL; this says which it is.
+        # Out of descriptors, getaddrinfo fails with errors that do not say so, such as EINVAL. Then
+        # this socket fails with the true one.
         socket.socket().close()
         raise
     return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
@@ -44,9 +47,9 @@ def look_up(name: str) -> Addresses:
 
 def in_thread(work: Callable[[], None]) -> None:
     """
-    Begin C{work} in a thread that ends with the process, whatever it is doing.
+    Begin C{work} in a thread that ends with the process, whatever it is doing then.
 
-    @raise NoThread: if there may be no more of them.
+    @raise NoThread: if the machine allows no more threads.
     """
     try:
         threading.Thread(target=work, daemon=True, name="look-up").start()
@@ -62,10 +65,11 @@ class _Answer:
 
 class Resolver:
     """
-    Resolve names, one look-up a name at a time, whoever asks meanwhile waits for the same one.
+    Resolves names. Each name has one look-up at a time; all that ask meanwhile wait for that one.
 
-    @param reactor: also an L{IReactorFromThreads}.
-    @param begin: starts the blocking part; tests give one that does not block.
+    @param reactor: must also be an L{IReactorFromThreads}.
+    @param look_up: answers a name; may block.
+    @param begin: runs the look-up elsewhere, by default in a thread.
     """
 
     def __init__(
@@ -79,9 +83,9 @@ class Resolver:
 
     async def resolve(self, name: str) -> Addresses:
         """
-        The addresses of a name; an address is its own.
+        The addresses of a name. The only address of an address is itself.
 
-        It has no deadline of its own: whoever waits no longer cancels.
+        It has no deadline of its own: cancel it to stop waiting.
 
         @raise OSError: if the name cannot be resolved.
         """
@@ -94,7 +98,7 @@ class Resolver:
 
     def _ask(self, name: str) -> Deferred[Addresses]:
         if name not in self._waiting:
-            # Before anybody waits: it may raise, and answers only by way of the reactor.
+            # First, because it may raise. The answer comes in a later turn of the reactor.
             self._begin(lambda: self._work(name))
         waiting = self._waiting.setdefault(name, [])
         answer: Deferred[Addresses] = Deferred(waiting.remove)
@@ -102,7 +106,7 @@ class Resolver:
         return answer
 
     def _work(self, name: str) -> None:
-        """In the thread."""
+        """Look the name up. Runs in the thread."""
         result: Addresses | Failure
         try:
             result = self._look_up(name)
@@ -114,5 +118,5 @@ class Resolver:
         if not isinstance(result, Failure):
             self._kept[name] = _Answer(result, self._reactor.seconds() + KEEP_SECONDS)
         waiting = self._waiting.pop(name)
-        while waiting:  # one who is told may cancel another
+        while waiting:  # a callback may cancel another Deferred, which leaves the list
             waiting.pop(0).callback(result)

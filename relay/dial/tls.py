@@ -1,4 +1,4 @@
-"""How an upstream is connected to by TLS, and what the errors of that are called."""
+"""TLS to an upstream, and the names of TLS errors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from relay.upstreams.providers import Upstream
 @implementer(IOpenSSLClientConnectionCreator)
 class ResumingOptions:
     """
-    Connects to one upstream by TLS, and resumes the latest session with it, which spares both the
-    certificate and its verification. Who declines to resume shows its certificate and is verified;
-    one that ended with an alert OpenSSL does not offer again.
+    Connects to one upstream by TLS, and resumes the latest TLS session with it. That saves both
+    sides the certificate and its verification.
+
+    An upstream that declines to resume shows its certificate, which is verified. A session that
+    ended with an alert is not offered again by OpenSSL.
     """
 
     def __init__(self, options: IOpenSSLClientConnectionCreator) -> None:
@@ -29,8 +31,9 @@ class ResumingOptions:
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """A connection that offers the session."""
-        # Twisted's callback drops the protocol when it has verified a certificate. In a resumed
-        # session there is none, and pyOpenSSL's callbacks wait for the garbage collector.
+        # Twisted's callback drops its reference to the protocol when it has verified a certificate.
+        # A resumed session has none to verify, so the reference cycle through pyOpenSSL's callbacks
+        # would wait for the garbage collector.
         weak: Any = proxy(tlsProtocol)
         connection = self._options.clientConnectionForTLS(weak)
         if self._session is not None:
@@ -39,16 +42,16 @@ class ResumingOptions:
 
     def keep(self, connection: SSL.Connection) -> None:
         """
-        Offer this session from now on. To be called once the upstream has spoken inside TLS: it is
-        verified by then, and with TLS 1.3 its ticket comes after the handshake.
+        Offer this connection's session from now on. To be called once the upstream has sent data:
+        by then it is verified, and with TLS 1.3 its ticket comes only after the handshake.
         """
         self._session = connection.get_session()
 
 
 def client_options(upstream: Upstream) -> ResumingOptions:
     """
-    How to connect to this upstream by TLS: its name is checked, against the system's
-    authorities or those in C{ca_file}, and it is shown the C{client_certificate}.
+    How to connect to this upstream by TLS. Its certificate must be for its name, and is verified by
+    the system's authorities or those in C{ca_file}. It is shown the C{client_certificate}, if any.
 
     @raise CertificateFault: if a file cannot be used, or no certificate can be for its host.
     """
@@ -63,7 +66,7 @@ def client_options(upstream: Upstream) -> ResumingOptions:
 
 
 def name_of(error: BaseException | None) -> str:
-    """What to call an error that ended a connection, in records; OpenSSL's by its reason."""
+    """The name, in records, of an error that ended a connection; of OpenSSL's, its reason."""
     if isinstance(error, SSL.Error) and error.args and error.args[0]:
         return str(error.args[0][-1][-1])
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""One connection by a proxy."""
+"""One connection through an HTTP proxy."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from relay.upstreams.proxies import declined, dropped, malformed
 
 class Tunnel(Protocol):
     """
-    A connection to a proxy, until there is a tunnel in it.
+    A connection to a proxy, until the tunnel through it is open.
 
-    What then speaks is made over the same transport; this only passes bytes and the loss on to it.
+    Then an inner protocol is made over the same transport, and this one only passes on to it the
+    bytes and the loss of the connection.
 
-    @ivar opened: fires when that is so, or fails with L{relay.upstreams.proxies.ProxyFault}.
-        Cancelling it drops the connection.
+    @ivar opened: fires when the tunnel is open, or fails with
+        L{relay.upstreams.proxies.ProxyFault}. Cancelling it drops the connection.
     """
 
     transport: Any
 
     def __init__(self, request: bytes, factory: IProtocolFactory) -> None:
         """
-        @param request: asks for the tunnel.
-        @param factory: of what then speaks.
+        @param request: the request that asks for the tunnel.
+        @param factory: makes the inner protocol.
         """
         self.opened: Deferred[None] = Deferred(lambda _: self._fail(CancelledError()))
         self._request = request
         self._inner_factory = factory
         self._inner: IProtocol | None = None
         self._reader = AnswerReader()
-        self._take: Callable[[bytes], None] = self._read_answer
+        self._receive: Callable[[bytes], None] = self._read_answer
 
     def connectionMade(self) -> None:
-        """Ask."""
+        """Ask for the tunnel."""
         self.transport.write(self._request)
 
     def dataReceived(self, data: bytes) -> None:
-        """Give the bytes to who has the connection now."""
-        self._take(data)
+        """Read the proxy's answer, then pass the bytes on to the inner protocol."""
+        self._receive(data)
 
     def _read_answer(self, data: bytes) -> None:
         try:
@@ -63,24 +64,27 @@ class Tunnel(Protocol):
             self._fail(declined(answer.status))
 
     def _hand_over(self, rest: bytes) -> None:
-        """RFC 9110, 9.3.6: what stands behind the head is no body, whatever the head says."""
+        """
+        Make the inner protocol. C{rest}, which follows the answer's head, is for it: this answer
+        has no body, whatever its head says (RFC 9110, 9.3.6).
+        """
         inner = self._inner_factory.buildProtocol(self.transport.getPeer())
         assert inner is not None, "this factory always builds one"
         self._inner = inner
-        self._take = inner.dataReceived
+        self._receive = inner.dataReceived
         inner.makeConnection(self.transport)
         if rest:
-            self._take(rest)
+            self._receive(rest)
         self.opened.callback(None)
 
     def _fail(self, why: Exception) -> None:
-        # Before it is dropped, which may tell of the loss at once.
+        # First, because abortConnection may call connectionLost at once.
         self.opened.errback(why)
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass it on."""
-        self._take = drop
+        """Pass the loss on to the inner protocol; without one, the tunnel has failed."""
+        self._receive = drop
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.connectionLost(reason)
@@ -100,7 +104,7 @@ class TunnelFactory(OneConnection[Tunnel]):
         self._parts = (request, factory)
 
     def buildProtocol(self, addr: IAddress | None) -> Tunnel:
-        """The tunnel that is to be."""
+        """The protocol of this connection."""
         tunnel = Tunnel(*self._parts)
         self.built(tunnel)
         return tunnel
