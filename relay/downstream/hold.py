@@ -23,7 +23,10 @@ from relay.timing.deadline import Deadline
 _log = Logger()
 
 OUT_OF_TIME = ("authorizer_unavailable", "upstream_timeout")
-"""What a hold ends with when its time is up; in a drain the client should connect elsewhere."""
+"""
+Refusals of a hold whose time is up. In a drain they become C{draining}, so that the client connects
+elsewhere.
+"""
 
 
 @frozen
@@ -39,9 +42,11 @@ class HoldContext:
 
 class Hold:
     """
-    One hold. It ends once: opened, refused, or left.
+    One hold. It ends once: with C{opened}, with the code of a refusal, or with C{left}, if the
+    client did not wait.
 
-    @param record: filled in as the hold goes on, and told to the register's listeners at its end.
+    @param record: is filled in as the hold goes on. At the hold's end the register's listeners are
+        told of it.
     """
 
     def __init__(self, context: HoldContext, request: Request, record: HoldRecord) -> None:
@@ -58,8 +63,8 @@ class Hold:
         """
         Begin.
 
-        @return: fires with the open upstream, or fails with L{Refused}; with L{CancelledError}
-            if downstream left.
+        @return: fires with the open upstream; fails with L{Refused}, or with L{CancelledError} if
+            the client did not wait.
         """
         self._verdict = self._context.register.admission_refusal()
         self._context.register.holds.add(self)
@@ -67,12 +72,15 @@ class Hold:
         return self._work.addCallbacks(self._succeeded, self._failed)
 
     def end(self, refusal: Refusal) -> None:
-        """Cut it short with this refusal."""
+        """End the hold now, with this refusal."""
         self._verdict = refusal
         self.leave()
 
     def leave(self) -> None:
-        """Downstream is gone: cancel the dial at once; an orphan upstream session costs money."""
+        """
+        The client is gone: cancel the dial at once, because an upstream session without a client
+        costs money.
+        """
         if self in self._context.register.holds and self._work is not None:
             self._work.cancel()
 
@@ -104,7 +112,7 @@ class Hold:
         return verdict
 
     def _too_late(self) -> None:
-        """The authorizer has used up all the time there is."""
+        """The authorizer has used up all of the hold's time."""
         self.end(refuse("authorizer_unavailable"))
 
     # -- its end ---------------------------------------------------------------------------
@@ -117,7 +125,7 @@ class Hold:
 
     def _failed(self, failure: Failure) -> Failure:
         refusal = self._refusal(failure)
-        failure.cleanFailure()  # its frames have it, a reference cycle
+        failure.cleanFailure()  # its frames refer to it: a reference cycle
         if refusal is None:
             self._end("left")
             self._context.register.refused(self._record, None)
@@ -130,7 +138,7 @@ class Hold:
         return Failure(Refused(refusal))
 
     def _refusal(self, failure: Failure) -> Refusal | None:
-        """What the failure is for downstream; L{None} if there is nobody to tell."""
+        """The refusal that downstream is told for a failure; L{None} if the client is gone."""
         if isinstance(failure.value, Refused):
             return failure.value.refusal
         if isinstance(failure.value, CancelledError):
@@ -145,7 +153,7 @@ class Hold:
         self._context.register.holds.discard(self)
 
     def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
-        """The downstream has its 101: make the pair."""
+        """The downstream has its 101: make the session."""
         context = self._context
         session = Session(
             downstream,

@@ -27,7 +27,7 @@ from relay.wire.choice import Lines
 _log = Logger()
 
 Accepted = tuple[str | None, dict[str, str]]
-"""What Autobahn wants of C{onConnect}: the selected subprotocol, and headers of the 101."""
+"""What Autobahn expects of C{onConnect}: the selected subprotocol, and headers of the 101."""
 
 
 class HandshakeDenied(ConnectionDeny):
@@ -42,14 +42,14 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
     """
     The WebSocket to an app or browser.
 
-    @param hold: what the handshake waits for.
-    @param in_band: whether a refusal is told over the opened WebSocket.
-    @param answer: writes a refusal as the HTTP answer and ends the connection.
+    @param hold: the hold that the handshake waits for.
+    @param in_band: whether a refusal is told over an opened WebSocket.
+    @param answer: writes a refusal as the HTTP answer, and ends the connection.
     """
 
     side: Side = "downstream"
-    versions = (13,)  # version 8 would skip Origin
-    webStatus = False  # a version page and an open redirect
+    versions = (13,)  # with version 8 a browser's Origin has another name
+    webStatus = False  # else Autobahn serves a page with its version, and an open redirect
     serveFlashSocketPolicy = False
     requireMaskedClientFrames = True
     maskServerFrames = False
@@ -99,7 +99,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
     def _refuse(self, failure: Failure) -> Accepted:
         failure.trap(Refused, CancelledError)
         if not isinstance(failure.value, Refused):
-            raise HandshakeDenied(refuse("internal_error"))  # nobody is there to read it
+            raise HandshakeDenied(refuse("internal_error"))  # the client is gone: it is not sent
         self._refusal = failure.value.refusal
         if not self._in_band:
             raise HandshakeDenied(self._refusal)
@@ -109,15 +109,15 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         return subprotocol, {"X-Request-Id": self._hold.request.id}
 
     def succeedHandshake(self, res: Accepted) -> None:
-        """Answer 101, but to a connection that is still there: Autobahn does not look."""
+        """Answer 101, if the connection is still there. Autobahn does not check that."""
         self._holding = False
         if self.state == self.STATE_CONNECTING:
             super().succeedHandshake(res)
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:
         """
-        Answer with the whole refusal. Autobahn's own has no body, and puts the reason, CR LF
-        included, into the status line.
+        Answer with the whole refusal. Autobahn's own answer has no body, and puts the reason into
+        the status line, CR LF included.
         """
         self._holding = False
         if self.state == self.STATE_CONNECTING:
@@ -126,7 +126,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
 
     @bulkhead
     def dataReceived(self, data: bytes) -> None:
-        """Anything before the 101 is an error, so there is no queue."""
+        """Refuse bytes that come before the 101: they are an error, and need no queue."""
         if self._holding:
             self._in_band = False
             self._hold.end(refuse("bad_request", "Send nothing before the 101."))
@@ -134,7 +134,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
             super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """In the hold: cancel the dial."""
+        """The connection is gone; during the hold, cancel the dial."""
         if self.state == self.STATE_CONNECTING:
             self.state = self.STATE_CLOSED
             self._leave()
@@ -145,7 +145,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         self._hold.leave()
 
     def failed(self) -> None:
-        """The relay itself went wrong here, with an exception that is at hand."""
+        """The relay itself failed here, with the exception being handled now."""
         if self.listener is not NOBODY:
             super().failed()
             return
@@ -159,10 +159,11 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """
-        Keep the 101 back: it goes with the first message, or alone at the end of L{onOpen}.
+        Write, but keep the 101 back: it goes with the first message, or alone at the end of
+        L{onOpen}.
 
-        Under TLS, Twisted would hold it until the next turn, and what the line writes below would
-        overtake it.
+        Under TLS, Twisted would keep the 101 until the next turn. What the line writes below
+        Twisted's TLS would overtake it.
         """
         if self.state == self.STATE_CONNECTING:
             self._kept = data
@@ -172,7 +173,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         super().sendData(data)
 
     def onOpen(self) -> None:
-        """The answer is 101: join the pair, or tell the refusal."""
+        """The 101 is written: join the two sides, or tell the refusal."""
         opened, self._opened = self._opened, None
         if opened is None:
             self._tell_refusal(self._refusal or refuse("internal_error"))
@@ -196,7 +197,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
 
 
 class DownstreamFactory(WebSocketServerFactory):
-    """What Autobahn's protocols ask of a factory; one for all connections."""
+    """What Autobahn's protocols need of a factory; one for all connections."""
 
     noisy = False
 
