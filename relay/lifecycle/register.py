@@ -1,4 +1,4 @@
-"""What is open: every hold, session and request of one factory, and who is told of them."""
+"""What is open in one factory: every hold, session and connection; and the listeners to tell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = Logger()
 
 
 def _nothing() -> None:
-    """Nobody waits for an end."""
+    """Stands in for L{Register.ended} while nothing waits for an end."""
 
 
 class OpenHold(Protocol):
@@ -55,13 +55,15 @@ class OpenConnection(Protocol):
 
 class Register:
     """
-    Keeps count: opened = closed + active.
+    Knows what is open, and tells listeners. Its counts add up: opened = closed + active.
 
-    @ivar holds: those not yet answered.
-    @ivar sessions: those with a connection left.
-    @ivar connections: accepted ones with a request: in a hold, in a session, or being answered.
+    @ivar holds: holds that are not yet answered.
+    @ivar sessions: sessions that still have a connection.
+    @ivar connections: accepted connections with a request: in a hold, in a session, or being
+        answered.
     @ivar draining: whether nothing new is let in.
-    @ivar ended: called whenever one of these has ended.
+    @ivar ended: called whenever a hold, session or connection has ended.
+    @param capacity: most holds and sessions at once.
     """
 
     def __init__(self, capacity: int, listeners: Sequence[RelayListener]) -> None:
@@ -74,7 +76,7 @@ class Register:
         self._listeners = listeners
 
     def admission_refusal(self) -> Refusal | None:
-        """Why there is no room for another hold, if there is none."""
+        """Why another hold is not let in; L{None} if there is room for it."""
         if self.draining:
             return refuse("draining")
         if len(self.holds) + len(self.sessions) >= self._capacity:
@@ -92,11 +94,11 @@ class Register:
 
     @property
     def listens(self) -> bool:
-        """Whether there is anybody to tell."""
+        """Whether there are listeners to tell."""
         return bool(self._listeners)
 
     def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
-        """Tell what an upstream told."""
+        """Tell of an event that an upstream sent."""
         self._tell(hold, lambda listener: listener.event(hold, event))
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
@@ -106,12 +108,12 @@ class Register:
         self.ended()
 
     def left(self, connection: OpenConnection) -> None:
-        """An accepted connection is gone."""
+        """An accepted connection is gone: forget it."""
         self.connections.discard(connection)
         self.ended()
 
     def _tell(self, hold: HoldRecord, call: Callable[[RelayListener], None]) -> None:
-        """A listener's exception reaches neither the session nor the other listeners."""
+        """Call all listeners. An exception of one is logged, and ends neither session nor calls."""
         for listener in self._listeners:
             try:
                 call(listener)
