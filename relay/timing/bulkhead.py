@@ -1,8 +1,8 @@
 """
-Walls between connections: what goes wrong in one ends that one.
+Walls between connections: an exception in one connection ends that one only.
 
-An exception that leaves a callback goes to whoever called it. That may be the loop that serves all
-connections, or the reactor's timers, which log it and leave the session it came from as it is.
+An exception that leaves a callback goes to the caller. That may be the loop that serves all
+connections. Or it may be the reactor, which logs it and leaves the failed session open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ class Compartment(Protocol):
     """What a wall stands around: one connection, or the pair of a session."""
 
     def failed(self) -> None:
-        """End it, and log why: called with the exception at hand. Must not raise."""
+        """
+        End the compartment and log why. Called while the exception is being handled; must not
+        raise.
+        """
 
 
 C = TypeVar("C", bound=Compartment)
@@ -26,9 +29,10 @@ T = TypeVar("T")
 
 def bulkhead(method: Callable[Concatenate[C, P], T]) -> Callable[Concatenate[C, P], T | None]:
     """
-    For a method that is called from outside: by the reactor, a line, a timer, or what goes through
-    all sessions. An exception out of it goes to C{failed} and no further, and the answer is
-    L{None}.
+    Put a wall around a method that is called from outside: by the reactor, a line, a timer, or a
+    loop over all sessions.
+
+    If the method raises an exception, C{failed} is called and the caller gets L{None}.
     """
 
     @wraps(method)

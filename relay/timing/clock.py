@@ -1,4 +1,4 @@
-"""Time that only goes forward, for all that a reactor waits for."""
+"""Let a reactor keep time by a clock that only goes forward."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ class ClockInUse(RelayError, RuntimeError):
 
 def use_monotonic_clock(reactor: Any) -> None:
     """
-    Let a reactor keep its time by the monotonic clock. Twisted's keep it by the wall clock: when
-    that is set back by an hour, every deadline that runs is an hour late.
+    Let a reactor keep its time by the monotonic clock. Twisted's reactors keep it by the wall
+    clock: when that is set back by an hour, every deadline that runs is an hour late.
 
-    It is a setting of the reactor, so it holds for all that shares it. From then on the reactor's
-    C{seconds()} tells no date.
+    This holds for all that shares the reactor. From then on its C{seconds()} tells no date.
 
-    @param reactor: one of Twisted's, that nothing waits for yet.
-    @raise ClockInUse: if something does: it has its end as a time of the other clock.
+    @param reactor: one of Twisted's, with no timer running.
+    @raise ClockInUse: if a timer runs, because its end is a time of the other clock.
     """
     if reactor.seconds is monotonic:
         return

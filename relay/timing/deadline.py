@@ -14,13 +14,14 @@ T = TypeVar("T")
 
 class Deadline:
     """
-    Calls something once, when it was set and the time is up.
+    Calls something once, when the time is up for which it was set.
 
-    It lets one more turn of the reactor pass then. If the whole process was stopped for a while,
-    what is waited for may have come already, and a reactor looks at its timers before it reads.
+    When the time is up, it lets one more turn of the reactor pass. If the whole process was stopped
+    for a while, what is waited for may have come already, and a reactor calls its timers before it
+    reads.
 
-    It holds what it calls only while it runs: who keeps what calls it back is otherwise a reference
-    cycle, and waits for the garbage collector after its end.
+    It refers to what it calls only while it runs. Otherwise an object that has a deadline with a
+    method of its own would be a reference cycle, and wait for the garbage collector.
 
     @param clock: the reactor, or a L{twisted.internet.task.Clock}.
     """
@@ -34,11 +35,11 @@ class Deadline:
 
     @property
     def is_set(self) -> bool:
-        """Whether it is running."""
+        """Whether the deadline runs."""
         return self._call is not None
 
     def set(self, seconds: float, act: Callable[[], object]) -> None:
-        """Start it anew: C{act} is called C{seconds} from now."""
+        """Start, or start anew: C{act} is called C{seconds} from now."""
         self._act = act
         if self._call is None:
             self._call = self._clock.callLater(seconds, self._time_is_up if seconds else self._fire)
@@ -46,7 +47,7 @@ class Deadline:
             self._call.reset(seconds)
 
     def clear(self) -> None:
-        """Stop it, if it is running."""
+        """Stop, if it runs."""
         call, self._call, self._act = self._call, None, None
         if call is not None:
             call.cancel()
@@ -64,9 +65,10 @@ def limit(
     waited_for: Deferred[T], seconds: float, clock: IReactorTime, late: Callable[[], Exception]
 ) -> None:
     """
-    Cancel a Deferred when its time is up; it then fails with what C{late} returns.
+    Cancel a Deferred after C{seconds}; it then fails with what C{late} returns.
 
-    Not by L{Deferred.addTimeout}, which acts in the turn in which the time is up (see L{Deadline}).
+    L{Deferred.addTimeout} will not do: it cancels in the very turn in which the time is up (see
+    L{Deadline}).
     """
     deadline, is_late = Deadline(clock), False
 

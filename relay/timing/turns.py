@@ -1,8 +1,8 @@
 """
 Share the reactor's turns between connections.
 
-The reactor does in one turn all that its poll has found: with a thousand connections a turn would
-take as long as their work together, and whoever has a word to say would wait for all of it.
+In one turn the reactor serves every connection that its poll has found. With a thousand connections
+a turn could take as long as all their work together, and each of them would wait for that.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ TURN_SECONDS = 0.005
 
 class Turns:
     """
-    Work of one kind, of which each turn does a share, and later ones the rest, in order.
+    Work of one kind. Each turn of the reactor does L{TURN_SECONDS} of it; later turns do the rest,
+    in order.
 
-    @param clock: whose turns these are.
+    @param clock: the reactor whose turns are shared.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -37,10 +38,10 @@ class Turns:
 
     def do(self, work: Callable[[], None]) -> bool:
         """
-        Do it now, or later if this turn has had its share.
+        Do the work now, or in a later turn if this one has had its share.
 
-        @param work: an exception out of it is logged, and keeps nobody else waiting.
-        @return: whether it is done.
+        @param work: if it raises an exception, that is logged, and the next work goes on.
+        @return: whether the work is done.
         """
         if self._waiting or self._spent >= TURN_SECONDS:
             self.later(work)
@@ -49,12 +50,12 @@ class Turns:
         return True
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do it in a later turn."""
+        """Do the work in a later turn."""
         self._waiting.append(work)
         self._go_on()
 
     def forget(self, work: Callable[[], None]) -> None:
-        """Do not do what waits, if it does."""
+        """Do not do this work, if it still waits."""
         if work in self._waiting:
             self._waiting.remove(work)
             if not self._waiting and not self._spent:
@@ -77,7 +78,7 @@ class Turns:
 
     def _turn(self) -> None:
         self._spent = 0.0
-        for _ in range(len(self._waiting)):  # what these add is for the next turn
+        for _ in range(len(self._waiting)):  # work that is added meanwhile waits for the next turn
             if not self._waiting or self._spent >= TURN_SECONDS:
                 break
             self._do(self._waiting.popleft())
@@ -86,14 +87,15 @@ class Turns:
 
 
 def drop(data: bytes) -> None:
-    """In place of one that takes what comes, when nobody is there any more."""
+    """Stands in for a receiver of bytes that is gone: does nothing."""
 
 
 class Inflow:
     """
-    What comes on one connection, and is much work: it may have to wait for its turn.
+    The bytes that come on one connection, where to deal with them is much work: they may have to
+    wait for a turn.
 
-    @param take: is given the bytes.
+    @param take: called with the bytes.
     """
 
     __slots__ = ("_kept", "_paused", "_take", "_turns")
@@ -105,9 +107,9 @@ class Inflow:
         self._paused: Any = None
 
     def received(self, transport: Any, data: bytes) -> None:
-        """Take them now, or read no more until they are taken."""
+        """Have the bytes taken now, or read no more until they are taken."""
         if self._kept:
-            self._kept += data  # TLS had more decrypted
+            self._kept += data  # Twisted's TLS hands on what it had decrypted before the pause
             return
         self._kept = data
         if not self._turns.do(self._take_kept):
@@ -117,13 +119,13 @@ class Inflow:
     def _take_kept(self) -> None:
         paused, self._paused = self._paused, None
         if paused is not None:
-            paused.resumeProducing()  # before: who takes them may do as it likes with the transport
+            paused.resumeProducing()  # first, because the taker may pause it again, or close it
         data, self._kept = self._kept, b""
         self._take(data)
 
     def end(self) -> bytes:
-        """The connection is lost; return what was not taken."""
+        """The connection is lost: take nothing more, and return the bytes that were not taken."""
         self._turns.forget(self._take_kept)
-        self._take = drop  # who takes has this, a reference cycle
+        self._take = drop  # the taker refers to this object: a reference cycle
         data, self._kept, self._paused = self._kept, b"", None
         return data
