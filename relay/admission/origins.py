@@ -1,8 +1,8 @@
 """
 Which Host and which Origin a listener answers to.
 
-Loopback does not protect from web pages: a page may connect to a listener on the same machine
-(cross-site hijacking), or have its own name resolve to it (DNS rebinding).
+Listening on loopback does not protect from web pages. A page may connect to a listener on the
+browser's machine (cross-site hijacking), or have its own name resolve to loopback (DNS rebinding).
 
 Source: RFC 6455, 10.2; RFC 6454, 4.
 """
@@ -46,7 +46,7 @@ def host_is_allowed(host: str, hosts: Collection[str]) -> bool:
 
 
 def _origin(text: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port; L{None} for C{null} and what is no origin."""
+    """Scheme, host and port; L{None} for C{null}, and for text that is no origin."""
     try:
         parts = urlsplit(text)
         if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in text:
@@ -62,9 +62,10 @@ def origin_is_allowed(
     """
     Whether a page of this Origin may open a session: scheme, host and port must all match.
 
-    @param host: the Host header: pages of the relay's own origin may.
+    @param host: the Host header. Pages of the relay's own origin are allowed.
     @param secure: whether the listener speaks TLS.
-    @param loopback: whether the listener is on loopback: then loopback pages may, on any port.
+    @param loopback: whether the listener is on loopback. Then loopback pages on any port are
+        allowed.
     @param origins: further origins, from the settings.
     """
     asked = _origin(origin)
@@ -90,9 +91,8 @@ def is_change_from_elsewhere(head: Head, secure: bool) -> bool:
     """
     Whether a page of another origin asks for a change, which is any method but GET and HEAD.
 
-    That a page is on loopback does not make it the operator's: any program on the machine may have
-    one open. A browser that leaves the Origin out still says by C{Sec-Fetch-Site} that a page asks
-    (W3C Fetch Metadata).
+    A page on loopback is not allowed either: it may belong to any program on the machine. A browser
+    that leaves out the Origin still sends C{Sec-Fetch-Site} for a page (W3C Fetch Metadata).
 
     @param secure: whether the listener speaks TLS.
     """

@@ -1,4 +1,4 @@
-"""What an C{admit} callable is asked, and what it answers."""
+"""What an C{admit} callable is given, and what it answers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BEARER = "bearer "
 @frozen
 class Request:
     """
-    A downstream that asks for a session.
+    A client's request for a session.
 
     @ivar id: the request's id, as in the records.
-    @ivar peer: the address at the other end of the connection, without port.
+    @ivar peer: the address of the connection's other end, without port.
     @ivar head: the whole request head.
     """
 
@@ -37,12 +37,12 @@ class Request:
 
     @property
     def origin(self) -> str | None:
-        """The Origin header: a browser's page."""
+        """The Origin header, which names a browser's page; L{None} without one."""
         return self.head.one("origin")
 
     @property
     def model(self) -> str | None:
-        """The model asked for."""
+        """The model that the request asks for; L{None} if it names none."""
         return dict(self.head.query).get("model")
 
 
@@ -51,7 +51,7 @@ class Grant:
     """
     This request may have a session.
 
-    @ivar subject: whose session it is, for the records.
+    @ivar subject: the name, in the records, of the one whose session it is.
     """
 
     subject: str | None = None
@@ -59,4 +59,4 @@ class Grant:
 
 Verdict = Grant | Refusal
 Admit = Callable[[Request], Verdict | Awaitable[Verdict]]
-"""Decides on a request, at once or by a Deferred."""
+"""Decides on a request, at once or by an awaitable such as a Deferred."""

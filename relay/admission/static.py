@@ -1,4 +1,4 @@
-"""Downstream credentials."""
+"""Static tokens as downstream credentials."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from relay.rules.refusals import refuse
 
 def require_tokens(tokens: Sequence[str]) -> Admit:
     """
-    Admit who presents one of these tokens.
+    Admit a client that presents one of these tokens.
 
-    @raise InvalidValue: if there is none, or an empty one, which everybody has.
+    @raise InvalidValue: if there is no token, or an empty one, which every client could present.
     """
     if not tokens or not all(tokens):
         raise InvalidValue("a token may not be empty")
