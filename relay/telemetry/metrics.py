@@ -1,9 +1,9 @@
 """
 What the relay counts, in Prometheus' terms.
 
-Holds, attempts and sessions are counted as they end; the traffic of sessions that go on is read at
-the scrape, so that counting costs nothing while messages cross. No label takes a value that a
-caller chooses: there would be no end to them.
+Holds, attempts and sessions are counted as they end. The traffic of open sessions is read at the
+scrape, so that counting costs nothing while messages cross. No label takes a value that a client
+chooses, because the number of its values would have no bound.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
 BREAKER = {"closed": 0, "half-open": 1, "open": 2}
 
 DIRECTIONS: dict[Side, str] = {"downstream": "up", "upstream": "down"}
-"""Which way goes what comes from that side."""
+"""The side that messages come from, to the direction that a metric gives them."""
 
 
 @frozen
-class Kind:
+class MetricKind:
     """
     One row of the table of metrics.
 
-    @ivar type: what it is to Prometheus.
-    @ivar labels: their names.
+    @ivar type: its type in Prometheus.
+    @ivar labels: the names of its labels.
     @ivar doc: one sentence for the operator.
     """
 
@@ -53,53 +53,53 @@ class Kind:
     doc: str
 
 
-METRICS: dict[str, Kind] = {
-    "relay_sessions_active": Kind("gauge", (), "Sessions with a connection left."),
-    "relay_holds_active": Kind("gauge", (), "Holds that are not yet answered."),
-    "relay_sessions_total": Kind(
+METRICS: dict[str, MetricKind] = {
+    "relay_sessions_active": MetricKind("gauge", (), "Sessions with a connection left."),
+    "relay_holds_active": MetricKind("gauge", (), "Holds that are not yet answered."),
+    "relay_sessions_total": MetricKind(
         "counter",
         ("close_code", "closed_by"),
         "Sessions that ended, by the first Close: 3xxx and 4xxx are all of those, none is a Close"
         " without a code.",
     ),
-    "relay_refusals_total": Kind("counter", ("code",), "Refusals, those before a hold too."),
-    "relay_hold_seconds": Kind(
+    "relay_refusals_total": MetricKind("counter", ("code",), "Refusals, those before a hold too."),
+    "relay_hold_seconds": MetricKind(
         "histogram", (), "Time from a request's head to its answer, of holds that were answered."
     ),
-    "relay_attempts_total": Kind(
+    "relay_attempts_total": MetricKind(
         "counter",
         ("upstream", "outcome"),
         "Attempts at an upstream: open, cancelled, or the code of the refusal; also of an upstream"
         " that was passed over.",
     ),
-    "relay_attempt_seconds": Kind(
+    "relay_attempt_seconds": MetricKind(
         "histogram", ("upstream",), "Time that attempts took, however they ended."
     ),
-    "relay_breaker_state": Kind(
+    "relay_breaker_state": MetricKind(
         "gauge", ("upstream",), "0 closed, 1 half-open, 2 open; not there without a breaker."
     ),
-    "relay_retries_total": Kind(
+    "relay_retries_total": MetricKind(
         "counter", ("upstream",), "Attempts at an upstream that the same hold had tried before."
     ),
-    "relay_messages_total": Kind(
+    "relay_messages_total": MetricKind(
         "counter", ("direction",), "Messages that crossed: up to the upstream, down from it."
     ),
-    "relay_bytes_total": Kind("counter", ("direction",), "Bytes of payload that crossed."),
-    "relay_tokens_total": Kind(
+    "relay_bytes_total": MetricKind("counter", ("direction",), "Bytes of payload that crossed."),
+    "relay_tokens_total": MetricKind(
         "counter",
         ("upstream", "kind"),
         "Tokens that upstream told of in sessions that ended; input and output are totals of which"
         " the other kinds are parts.",
     ),
-    "relay_stalled_total": Kind(
+    "relay_stalled_total": MetricKind(
         "counter", ("side",), "Sessions that ended because that side read nothing for too long."
     ),
 }
 """Every metric, by its name."""
 
 
-class Watched(Protocol):
-    """What is read at the scrape: a L{relay.RelayFactory}."""
+class Scraped(Protocol):
+    """What is read at a scrape: a L{relay.RelayFactory}."""
 
     @property
     def active_holds(self) -> int:
@@ -107,11 +107,11 @@ class Watched(Protocol):
 
     @property
     def active_sessions(self) -> int:
-        """Sessions with a connection left."""
+        """Sessions that still have a connection."""
 
     @property
     def standings(self) -> Sequence[Standing]:
-        """How each upstream stands."""
+        """How each upstream is doing."""
 
     def traffic(self) -> Mapping[Side, Traffic]:
         """What has crossed in the sessions that are open, by the side it came from."""
@@ -129,18 +129,20 @@ class Distribution:
     sum: float = 0.0
 
     def add(self, value: float) -> None:
-        """Count one."""
+        """Count one value."""
         self.counts[bisect_left(BUCKETS, value)] += 1
         self.sum += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """As Prometheus wants them: each with all that is below it."""
+        """The buckets as Prometheus wants them: each counts also all values below it."""
         bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
         return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
 
 
 def close_label(code: int | None) -> str:
-    """The close code as a label: what came may be any, what is told is one of the table."""
+    """
+    The close code as a label. A peer may send any code; this is one of a bounded number of labels.
+    """
     if code is None:
         return "none"
     if 3000 <= code <= 4999:
@@ -189,7 +191,7 @@ class Metrics(RelayListener):
 
     def _hold(self, record: HoldRecord) -> None:
         self._attempts(record)
-        if record.seconds:  # what was refused before it was a hold took none
+        if record.seconds:  # a request that was refused before its hold has none
             self._distributions["relay_hold_seconds"][()].add(record.seconds)
 
     def _attempts(self, record: HoldRecord) -> None:
@@ -198,18 +200,18 @@ class Metrics(RelayListener):
             self._counts["relay_attempts_total"][(*upstream, attempt.outcome)] += 1
             if attempt.is_retry:
                 self._counts["relay_retries_total"][upstream] += 1
-            if attempt.stage is not None:  # else it was passed over
+            if attempt.stage is not None:  # if None, the upstream was passed over
                 seconds = self._distributions["relay_attempt_seconds"]
                 seconds.setdefault(upstream, Distribution()).add(attempt.seconds)
 
     # -- the scrape ------------------------------------------------------------------------
 
-    def scrape(self, watched: Watched) -> bytes:
-        """All of it, in Prometheus' text format."""
-        return generate_latest(_Scrape(self._families(watched)))
+    def scrape(self, scraped: Scraped) -> bytes:
+        """All metrics, in Prometheus' text format."""
+        return generate_latest(_Scrape(self._families(scraped)))
 
-    def _families(self, watched: Watched) -> Iterator[Metric]:
-        gauges, live = _gauges(watched), _traffic(watched)
+    def _families(self, scraped: Scraped) -> Iterator[Metric]:
+        gauges, live = _gauges(scraped), _traffic(scraped)
         for name, kind in METRICS.items():
             if kind.type == "gauge":
                 gauge = GaugeMetricFamily(name, kind.doc, labels=kind.labels)
@@ -221,7 +223,7 @@ class Metrics(RelayListener):
             else:
                 yield self._histogram(name, kind)
 
-    def _histogram(self, name: str, kind: Kind) -> Metric:
+    def _histogram(self, name: str, kind: MetricKind) -> Metric:
         family = HistogramMetricFamily(name, kind.doc, labels=kind.labels)
         for labels, each in self._distributions[name].items():
             family.add_metric(labels, each.buckets(), each.sum)
@@ -230,7 +232,9 @@ class Metrics(RelayListener):
 
 @frozen
 class _Scrape:
-    """What the client library asks of a registry. Its own is one for the whole process."""
+    """
+    What the client library needs of a registry. The library's own is one for the whole process.
+    """
 
     families: Iterator[Metric]
 
@@ -247,17 +251,17 @@ def _filled(
     return family
 
 
-def _gauges(watched: Watched) -> dict[str, dict[Labels, float]]:
-    breakers = {each.upstream.name: BREAKER.get(each.breaker_state) for each in watched.standings}
+def _gauges(scraped: Scraped) -> dict[str, dict[Labels, float]]:
+    breakers = {each.upstream.name: BREAKER.get(each.breaker_state) for each in scraped.standings}
     return {
-        "relay_sessions_active": {(): watched.active_sessions},
-        "relay_holds_active": {(): watched.active_holds},
+        "relay_sessions_active": {(): scraped.active_sessions},
+        "relay_holds_active": {(): scraped.active_holds},
         "relay_breaker_state": {(n,): state for n, state in breakers.items() if state is not None},
     }
 
 
-def _traffic(watched: Watched) -> dict[str, dict[Labels, int]]:
-    traffic = watched.traffic()
+def _traffic(scraped: Scraped) -> dict[str, dict[Labels, int]]:
+    traffic = scraped.traffic()
     return {
         "relay_messages_total": {(DIRECTIONS[s],): each.messages for s, each in traffic.items()},
         "relay_bytes_total": {(DIRECTIONS[s],): each.bytes for s, each in traffic.items()},

@@ -1,4 +1,4 @@
-"""The admin listener: health, metrics and drain, for who runs the relay."""
+"""The admin listener: health, metrics and drain, for the operator."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from twisted.web.resource import Resource
 
 from relay.downstream.acceptor import FrontContext, FrontFactory
 from relay.rules.refusals import refuse
-from relay.telemetry.metrics import Metrics, Watched
+from relay.telemetry.metrics import Metrics, Scraped
 from relay.web.page import Page, quiet_site, refused, refusing, telling
 
 NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."
 NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
 
 
-class Administered(Watched, Protocol):
-    """What is shown and drained: a L{relay.RelayFactory}."""
+class Administered(Scraped, Protocol):
+    """What the admin listener shows and drains: a L{relay.RelayFactory}."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is not told to end."""
+        """Whether it has not been told to end."""
 
 
 class Admin(Resource):
     """
     The paths of the admin listener.
 
-    @param drain: begins the end.
-    @param may_drain: whether that may be asked for here.
+    @param drain: begins the drain.
+    @param may_drain: tells whether a request here may begin the drain.
     """
 
     def __init__(
@@ -56,7 +56,10 @@ class Admin(Resource):
         self.putChild(b"drain", Page(self._begin_drain))
 
     def _ready(self, request: HTTPRequest) -> str:
-        """Whatever upstream does: else its outage would hide our refusals behind a balancer's."""
+        """
+        Ready until told to end, even if every upstream is down: else a balancer would answer with
+        an error of its own where the relay tells the reason.
+        """
         ready = self._relay.is_ready
         request.setResponseCode(OK if ready else SERVICE_UNAVAILABLE)
         upstreams = [
@@ -73,21 +76,23 @@ class Admin(Resource):
             return body
         if not self._may_drain():
             return refused(request, refuse("unauthorized", NOT_FROM_OUTSIDE, status=403))
-        if self._relay.is_ready:  # else it drains already
+        if self._relay.is_ready:  # if not, it drains already
             self._drain()
         request.setResponseCode(ACCEPTED)
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return b"draining\n"
 
     def getChild(self, path: bytes, request: HTTPRequest) -> Page:
-        """Everything else is refused in the shape of every refusal."""
+        """Refuse all other paths, in the form of every refusal."""
         return refusing(refuse("not_found", NOTHING_HERE))
 
 
 class AdminFactory(FrontFactory):
     """
-    Builds the protocol of each connection to the admin listener. Host and Origin are looked at as
-    on any listener without authentication, and the Origin more strictly of what changes something.
+    Builds the protocol of each connection to the admin listener.
+
+    Host and Origin are checked as on any listener without authentication. For a request that
+    changes something, the Origin is checked more strictly.
     """
 
     def __init__(
@@ -112,7 +117,8 @@ class AdminFactory(FrontFactory):
 
     def set_public(self, is_public: bool) -> None:
         """
-        Say whether other machines can reach the listener; unless told, it is taken for that. Then
-        it takes no drain, and is more lenient with the Host (see L{FrontContext}).
+        Say whether other machines can reach the listener. Until this is called, it is taken for
+        public. A public one accepts no drain, and is more lenient with the Host (see
+        L{FrontContext}).
         """
         self._context = evolve(self._context, probed=is_public)

@@ -15,10 +15,9 @@ from relay.telemetry.records import new_request_id
 
 class Page(Resource):
     """
-    One answer without children.
+    A resource that answers every method, and has no children.
 
-    Every method comes here: for a wrong one Twisted's own answer quotes the URI, and for HEAD with
-    a body it logs it.
+    Twisted's own answer to a wrong method quotes the URI. Its answer to HEAD logs the body.
 
     @param answer: sets status and headers, and returns the body.
     """
@@ -52,7 +51,7 @@ def refusing(refusal: Refusal) -> Page:
 
 
 def telling(text: Callable[[HTTPRequest], str], kind: str = "text/plain; charset=utf-8") -> Page:
-    """A page of text, never from a cache."""
+    """A page of text that is made for each request, and never cached."""
 
     def answer(request: HTTPRequest) -> bytes:
         if request.method not in (b"GET", b"HEAD"):

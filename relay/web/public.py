@@ -29,8 +29,9 @@ A request that cannot be served is answered with the reason:
 
 def _calls(request: HTTPRequest) -> bytes:
     """
-    WebRTC's way in, which a page tries by C{fetch}: let it read that there is none, and the way
-    out. Its Origin is an allowed one: the front has seen to that.
+    Answer at WebRTC's path, which a page asks by C{fetch}: refuse, and let the page read that.
+
+    The Origin is an allowed one: the front has checked it.
     """
     origin = request.getHeader("origin")
     if origin:
@@ -48,8 +49,8 @@ class Public(Resource):
     """
     The paths of the public listener below the base path.
 
-    @param base_path: what stands before them, as in the settings.
-    @param is_ready: whether new sessions are let in.
+    @param base_path: what stands before these paths, as in the settings.
+    @param is_ready: tells whether new sessions are let in.
     """
 
     def __init__(self, base_path: str, is_ready: Callable[[], bool]) -> None:
@@ -62,7 +63,7 @@ class Public(Resource):
 
     def _welcome(self, request: HTTPRequest) -> str:
         scheme = "https" if request.isSecure() else "http"
-        # The front has let only well-formed Hosts pass.
+        # The front passes only a well-formed Host.
         host = request.getHeader("host") or ""
         return WELCOME.format(base=f"{scheme}://{host}{self._base_path}")
 
@@ -72,25 +73,25 @@ class Public(Resource):
         return "ready\n" if ready else "draining\n"
 
     def render(self, request: HTTPRequest) -> bytes:
-        """The base path without a slash behind it: Twisted's own raises for HEAD."""
+        """Answer at the base path without a slash at its end: Twisted's method raises for HEAD."""
         return bytes(self.children[b""].render(request))
 
     def getChild(self, path: bytes, request: HTTPRequest) -> Resource:
-        """Everything else is refused in the shape of every refusal."""
+        """Refuse all other paths, in the form of every refusal."""
         if request.path.decode("latin-1") == f"{self._base_path}/v1/realtime/calls":
             return Page(_calls)
         return refusing(refuse("not_found"))
 
 
 class _Above(Resource):
-    """What is above the base path: nothing."""
+    """A path above the base path, where nothing is found."""
 
     def getChild(self, path: bytes, request: HTTPRequest) -> Page:
-        """Nothing."""
+        """Refuse."""
         return refusing(refuse("not_found"))
 
     def render(self, request: HTTPRequest) -> bytes:
-        """Nothing."""
+        """Refuse."""
         return refusing(refuse("not_found")).render(request)
 
 
