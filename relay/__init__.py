@@ -7,7 +7,7 @@ from relay.http.head import Head
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
-from relay.telemetry.metrics import Metrics, Watched
+from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import (
     AttemptRecord,
     ClosedRecord,
@@ -44,6 +44,7 @@ __all__ = [
     "RelayFactory",
     "RelayListener",
     "Request",
+    "Scraped",
     "Settings",
     "Side",
     "Stage",
@@ -52,7 +53,6 @@ __all__ = [
     "Upstream",
     "UpstreamFacts",
     "Verdict",
-    "Watched",
     "refuse",
     "use_monotonic_clock",
 ]
