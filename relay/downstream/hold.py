@@ -14,6 +14,7 @@ from relay.dial.dialer import Dialer
 from relay.dial.opened import OpenUpstream
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
+from relay.rules.errors import wanted
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session.session import Session
 from relay.telemetry.records import HoldRecord
@@ -100,6 +101,8 @@ class Hold:
         self._deadline.set(self._context.settings.hold_seconds, self._too_late)
         try:
             verdict: Verdict = await answer_of(self._context.admit(self.request))
+            if not isinstance(verdict, (Grant, Refusal)):
+                raise wanted("admit must answer with a relay.Grant or relay.Refusal", verdict)
         except CancelledError:
             raise
         except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -371,6 +372,22 @@ def test_a_refusal_of_admit_is_the_answer(later: bool) -> None:
     assert b"Retry-After: 9\r\n" in downstream.line.sent
     assert answer_of(downstream)[0] == 429
     assert world.reactor.tcpClients == []
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(True, "a bool"), (None, "None"), ("ann", "a str")])
+def test_an_admit_that_answers_anything_else_is_503_and_the_log_says_what_was_wanted(
+    answer: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+
+    def failure(text: str, **_: object) -> None:
+        logged.append(str(sys.exc_info()[1]))
+
+    monkeypatch.setattr("relay.downstream.hold._log.failure", failure)
+    downstream = with_admit(lambda request: answer).downstream()
+    status, error = answer_of(downstream)
+    assert (status, error["code"]) == (503, "authorizer_unavailable")
+    assert logged == [f"admit must answer with a relay.Grant or relay.Refusal, not {kind}"]
 
 
 def test_an_admit_that_does_not_answer_is_503_at_the_deadline() -> None:
