@@ -29,9 +29,10 @@ class Kept:
     def __init__(self) -> None:
         super().__init__()
         self.told: list[object] = []
+        self.opens = 0
 
     def onOpen(self) -> None:
-        """Autobahn's writes a line for debugging."""
+        self.opens += 1
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self.told.append(payload)
@@ -67,6 +68,7 @@ def opened(protocol: Any) -> Any:
     is_server = protocol.factory.isServer
     protocol._dataReceived(upgrade() if is_server else switching(protocol))
     assert protocol.state == protocol.STATE_OPEN
+    assert protocol.opens == 1
     protocol.transport.clear()
     return protocol
 

@@ -53,7 +53,7 @@ def lines() -> Iterator[list[str]]:
 def test_a_new_connection_has_nothing_of_autobahns_on_it() -> None:
     assert vars(type("Bare", (BareWebSocket, WebSocketServerProtocol), {})()) == {}
     of_twisted = {"factory", "transport", "connected"}
-    assert vars(server()).keys() - of_twisted == {"told", "maxMessagePayloadSize"}
+    assert vars(server()).keys() - of_twisted == {"told", "opens", "maxMessagePayloadSize"}
 
 
 @pytest.mark.parametrize("cls", [DownstreamProtocol, UpstreamProtocol])
@@ -194,8 +194,9 @@ def test_autobahns_own_check_of_utf8_is_off(bare: Any, monkeypatch: pytest.Monke
 def test_behind_a_close_nothing_is_kept_and_nothing_goes_up(bare: Any) -> None:
     masked = opened(bare).factory.isServer
     bare.sendClose(1000)
-    whole = frame(1, b"x", masked=masked)
-    bare._dataReceived(frame(1, b"abc", masked=masked) + whole[:-1])
+    whole = frame(1, b"abc", masked=masked)
+    bare._dataReceived(whole + whole[:-1])
+    assert bare.current_frame is not None
     assert bare.frame_data == bare.message_data == []
     bare._dataReceived(whole[-1:])
     assert bare.told == []
