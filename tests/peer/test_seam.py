@@ -12,8 +12,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-import peer.reliance_frames
-import peer.reliance_handshakes  # noqa: F401  # each registers its checks
+import peer.reliance_connections
+import peer.reliance_handshakes
+import peer.reliance_parsing
+import peer.reliance_sending  # noqa: F401  # each registers its checks
 import pytest
 from autobahn.websocket.protocol import WebSocketProtocol
 from peer.reliance import CHECKS
