@@ -45,6 +45,7 @@ TESTS_OF_BOUNDS = [
     "tests/session/test_session.py",
     "tests/config/test_settings.py",
     "tests/dial/test_tls.py",
+    "tests/peer/test_seam.py",
     "tests/integration/test_broken_tls.py",
 ]
 """Fast, and each requirement has a part in one of them."""
