@@ -152,6 +152,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
 
     def _asked(self) -> ConnectingRequest:
         asked = self._request
+        del self._request  # it has the key, and is wanted no more
         return ConnectingRequest(
             host=asked.authority,
             port=asked.port,
@@ -265,6 +266,7 @@ class UpstreamFactory(OneConnection[IProtocol]):
     def buildProtocol(self, addr: IAddress | None) -> UpstreamProtocol:
         """The protocol of this attempt."""
         protocol = UpstreamProtocol(*self._parts)
+        del self._parts  # the request again
         protocol.factory = self
         self.built(protocol)
         return protocol

@@ -66,7 +66,8 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         limits: Limits,
     ) -> None:
         super().__init__(clock, limits)
-        self._hold = hold
+        self._hold = hold  # until there is a session: it has the whole head of the request
+        self._id = hold.request.id
         self._in_band = in_band
         self._answer = answer
         self._opened: OpenUpstream | None = None
@@ -106,7 +107,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         return self._headed(select_for_refusal(self._hold.request.head.subprotocols))
 
     def _headed(self, subprotocol: str | None) -> Accepted:
-        return subprotocol, {"X-Request-Id": self._hold.request.id}
+        return subprotocol, {"X-Request-Id": self._id}
 
     def succeedHandshake(self, res: Accepted) -> None:
         """Answer 101, if the connection is still there. Autobahn does not check that."""
@@ -149,7 +150,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         if self.listener is not NOBODY:
             super().failed()
             return
-        _log.failure("the handshake of {id} failed", id=self._hold.request.id)
+        _log.failure("the handshake of {id} failed", id=self._id)
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.protocol.abort()
@@ -187,12 +188,13 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
             self._hold.join(self, opened)
         except Exception:
             # Autobahn would log this and leave the socket open.
-            _log.failure("could not join {id}", id=self._hold.request.id)
+            _log.failure("could not join {id}", id=self._id)
             self.close(FAILED)
             opened.protocol.close(FAILED)
+        del self._hold
 
     def _tell_refusal(self, refusal: Refusal) -> None:
-        self.relay(error_event(refusal, self._hold.request.id), False)
+        self.relay(error_event(refusal, self._id), False)
         self.close(Close(refusal.close_code, f"relay: {refusal.code}"))
 
 

@@ -13,8 +13,9 @@ from websockets.client import ClientProtocol
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from relay.dial.protocol import UpstreamProtocol
+from relay.dial.protocol import UpgradeRequest, UpstreamProtocol
 from relay.downstream.protocol import DownstreamProtocol
+from relay.http.head import Head
 from relay.peer.autobahn import BareWebSocket
 from relay.testing.peers import Peer, no_limits
 
@@ -77,6 +78,16 @@ def test_an_open_connection_keeps_no_header_of_its_handshake() -> None:
     assert {type(each) for each in pair} == {DownstreamProtocol, UpstreamProtocol}, ends
     assert {name for each in pair for name in kept(each)} <= {"websocket_protocol_in_use"}
     assert [name for each in pair for name in vars(each) if name.startswith("http_")] == []
+
+
+def test_an_open_session_keeps_neither_the_head_nor_the_request_with_the_key() -> None:
+    def heads() -> set[int]:
+        gc.collect()
+        return {id(each) for each in gc.get_objects() if isinstance(each, Head | UpgradeRequest)}
+
+    before = heads()
+    ends = a_session_of_canaries()
+    assert heads() - before == set(), ends
 
 
 def test_a_bare_connection_keeps_its_handshake_until_it_is_told_to_forget() -> None:
