@@ -1,5 +1,5 @@
 """
-Autobahn's server protocol made safe to leave alone: it gives up on clients that do not go on.
+Autobahn's server protocol with deadlines: it gives up a client that does not go on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HEAD_SECONDS = 10.0
 """Seconds a client has for its whole request head."""
 
 HEAD_BYTES = 16 * 1024
-"""Bytes of a head that may wait for its end."""
+"""Most bytes of a request head that is not whole."""
 
 STALL_SECONDS = 30.0
 """Seconds a client may leave what was sent unread."""
@@ -31,8 +31,9 @@ class Connection(WebSocketServerProtocol):
     """
     One connection, from its first byte to its last.
 
-    @ivar _patience: runs while the client owes something; when it ends, so does the connection.
-        Not one of Autobahn's timers: they go through txaio's global loop, on whole seconds only.
+    @ivar _patience: runs while the client has to do something, and ends the connection if it does
+        not. It is none of Autobahn's timers: they go through txaio's global loop, and fire on whole
+        seconds.
     """
 
     log = QuietLogger()
@@ -49,13 +50,13 @@ class Connection(WebSocketServerProtocol):
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
-        """Feed Autobahn, without its debug line for each chunk and its heads of any length."""
+        """Feed Autobahn, without its debug line for each chunk, and with a limit for the head."""
         self._dataReceived(data)
         if self.state == self.STATE_CONNECTING and len(self.data) > HEAD_BYTES:
             self._abort()
 
     def _read(self, wanted: bool) -> None:
-        """Read on, or leave what comes in the kernel."""
+        """Read on, or read nothing for now."""
         if wanted != self._reading:
             self._reading = wanted
             (self.transport.resumeProducing if wanted else self.transport.pauseProducing)()
@@ -68,21 +69,21 @@ class Connection(WebSocketServerProtocol):
         self._linger()
 
     def dropConnection(self, abort: bool = False) -> None:
-        """Close behind what was sent; Autobahn would drop that where two Closes cross."""
+        """Close behind what was sent: Autobahn would drop that when two Closes cross."""
         super().dropConnection(abort=False)
         self._linger()
 
     def _linger(self) -> None:
         self._patience.set(LINGER_SECONDS, self._abort)
-        # A paused transport sees neither the answer nor the end.
+        # A paused transport sees neither the client's Close nor the end of the connection.
         self._read(True)
 
     def _abort(self) -> None:
-        # Not dropConnection: once a connection is being closed, that does nothing more.
+        # Not by dropConnection, which does nothing for a connection that is being closed.
         self.state = self.STATE_CLOSED
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Nothing of this connection runs on."""
+        """Stop the timer."""
         self._patience.clear()
         super().connectionLost(reason)

@@ -13,7 +13,7 @@ from relay.simulator.response import Response, assistant_item
 from relay.simulator.utterances import Utterance, input_token_details, parroted
 
 MAX_BUFFER = 32 * 1024 * 1024
-"""Bytes of audio that may wait for a commit."""
+"""Most bytes of audio that wait for a commit."""
 
 REQUESTS_A_MINUTE = 1_000
 TOKENS_A_MINUTE = 1_000_000
@@ -21,11 +21,11 @@ TOKENS_A_MINUTE = 1_000_000
 
 class Conversation:
     """
-    Answers client events the way OpenAI's service does, and parrots the client.
+    Answers client events as OpenAI's service does, with the client's own words.
 
-    An answer to C{response.create} only opens in L{receive}: while L{speaking}, whoever owns the
-    conversation calls L{advance} for the rest, at the pace it likes. So a C{response.cancel}
-    finds something to cancel.
+    L{receive} only opens the answer to a C{response.create}. While L{speaking}, the owner calls
+    L{advance} for the rest, at its own pace. So there is something for C{response.cancel} to
+    cancel.
 
     @param model: the model's name; L{None} for a transcription session.
     @param now: tells the time, in seconds since 1970.
@@ -55,9 +55,9 @@ class Conversation:
 
     def receive(self, payload: bytes, is_binary: bool = False) -> list[Event]:
         """
-        Answer one message of the client; nothing in it can raise.
+        Answer one message of the client. No message makes this raise an exception.
 
-        @return: the events to send now, which are none for an append.
+        @return: the events to send now; none for an append.
         """
         try:
             event = fields.parse(payload, is_binary)
@@ -66,7 +66,7 @@ class Conversation:
         return self.receive_event(event)
 
     def receive_event(self, event: Event) -> list[Event]:
-        """Like L{receive}, of a message that was parsed."""
+        """Like L{receive}, but the message is parsed already."""
         try:
             answer = self._answer(event)
         except ClientError as error:
@@ -76,9 +76,9 @@ class Conversation:
 
     def advance(self) -> list[Event]:
         """
-        Speak on.
+        Send the next part of the answer.
 
-        @return: one delta, or all the events that close the answer, or none when not speaking.
+        @return: one delta, or all the events that close the answer; none when not speaking.
         """
         if self._response is None:
             return []
@@ -87,7 +87,7 @@ class Conversation:
         return self._stamped([self._response.delta()])
 
     def _stamped(self, events: list[Event]) -> list[Event]:
-        # The type stays the first key: readers recognise events by their first bytes.
+        # The type stays the first key, because readers recognise events by their first bytes.
         return [
             {"type": event["type"], "event_id": self._new_id("event"), **event} for event in events
         ]
@@ -195,7 +195,7 @@ class Conversation:
             message = "Make 'audio_end_ms' a time within the item's audio."
             raise ClientError("invalid_value", message, "audio_end_ms")
         item.audio[index] = samples[:end]
-        # The transcript goes too: it would hold what the listener never heard.
+        # The transcript is removed too: it would have words that the listener never heard.
         parts = [{k: v for k, v in p.items() if k != "transcript"} for p in item.content]
         item.wire = {**item.wire, "content": parts}
         self._items.weigh(item)
@@ -288,4 +288,4 @@ _ANSWERS: dict[str, Callable[[Conversation, Event], list[Event]]] = {
     "response.create": Conversation._respond,
     "response.cancel": Conversation._cancel,
 }
-"""Type of a client event to what answers it."""
+"""The type of a client event to the method that answers it."""

@@ -81,7 +81,8 @@ class FaultName:
 
     @ivar name: the model name; capital letters stand for a number.
     @ivar description: what happens, in one sentence, for the docs.
-    @ivar make: the numbers in the name to the fault, or to L{None} if one is out of range.
+    @ivar make: is called with the numbers in the name; returns the fault, or L{None} if a number is
+        out of range.
     """
 
     name: str
@@ -171,8 +172,9 @@ def parse_model(model: str) -> Fault | None:
 
 def parse_request(path: str, query: Mapping[str, Sequence[str]]) -> Fault | None:
     """
-    The fault a request meets.
+    The fault that a request asks for, or makes; L{None} for a healthy session.
 
+    @param path: the path of its URL.
     @param query: its parameters, each with at least one value.
     """
     if path != "/v1/realtime":

@@ -1,7 +1,7 @@
 """
-Client events as they come off the wire: read, checked field by field, or refused.
+Read client events, and check them field by field.
 
-Error codes and wording follow what OpenAI's service answers, where that is known.
+Error codes and texts are OpenAI's, where those are known.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 from attrs import define
 
 Event = dict[str, Any]
-"""One Realtime event, either way."""
+"""One Realtime event, of the client or of the server."""
 
 MAX_DEPTH = 32
-"""Levels of nesting a client event may have; the encoder gives up somewhere below 1,000."""
+"""Most levels of nesting in a client event; Python's JSON encoder fails below 1,000 levels."""
 
 MAX_AUDIO = 15 * 1024 * 1024
-"""Bytes of audio one field may carry once decoded."""
+"""Most bytes of audio in one field, once decoded."""
 
 _T = TypeVar("_T")
 _KINDS: dict[type, str] = {
@@ -34,11 +34,11 @@ _KINDS: dict[type, str] = {
 @define
 class ClientError(Exception):
     """
-    What the client got wrong; the socket stays open.
+    A mistake in a client event. The connection stays open.
 
     @ivar code: OpenAI's name of the mistake.
     @ivar message: what to do about it, in one sentence.
-    @ivar param: the dotted name of the field at fault, if one is.
+    @ivar param: the dotted name of the wrong field; L{None} if it is no single field.
     """
 
     code: str
@@ -86,9 +86,10 @@ def parse(payload: bytes, is_binary: bool = False) -> Event:
     """
     Read one message of the client.
 
-    What comes back can be encoded again: finite numbers, at most L{MAX_DEPTH} levels.
+    The event can be encoded as JSON again: its numbers are finite, and it has at most L{MAX_DEPTH}
+    levels.
 
-    @raise ClientError: it is binary, or not a JSON object within those bounds.
+    @raise ClientError: if the message is binary, or no JSON object within those bounds.
     """
     if is_binary:
         raise ClientError("invalid_message_type", "Send events as text messages, not as binary.")
@@ -106,13 +107,13 @@ def required(table: Event, name: str, kind: type[_T], within: str = "") -> _T:
     The field C{name}, which must be there and be a C{kind}.
 
     @param within: what stands before the name in the error, such as C{"session."}.
-    @raise ClientError: it is missing, or of another kind.
+    @raise ClientError: if it is missing, or of another kind.
     """
     value = table.get(name)
     if value is None:
         param = within + name
         raise ClientError("missing_required_parameter", f"Give the parameter '{param}'.", param)
-    # JSON's true and false are no integers, though Python's are.
+    # True and false are integers in Python, but not in JSON.
     if not isinstance(value, kind) or isinstance(value, bool):
         param = within + name
         raise ClientError("invalid_type", f"Make '{param}' {_KINDS[kind]}.", param)
@@ -120,13 +121,15 @@ def required(table: Event, name: str, kind: type[_T], within: str = "") -> _T:
 
 
 def optional(table: Event, name: str, kind: type[_T], default: _T, within: str = "") -> _T:
-    """Like L{required}, but C{default} where the field is missing or null."""
+    """Like L{required}, but C{default} if the field is missing or null."""
     return default if table.get(name) is None else required(table, name, kind, within)
 
 
 def one_of(value: object, choices: tuple[object, ...], param: str) -> None:
     """
-    @raise ClientError: C{value} is none of C{choices}.
+    Check that C{value} is one of C{choices}.
+
+    @raise ClientError: if not.
     """
     if value not in choices:
         allowed = ", ".join(json.dumps(choice) for choice in choices)
@@ -135,9 +138,9 @@ def one_of(value: object, choices: tuple[object, ...], param: str) -> None:
 
 def audio(table: Event, name: str, within: str = "") -> bytes:
     """
-    The bytes of a base64 field, L{MAX_AUDIO} at most.
+    The decoded bytes of a base64 field, L{MAX_AUDIO} at most.
 
-    @raise ClientError: it is missing, no base64, or too long.
+    @raise ClientError: if the field is missing, no base64, or too long.
     """
     text = required(table, name, str, within)
     param = within + name

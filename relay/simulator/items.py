@@ -14,32 +14,34 @@ from relay.simulator import fields
 from relay.simulator.fields import ClientError, Event
 
 MAX_WEIGHT = 64 * 1024 * 1024
-"""Bytes that all items together may hold; above it the oldest are forgotten."""
+"""Most bytes of all items together; above that, the oldest are forgotten."""
 
 ITEM_WEIGHT = 1024
-"""Bytes that an item costs whatever is in it."""
+"""Bytes that an empty item counts."""
 
 CONTENT = {
     "system": ("input_text",),
     "user": ("input_text", "input_audio", "input_image"),
     "assistant": ("output_text", "output_audio"),
 }
-"""Role of a message to the content types it may have."""
+"""The role of a message to the content types that it may have."""
 
 REQUIRED = {
     "message": (),
     "function_call": ("name", "arguments"),
     "function_call_output": ("call_id", "output"),
 }
-"""Type of an item a client may create to the strings it must have."""
+"""The type of an item that a client may create to the strings that it must have."""
 
 
 @define
 class Item:
     """
-    @ivar wire: the item as events show it: without its audio, as OpenAI does.
-    @ivar audio: index of a content part to the part's samples.
-    @ivar answered: whether a response has taken it up.
+    One item of a conversation.
+
+    @ivar wire: the item as events show it, which is without its audio, as OpenAI's are.
+    @ivar audio: the index of a content part to the part's samples.
+    @ivar answered: whether a response has answered it.
     """
 
     wire: Event
@@ -53,21 +55,21 @@ class Item:
 
     @property
     def role(self) -> str:
-        """C{system}, C{user} or C{assistant}; C{""} if it is no message."""
+        """C{system}, C{user} or C{assistant}; C{""} if the item is no message."""
         return str(self.wire.get("role", ""))
 
     @property
     def content(self) -> list[Event]:
-        """The content parts; none if it is no message."""
+        """The content parts; none if the item is no message."""
         parts: list[Event] = self.wire.get("content", [])
         return parts
 
     def samples(self) -> bytes:
-        """All audio of the item in one."""
+        """All audio of the item, joined."""
         return b"".join(self.audio.values())
 
     def text(self) -> str:
-        """All text of the item in one."""
+        """All text of the item, joined."""
         return "".join(part.get("text", "") for part in self.content)
 
     def whole(self) -> Event:
@@ -111,7 +113,7 @@ def _part(part: object, role: str, param: str) -> Event:
     fields.one_of(kind, CONTENT[role], f"{within}type")
     if kind in ("input_text", "output_text"):
         fields.required(part, "text", str, within)
-    # Whatever else a part may carry, text() must be able to join it.
+    # Item.text() joins the texts of parts of any type.
     fields.optional(part, "text", str, "", within)
     return {name: value for name, value in part.items() if value is not None}
 
@@ -134,8 +136,8 @@ def created(given: Event, new_id: str) -> Item:
     """
     The item a client asked for.
 
-    @param new_id: its id, unless the client chose one.
-    @raise ClientError: it is no item a client may create.
+    @param new_id: the item's id, unless the client chose one.
+    @raise ClientError: if it is no item that a client may create.
     """
     kind = fields.required(given, "type", str, "item.")
     fields.one_of(kind, tuple(REQUIRED), "item.type")
@@ -148,7 +150,10 @@ def created(given: Event, new_id: str) -> Item:
 
 
 class Items:
-    """Items by id, in conversation order, L{MAX_WEIGHT} bytes at most (but the newest stays)."""
+    """
+    Items by id, in the order of the conversation. They are L{MAX_WEIGHT} bytes at most; but one
+    item stays, however large.
+    """
 
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
@@ -159,7 +164,7 @@ class Items:
         return iter(self._items.values())
 
     def get(self, item_id: str) -> Item | None:
-        """The item, or L{None} if there is none of that id."""
+        """The item, or L{None} if there is none with that id."""
         return self._items.get(item_id)
 
     def last_id(self) -> str | None:
@@ -191,7 +196,7 @@ class Items:
         del self._items[item_id]
 
     def weigh(self, item: Item) -> None:
-        """Take notice that an item is new or has changed, and forget the oldest to make room."""
+        """Count an item that is new or has changed, and forget the oldest to make room."""
         if item.id not in self._items:
             return
         weight = item.weight()

@@ -14,13 +14,14 @@ from relay.simulator.utterances import Utterance
 @define
 class Response:
     """
-    One answer. The conversation asks for L{opening} once, for L{delta} until L{finished} or a
-    cancel, and for L{closing} once.
+    One answer. The conversation calls L{opening} once, then L{delta} until L{finished} or a cancel,
+    then L{closing} once.
 
-    @ivar frame: what the response object shows from start to end: id, modalities, voice.
+    @ivar frame: the fields of the response object that do not change: id, modalities, voice.
     @ivar item: the assistant's item, which the answer fills.
-    @ivar utterance: what is said.
-    @ivar heard: C{input_token_details} of what the client had said.
+    @ivar utterance: what the answer says.
+    @ivar heard: C{input_token_details} of what the client said before.
+    @ivar previous_item_id: the id of the item before L{item}, if there is one.
     """
 
     frame: Event
@@ -31,7 +32,7 @@ class Response:
 
     @property
     def finished(self) -> bool:
-        """Whether all is said and only L{closing} is left."""
+        """Whether all deltas are said."""
         return self.utterance.finished
 
     def _at_item(self, event: Event) -> Event:
@@ -69,11 +70,11 @@ class Response:
         ]
 
     def delta(self) -> Event:
-        """The next piece."""
+        """The next piece of the answer."""
         return self._at_part(self.utterance.delta())
 
     def usage(self) -> Event:
-        """What a bill would count, up to now."""
+        """The tokens that a bill would count up to now."""
         said = self.utterance.tokens()
         heard = self.heard["audio_tokens"] + self.heard["text_tokens"]
         spoken = said["audio_tokens"] + said["text_tokens"]
@@ -101,7 +102,7 @@ class Response:
     def _settle(self, status: str) -> None:
         said = self.utterance.content()
         self.item.wire = {**self.item.wire, "status": status, "content": [said]}
-        # The client may have truncated the item meanwhile: that holds.
+        # The client may have truncated the item meanwhile. It stays truncated.
         kept = len(self.item.audio.get(0, b""))
         samples = self.utterance.samples()[:kept]
         self.item.audio = {0: samples} if samples else {}
@@ -111,7 +112,7 @@ def assistant_item(item_id: str, audio: bytes) -> Item:
     """
     The item an answer fills.
 
-    @param audio: all that will be said of audio.
+    @param audio: all audio that the answer will say.
     """
     wire = {
         "id": item_id,

@@ -1,7 +1,8 @@
 """
-The simulator on the wire: Autobahn around a L{Conversation}, and the faults acted out.
+The simulator on the wire: Autobahn around a L{Conversation}, and the faults of L{faults}.
 
-The relay's own protocols are not used here, so that an error in them does not meet its like.
+It does not use the relay's own protocols, so that an error in them is not hidden by the same error
+on the other side.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ from relay.simulator.fields import Event, error_event
 from relay.timing.deadline import Deadline
 
 MAX_MESSAGE = 24 * 1024 * 1024
-"""Bytes of a message: room for 15 MiB of audio in base64."""
+"""Most bytes of a message: enough for 15 MiB of audio in base64."""
 
 
 def random_id(kind: str) -> str:
-    """An id as OpenAI's look, such as C{"item_3f…"}."""
+    """An id that looks like OpenAI's, such as C{"item_3f…"}."""
     return f"{kind}_{secrets.token_hex(12)}"
 
 
@@ -52,8 +53,8 @@ class SimulatorProtocol(Connection):
     """
     One connection to the simulator.
 
-    It is its own transport's push producer: while the client does not read, nothing is said and
-    nothing more is read.
+    It is the push producer of its own transport: while the client does not read, the simulator
+    sends nothing and reads nothing.
     """
 
     def __init__(self, simulator: SimulatorFactory) -> None:
@@ -73,7 +74,10 @@ class SimulatorProtocol(Connection):
     # The handshake
 
     def dataReceived(self, data: bytes) -> None:
-        """Feed Autobahn, which takes bytes while C{onConnect} is pending for a second request."""
+        """
+        Feed Autobahn, but not while C{onConnect} is pending: it would take the bytes for another
+        request.
+        """
         if self._unanswered is None:
             super().dataReceived(data)
 
@@ -81,7 +85,7 @@ class SimulatorProtocol(Connection):
     def onConnect(  # type: ignore[override]
         self, request: ConnectionRequest
     ) -> tuple[str | None, dict[str, str]] | Deferred[None]:
-        """Let the client in, unless a fault is to happen before."""
+        """Accept the client, unless the fault that it asks for comes before that."""
         self._patience.clear()
         self._fault = faults.parse_request(request.path, request.params)
         match self._fault:
@@ -93,7 +97,7 @@ class SimulatorProtocol(Connection):
         self._conversation = Conversation(
             self._model(request), self._simulator.now, self._simulator.new_id
         )
-        # Autobahn fails, and hangs, on a subprotocol that was not offered.
+        # If the subprotocol was not offered, Autobahn fails and leaves the client waiting.
         subprotocol = "realtime" if "realtime" in request.protocols else None
         return subprotocol, {"x-request-id": self._simulator.new_id("req")}
 
@@ -110,10 +114,10 @@ class SimulatorProtocol(Connection):
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
         """
-        Answer with a whole HTTP response; Autobahn's has no body, no length, and puts C{reason}
-        into the status line, CR LF included.
+        Answer with a whole HTTP response. Autobahn's has no body and no length, and has C{reason}
+        in its status line, CR LF included.
         """
-        # Autobahn calls this, too, for the Deferred that connectionLost cancels.
+        # Autobahn also calls this for the Deferred that connectionLost cancels.
         if self.state != self.STATE_CONNECTING:
             return
         refusal = self._refusal or HttpRefusal(
@@ -125,7 +129,7 @@ class SimulatorProtocol(Connection):
     # The session
 
     def onOpen(self) -> None:
-        """The 101 is out: start the session, or fail."""
+        """The 101 is sent: start the session, or act out the fault."""
         self.transport.registerProducer(self, True)
         match self._fault:
             case Silent():
@@ -156,22 +160,22 @@ class SimulatorProtocol(Connection):
         """
         Answer what was received while that is possible, then read on.
 
-        Pausing does not stop frames already read: those wait in the inbox, a chunk at most.
+        Messages that were read before a pause wait in the inbox, one chunk of them at most.
         """
         while self._inbox and self._begun and not self._choked and self.state == self.STATE_OPEN:
-            self._take(*self._inbox.popleft())
+            self._answer(*self._inbox.popleft())
         waiting = self.state == self.STATE_OPEN and (bool(self._inbox) or self._choked)
         if not waiting:
-            # Nobody will answer what a client sends behind a Close.
+            # What a client sends behind a Close is not answered.
             self._inbox.clear()
         self._read(not waiting)
 
-    def _take(self, payload: bytes, is_binary: bool) -> None:
+    def _answer(self, payload: bytes, is_binary: bool) -> None:
         assert self._conversation is not None
         self._received += 1
         match self._fault:
             case CloseWith(code):
-                # Not sendClose: that takes only 1000 and 3000 to 4999.
+                # Not by sendClose, which takes only 1000 and 3000 to 4999.
                 self.sendCloseFrame(code, b"simulated")
             case ResetAfter(messages) if self._received == messages:
                 self._abort()
@@ -197,12 +201,12 @@ class SimulatorProtocol(Connection):
     # A client that does not read
 
     def pauseProducing(self) -> None:
-        """The transport's buffer is full: be silent, for a time."""
+        """The transport's buffer is full: send nothing, and start the stall deadline."""
         self._choked = True
         self._pace.clear()
         if self.state == self.STATE_OPEN:
-            # Read nothing either: the answers to pings would fill the buffer further. A paused
-            # transport does not see the client go: hence the deadline.
+            # Nor read anything: the answers to Pings would fill the buffer further. A paused
+            # transport does not see that the client is gone, so there is a deadline.
             self._read(False)
             self._patience.set(STALL_SECONDS, self._abort)
 
@@ -215,16 +219,16 @@ class SimulatorProtocol(Connection):
             self._catch_up()
 
     def stopProducing(self) -> None:
-        """The connection is lost, as C{connectionLost} says too."""
+        """Does nothing: C{connectionLost} tells of the loss too."""
 
     # The end
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Nothing of this connection runs on."""
+        """Stop the timers, and the handshake if it waits."""
         self._pace.clear()
         self._delay.clear()
         super().connectionLost(reason)
-        # After Autobahn has marked the connection closed, for it does not cancel this itself.
+        # Autobahn does not cancel this. It must have marked the connection closed before.
         if self._unanswered is not None:
             self._unanswered.cancel()
 
@@ -267,7 +271,7 @@ class SimulatorFactory(WebSocketServerFactory):
             closeHandshakeTimeout=0,
             autoPingInterval=0,
             maxMessagePayloadSize=MAX_MESSAGE,
-            # Left out, it would be reset to False.
+            # Without this option, Autobahn would reset it to False.
             allowNullOrigin=True,
         )
 

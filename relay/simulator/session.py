@@ -27,21 +27,23 @@ SETTINGS = frozenset(
         "truncation",
     )
 )
-"""What C{session.update} may name beside C{audio}."""
+"""What C{session.update} may name besides C{audio}."""
 
 AUDIO_SETTINGS = {
     "input": frozenset(("format", "noise_reduction", "transcription", "turn_detection")),
     "output": frozenset(("format", "speed", "voice")),
 }
-"""What C{session.update} may name below C{session.audio}: a closed set, so that no client can
-make the session grow message by message."""
+"""
+What C{session.update} may name below C{session.audio}. The set is closed, so that no client can
+make the session grow message by message.
+"""
 
 BYTES_PER_SECOND = {"audio/pcm": 48_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
-"""Audio format to its rate: 24 kHz of 16 bits, or 8 kHz of 8 bits."""
+"""An audio format to its bytes a second: 24 kHz of 16 bits, or 8 kHz of 8 bits."""
 
 
 def _input() -> Event:
-    # Turn detection is off: the parrot does not listen for pauses, so it does not claim to.
+    # Turn detection is off, because the simulator does not detect pauses.
     return {
         "format": {"type": "audio/pcm", "rate": 24_000},
         "transcription": None,
@@ -58,7 +60,7 @@ def new_session(model: str | None, session_id: str, now: float) -> Event:
     """
     A session as C{session.created} shows it.
 
-    @param model: its model; L{None} makes it a transcription session.
+    @param model: the session's model; L{None} makes it a transcription session.
     @param now: seconds since 1970.
     """
     start = {"id": session_id, "expires_at": int(now) + LIFETIME}
@@ -87,7 +89,7 @@ def modalities(table: Event, default: list[str], within: str) -> list[str]:
     """
     What an answer is made of: C{["audio"]} or C{["text"]}.
 
-    @raise ClientError: C{output_modalities} is there and neither.
+    @raise ClientError: if C{output_modalities} is there, and is neither.
     """
     chosen: list[str] = fields.optional(table, "output_modalities", list, default, within)
     fields.one_of(chosen, (["audio"], ["text"]), f"{within}output_modalities")
@@ -114,7 +116,7 @@ def _audio(old: Event, changes: Event) -> Event:
         given = fields.optional(changes, side, dict, {}, "session.audio.")
         _known(given, AUDIO_SETTINGS[side], within)
         _format(given, within)
-        # To set a part of it to null switches it off, but there is always a format.
+        # A part that is set to null is switched off; but there is always a format.
         kept = {k: v for k, v in given.items() if v is not None or k != "format"}
         merged[side] = {**old[side], **kept}
     return merged
@@ -122,11 +124,11 @@ def _audio(old: Event, changes: Event) -> Event:
 
 def updated(session: Event, changes: Event) -> Event:
     """
-    The session after C{session.update}; the old one is left as it is.
+    A new session object, as it is after C{session.update}.
 
-    The model stays what the URL said.
+    The model cannot be changed: it stays what the URL said.
 
-    @raise ClientError: a setting is missing, unknown, or of a wrong kind.
+    @raise ClientError: if a setting is missing, unknown, or of a wrong kind.
     """
     kind = fields.required(changes, "type", str, "session.")
     fields.one_of(kind, (session["type"],), "session.type")
@@ -138,5 +140,5 @@ def updated(session: Event, changes: Event) -> Event:
 
 
 def bytes_per_second(session: Event) -> int:
-    """How fast the audio goes that the client sends, and gets back as it is."""
+    """Bytes a second of the client's audio, which is also sent back as it is."""
     return BYTES_PER_SECOND[session["audio"]["input"]["format"]["type"]]

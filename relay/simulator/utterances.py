@@ -23,13 +23,13 @@ NOTHING_TO_SAY = "I only repeat what I hear, and I have heard nothing yet."
 
 
 def text_tokens(text: str) -> int:
-    """About what a model would count: a token for four characters."""
+    """About how many tokens a model would count for text: one for four characters."""
     return ceil(len(text) / 4)
 
 
 def audio_tokens(size: int, bytes_per_second: int, tokens_per_second: int) -> int:
     """
-    What a model would count for audio.
+    How many tokens a model would count for audio.
 
     @param size: in bytes.
     """
@@ -38,7 +38,7 @@ def audio_tokens(size: int, bytes_per_second: int, tokens_per_second: int) -> in
 
 def words_for(size: int, bytes_per_second: int) -> str:
     """
-    The transcript of audio: the parrot understands nothing, so it says how long it was.
+    The transcript of audio. The simulator understands no speech, so it tells how long it was.
 
     @param size: in bytes.
     """
@@ -63,19 +63,19 @@ class Utterance(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether L{delta} has said all."""
+        """Whether L{delta} has said all of it."""
 
     def delta(self) -> Event:
         """Say the next piece."""
 
     def ending(self) -> list[Event]:
-        """The events that end it, said whole or not."""
+        """The events that end it, whether all of it was said or not."""
 
     def part(self) -> Event:
         """What was said so far, as C{response.content_part.done} shows it."""
 
     def content(self) -> Event:
-        """The same as an item's content shows it."""
+        """What was said so far, as an item's content shows it."""
 
     def samples(self) -> bytes:
         """The audio said so far."""
@@ -89,8 +89,8 @@ class Speech:
     """
     The client's audio, said back.
 
-    @ivar audio: all of it.
-    @ivar bytes_per_second: how fast it goes.
+    @ivar audio: all audio to say.
+    @ivar bytes_per_second: the rate of the audio.
     @ivar sent: how many bytes were said so far.
     """
 
@@ -109,7 +109,7 @@ class Speech:
         return {"type": "response.output_audio.delta", "delta": base64(piece)}
 
     def transcript(self) -> str:
-        """What stands for the words said so far."""
+        """The transcript of what was said so far."""
         return words_for(self.sent, self.bytes_per_second)
 
     def ending(self) -> list[Event]:
@@ -139,7 +139,7 @@ class Text:
     """
     The client's text, said back.
 
-    @ivar text: all of it.
+    @ivar text: all text to say.
     @ivar sent: how many characters were said so far.
     """
 
@@ -176,9 +176,9 @@ def parroted(audio: bytes, text: str, bytes_per_second: int, modality: str) -> U
     """
     The answer to what the client said.
 
-    @param audio: all its audio, which goes before text.
-    @param text: the text of its last item.
-    @param modality: C{audio} or C{text}: what it wants back for audio; text is told as text.
+    @param audio: all the client's audio. If there is any, C{text} is not answered.
+    @param text: the text of the client's last item. It is answered as text.
+    @param modality: how audio is answered: C{audio} or C{text}.
     """
     if audio and modality == "audio":
         return Speech(audio, bytes_per_second)
