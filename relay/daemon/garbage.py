@@ -1,8 +1,8 @@
 """
 Python's garbage collector, in a process that holds thousands of sessions.
 
-By itself it goes through all objects each time their number has grown by a quarter, which takes
-130 ms at 9,500 sessions, and nobody is relayed meanwhile. What ends here ends without it: neither a
+By default it goes through all objects each time their number has grown by a quarter. At 9,500
+sessions that takes 130 ms, and nothing is relayed meanwhile. The relay does not need it: neither a
 closed session nor a refused hold leaves a reference cycle.
 """
 
@@ -17,22 +17,23 @@ from relay.timing.deadline import Deadline
 
 YOUNG, MIDDLE, NEVER = 10_000, 4, 1_000_000_000
 """
-Thresholds (L{gc.set_threshold}): the young are looked through when there are 10,000 more of them,
-which takes some 2 ms; those that survived four times of that, some 10 ms; the old ones never.
+Thresholds (L{gc.set_threshold}). Young objects are collected when there are 10,000 new ones, which
+takes about 2 ms. The middle generation is collected at each fourth time, which takes about 10 ms.
+Old objects are never collected by themselves.
 """
 
 FEW = 1000
-"""Holds and sessions among which all may be collected: it takes 15 ms, and nobody notices."""
+"""Most holds and sessions at which everything is collected: that takes 15 ms at most."""
 
 QUIET_SECONDS = 60.0
-"""Between two looks whether there are so few."""
+"""Seconds between two checks for that."""
 
 
 class Garbage:
     """
-    The collector's settings, which are the process's: for the daemon only.
+    The collector's settings. They are global to the process, so only the daemon may use this.
 
-    @param served: how many holds and sessions there are.
+    @param served: tells how many holds and sessions there are.
     """
 
     def __init__(self, clock: IReactorTime, served: Callable[[], int]) -> None:
@@ -41,7 +42,7 @@ class Garbage:
         self._before = gc.get_threshold()
 
     def start(self) -> None:
-        """Leave alone what is there already, which stays, and collect the old ones by request."""
+        """Never collect what exists already; collect old objects only when few are served."""
         self._before = gc.get_threshold()
         gc.collect()
         gc.freeze()
@@ -57,7 +58,7 @@ class Garbage:
         self._wait()
 
     def stop(self) -> None:
-        """All as it was."""
+        """Put all settings back as they were."""
         self._next.clear()
         gc.set_threshold(*self._before)
         gc.unfreeze()

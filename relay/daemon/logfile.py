@@ -1,7 +1,7 @@
 """
-The log's file, and the thread that writes it: whoever logs a line never waits for whoever reads it.
+The log's file, and the thread that writes it, so that logging a line never waits.
 
-A pipe that nobody reads, and a disk that is slow or full, would otherwise stop the reactor.
+Otherwise a pipe that is not read, or a disk that is slow or full, would stop the reactor.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from twisted.logger import ILogObserver, Logger, LogLevel
 _log = Logger()
 
 WAITING = 4 * 1024 * 1024
-"""Characters that may wait to be written; as many again may be on their way."""
+"""Characters that may wait to be written; as many again may be in the thread's hands."""
 
 RETRY_SECONDS = 1.0
-"""From a write that failed to the next try."""
+"""Seconds from a write that failed to the next try."""
 
 GATHER_SECONDS = 0.02
 """
-From the first line that waits to the write: so there are fifty writes in a second at most. Each
-wakes a thread, which costs as much as to make the line.
+Seconds from the first line that waits to the write, so that there are at most fifty writes a
+second. Each write wakes a thread, which costs as much as to make a line.
 """
 
 END_SECONDS = 1.0
@@ -40,7 +40,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
 
 class Writable(Protocol):
-    """Where lines go."""
+    """What log lines are written to."""
 
     def write(self, text: str, /) -> object:
         """Take the text, which ends with a newline."""
@@ -48,17 +48,17 @@ class Writable(Protocol):
 
 class WatchedFile:
     """
-    A file that somebody else rotates, as C{logging.handlers.WatchedFileHandler} has it: when its
-    path names another file, or none, it is opened anew.
+    A file that another program rotates. When its path names another file, or none, it is opened
+    anew, as C{logging.handlers.WatchedFileHandler} does.
 
-    It is only appended to, so that one that was copied and truncated goes on at its new end.
+    It is opened for appending. So if it is copied and truncated, writing goes on at its new end.
     Twisted's C{LogFile} would go on at the old place, behind a hole.
     """
 
     def __init__(self, path: str) -> None:
         """
-        @param path: a relative one is taken from the folder of this moment, which a daemon leaves.
-        @raise OSError: if it can neither be opened nor created.
+        @param path: if relative, it is resolved now, before a daemon changes its folder.
+        @raise OSError: if the file can neither be opened nor created.
         """
         self._path = os.path.abspath(path)
         self._fd = os.open(self._path, _FLAGS | os.O_CREAT, 0o666)
@@ -66,8 +66,8 @@ class WatchedFile:
 
     def descriptor(self) -> int:
         """
-        The file that the path names now. If that cannot be opened, it is the old one, wherever
-        that was moved, and an error is logged.
+        The descriptor of the file that the path names now. If that cannot be opened, it is the old
+        file's, wherever it was moved, and an error is logged.
         """
         if not self._is_there():
             self._reopen()
@@ -85,8 +85,8 @@ class WatchedFile:
         except OSError as error:
             if not self._is_lost:
                 self._is_lost = True
-                line = "cannot open {path} anew: {reason}; the log goes on in the old file"
-                _log.error(line, path=self._path, reason=error.strerror)
+                text = "cannot open {path} anew: {reason}; the log goes on in the old file"
+                _log.error(text, path=self._path, reason=error.strerror)
             return
         os.close(self._fd)
         self._fd, self._is_lost = fd, False
@@ -97,21 +97,21 @@ class WatchedFile:
         except FileNotFoundError:
             mode = stat.S_IMODE(os.fstat(self._fd).st_mode)
             fd = os.open(self._path, _FLAGS | os.O_CREAT, mode)
-            os.fchmod(fd, mode)  # a daemon's umask would hide it from whoever read the old one
+            os.fchmod(fd, mode)  # else a daemon's umask may hide it from readers of the old file
             return fd
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         os.close(self._fd)
 
 
 class LogWriter:
     """
-    Takes lines at once, and writes them in a thread of its own, in order. While too many wait, more
-    are dropped; behind the last one that was not, a line says how many.
+    Takes lines without waiting, and writes them in order, in a thread of its own. While more than
+    L{WAITING} characters wait, further lines are dropped. The next write then tells how many.
 
-    @param descriptor: asked for the open file before each write.
-    @param observer: makes what writes an event as a line, in the log's format.
+    @param descriptor: returns the descriptor of the open file; called before each write.
+    @param observer: makes an observer that writes an event as a line in the log's format.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class LogWriter:
         self._size = 0
         self._dropped = 0
         self._why = UNREAD
-        # Not a queue.Queue or an Event, which a signal handler or finalizer could find locked.
+        # No queue.Queue or Event: a signal handler or finalizer could find its lock taken.
         self._wakes: SimpleQueue[threading.Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -142,19 +142,19 @@ class LogWriter:
             self.look()
 
     def look(self) -> None:
-        """See at once whether the file was moved. A signal handler may call this."""
+        """Check at once whether the file was moved. A signal handler may call this."""
         self._wakes.put(None)
 
     def start(self) -> None:
-        """Begin to write. A daemon forks before, for a fork leaves threads behind."""
+        """Begin to write. A daemon must have forked before, because a fork has no threads."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log", daemon=True)
             self._thread.start()
 
     def flush(self, seconds: float) -> None:
-        """Wait until all is written, but no longer than so many seconds."""
+        """Wait until all is written, but no longer than C{seconds}."""
         if self._thread is None:
-            # The process ends before it began. Python starts no more threads while it exits.
+            # The process ends before L{start}. Python starts no threads while it exits.
             self._write_out()
             return
         written = threading.Event()
@@ -181,13 +181,13 @@ class LogWriter:
 
     def _write(self, data: bytes) -> None:
         """
-        Write all of it, however long that takes. Not with Python's buffered files: the process
+        Write all data, however long that takes. Python's buffered files will not do: the process
         would abort at its end if this thread still waited in one.
         """
-        left, fd = memoryview(data), self._descriptor()
-        while left:
+        unwritten, fd = memoryview(data), self._descriptor()
+        while unwritten:
             try:
-                left = left[os.write(fd, left) :]
+                unwritten = unwritten[os.write(fd, unwritten) :]
             except OSError as error:
                 self._why = f"the log could not be written: {error.strerror}"
                 sleep(RETRY_SECONDS)

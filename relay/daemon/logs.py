@@ -1,5 +1,5 @@
 """
-Log events as lines: of text, or of JSON, one flat object each, for C{--log-format json}.
+Log events as lines: as text, or, for C{--log-format json}, as one flat JSON object each.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from zope.interface import implementer
 from relay.daemon.logfile import END_SECONDS, LogWriter, WatchedFile, Writable
 
 DEEPEST = 4
-"""Levels of lists and tables in a field; what lies deeper is written as text."""
+"""Most levels of lists and tables in a field; deeper ones are written as text."""
 
 RESERVED = {"time", "level", "namespace", "message", "failure"}
-"""Names that a line gives a meaning of its own."""
+"""Keys to which a JSON line gives a meaning of its own."""
 
 LEGACY = {"system", "format", "isError", "why"}
 """Names that Twisted's older log adds to an event."""
 
 
 def _text(value: object) -> str:
-    """What C{str} says, of objects too that cannot say it."""
+    """C{str} of a value, or a text in its place if that raises."""
     try:
         return str(value)
     except Exception:
@@ -38,11 +38,11 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object, depth: int = 0) -> Any:
-    """The value in JSON's own types; what is not of them becomes text."""
+    """The value in JSON's own types; all other values become text."""
     if value is None or isinstance(value, (bool, str, int)):
         return value
     if isinstance(value, float):
-        # JSON has no infinity; Python's writer would make one up.
+        # JSON has neither infinity nor NaN, but Python's encoder would write them.
         return value if abs(value) < float("inf") else _text(value)
     if depth < DEEPEST and isinstance(value, Mapping):
         return {_text(k): _plain(v, depth + 1) for k, v in value.items()}
@@ -52,7 +52,7 @@ def _plain(value: object, depth: int = 0) -> Any:
 
 
 def _is_field(name: str, value: object) -> bool:
-    """Whether an entry of an event was given by who logged it, and is data, not an object."""
+    """Whether an entry of an event was given by the code that logged it, and is plain data."""
     kinds = (str, int, float, list, tuple, dict, type(None))
     own = not name.startswith("log_") and name not in RESERVED | LEGACY
     return own and isinstance(value, kinds)
@@ -66,7 +66,7 @@ def _traceback(failure: Failure) -> str:
 
 
 def flatten(event: LogEvent) -> dict[str, Any]:
-    """One log event as a table of JSON's types: when, how grave, whence, what, and its fields."""
+    """One log event as a table of JSON's types: the keys in L{RESERVED}, and its fields."""
     level = event.get("log_level")
     when = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
     row: dict[str, Any] = {
@@ -85,8 +85,9 @@ def flatten(event: LogEvent) -> dict[str, Any]:
 @implementer(ILogObserver)
 class TextObserver:
     """
-    Writes each event as C{twistd} does, in a third of the time, which is a tenth of a handshake's:
-    Twisted makes the text of the time anew for each line.
+    Writes each event as C{twistd} does, in a third of the time.
+
+    Twisted formats the time anew for each line. A tenth of a handshake's time would go into that.
     """
 
     def __init__(self, file: Writable) -> None:
@@ -94,7 +95,7 @@ class TextObserver:
         self._stamp = (-1, "")  # one value, because threads log too
 
     def __call__(self, event: LogEvent) -> None:
-        """Write one line, or more, the others behind a tab."""
+        """Write an event. If it has more than one line, the further ones begin with a tab."""
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
         if not text:
             return
@@ -108,7 +109,7 @@ class TextObserver:
 
 
 def _system(event: LogEvent) -> str:
-    """Where it comes from, and how grave it is."""
+    """The event's namespace and level, or the system that an older log call gives."""
     system = event.get("log_system")
     if system is not None:
         return _text(system)
@@ -118,7 +119,7 @@ def _system(event: LogEvent) -> str:
 
 @implementer(ILogObserver)
 class JSONObserver:
-    """Writes each event to a file as it comes."""
+    """Writes each event as one line of JSON."""
 
     def __init__(self, file: Writable) -> None:
         self._file = file
@@ -128,21 +129,22 @@ class JSONObserver:
         try:
             line = json.dumps(flatten(event))
         except Exception as error:
-            # To raise here would make Twisted log that too, with a traceback in another format.
+            # If this raised, Twisted would log that too, with a traceback in another format.
             line = json.dumps({"level": "error", "message": f"unloggable: {type(error).__name__}"})
         self._file.write(line + "\n")
 
 
 def open_log(twistd: Mapping[str, Any], observer: Callable[[Writable], ILogObserver]) -> LogWriter:
     """
-    What writes the log to where C{twistd} would log text to, by its own options and rules: standard
-    output in the foreground, else C{--logfile}, else C{twistd.log}. It is to be started when a
-    daemon has forked; until then, lines wait.
+    The writer of the log. It writes to where C{twistd} would log text: C{--logfile}, else standard
+    output in the foreground, else C{twistd.log}. It is to be started when a daemon has forked;
+    until then, lines wait.
 
-    A file that was moved is left at the next line, or at SIGUSR1.
+    When the file was moved, the log goes on in a new file at the next line, or at SIGUSR1.
 
+    @param twistd: the options of C{twistd}.
     @param observer: makes an observer in the log's format.
-    @raise SystemExit: for a daemon that should log to standard output, or if there is no such file.
+    @raise SystemExit: if a daemon should log to standard output, or the file cannot be opened.
     """
     name = twistd.get("logfile")
     if name == "-" and not twistd.get("nodaemon"):
@@ -151,7 +153,7 @@ def open_log(twistd: Mapping[str, Any], observer: Callable[[Writable], ILogObser
         writer = LogWriter(_standard_output(), observer)
     else:
         writer = LogWriter(_watched(name or "twistd.log"), observer)
-        # Left alone, the signal ends the process, and twistd has taught operators to send it.
+        # By default the signal ends the process, but operators of twistd are used to sending it.
         if not signal.getsignal(signal.SIGUSR1):
             signal.signal(signal.SIGUSR1, lambda *_: writer.look())
     atexit.register(writer.flush, END_SECONDS)
@@ -159,7 +161,7 @@ def open_log(twistd: Mapping[str, Any], observer: Callable[[Writable], ILogObser
 
 
 def _standard_output() -> Callable[[], int]:
-    # Closed, it is None, and its number may become that of another file.
+    # If standard output is closed, sys.stdout is None, and number 1 may become another file's.
     fd = sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY)
     return lambda: fd
 

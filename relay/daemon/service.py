@@ -36,13 +36,13 @@ from relay.web.admin import AdminFactory
 _log = Logger()
 
 OTHER_ADMIN = "choose another place by --admin or the key admin; empty, there is no such listener"
-"""What to do about an admin listener that cannot listen."""
+"""What the operator can do about an admin listener that cannot listen."""
 
 
 QUEUE = 4096
 """
-How many connections may wait until they are accepted. Twisted's own 50 are less than a burst. The
-kernel takes C{net.core.somaxconn} for more than that.
+Connections that may wait until they are accepted. Twisted's default of 50 is less than a burst. The
+kernel limits it to C{net.core.somaxconn}.
 """
 
 
@@ -50,10 +50,10 @@ class CannotStart(SystemExit, Exception):
     """
     The service cannot start; one line says why.
 
-    C{twistd} runs the start in one C{try}. It takes a bare L{SystemExit} for success: the pid
-    file stays, and the parent of a daemon is told nothing. It takes any other exception for a
-    failure, cleans up, and lets it go on as a traceback. This is both: the cleaning, the first
-    100 bytes of the line from the parent, status 1, and no traceback.
+    C{twistd} takes a bare L{SystemExit} for success: the pid file stays, and the parent of a daemon
+    is told nothing. It takes any other exception for a failure: it cleans up, and prints a
+    traceback. An exception that is both makes it clean up and exit with 1, without a traceback; a
+    daemon's parent prints the first 100 bytes of the line.
     """
 
     def __init__(self, line: str) -> None:
@@ -62,7 +62,7 @@ class CannotStart(SystemExit, Exception):
 
 
 def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
-    """Where a listener is found, for people to read."""
+    """The URL of a listener, for people to read; its endpoint string if it has none."""
     if not isinstance(address, (IPv4Address, IPv6Address)):
         return listener.endpoint
     secure = listener.certificate is not None or listener.endpoint.startswith("ssl:")
@@ -74,14 +74,14 @@ def make_room(port: IListeningPort, endpoint: str) -> None:
     """
     Let L{QUEUE} connections wait on a listener.
 
-    @param endpoint: where it listens; one that says C{backlog=} has what it says, and of an adopted
-        socket systemd has said it.
+    @param endpoint: the listener's endpoint string. One with C{backlog=} keeps what it says, and an
+        adopted socket keeps what systemd says.
     """
     if ":backlog=" in endpoint or "systemd:" in endpoint:
         return
-    listening = getattr(port, "socket", None)  # an endpoint of a plug-in may have none
+    listening = getattr(port, "socket", None)  # a plug-in's endpoint may have none
     if listening is not None:
-        listening.listen(QUEUE)  # anew, on the same socket: Linux changes the length of its queue
+        listening.listen(QUEUE)  # a second listen() on Linux only changes the queue's length
 
 
 def start_simulator(reactor: Any) -> tuple[IListeningPort, Upstream]:
@@ -110,9 +110,9 @@ class RelayService(Service):
         log: LogWriter | None = None,
     ) -> None:
         """
-        @param plan: its upstreams are not looked at in a demo.
+        @param plan: what the relay is to be. In a demo its upstreams are not used.
         @param observer: what the application logs to, instead of C{twistd}'s own observer.
-        @param log: what that one writes to; it is started with this service.
+        @param log: what C{observer} writes to; it is started with this service.
         """
         self._plan = plan
         self._settings = plan.settings
@@ -127,8 +127,8 @@ class RelayService(Service):
 
     def setServiceParent(self, parent: Any) -> None:
         """
-        Join the application, and set its log observer: C{twistd} asks for it right after this,
-        before it logs its first line.
+        Join the application, and set its log observer. C{twistd} asks for the observer right after
+        this, before it logs its first line.
         """
         if self._observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._observer)
@@ -136,9 +136,10 @@ class RelayService(Service):
 
     def privilegedStartService(self) -> None:
         """
-        Listen everywhere. This is when a daemon has forked and may still use low ports.
+        Listen everywhere. At this time a daemon has forked, and may still use low ports.
 
-        @raise CannotStart: if one place is taken, or open to all without authentication.
+        @raise CannotStart: if a listener cannot listen, or would be open to all without
+            authentication.
         """
         super().privilegedStartService()
         if self._log is not None:
@@ -158,13 +159,13 @@ class RelayService(Service):
         )
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
-        if self._settings.admin:  # the last, for who is asked there is ready
+        if self._settings.admin:  # last, because a relay that answers there must be ready
             self._listen_for_admin(self._settings.admin, self._factory.admin(metrics, self.end))
         if self._faults:
             self._give_up()
 
     def startService(self) -> None:
-        """Listen, if the one who embeds this skipped the privileged start."""
+        """Start; also listen, if the application skipped the privileged start."""
         if self._factory is None:
             self.privilegedStartService()
         super().startService()
@@ -179,7 +180,7 @@ class RelayService(Service):
         return 0 if factory is None else factory.active_holds + factory.active_sessions
 
     def end(self) -> None:
-        """Stop the reactor, and by that this service."""
+        """Stop the reactor, which stops this service."""
         with suppress(ReactorNotRunning):
             self._reactor.stop()
 
@@ -189,8 +190,8 @@ class RelayService(Service):
 
     def stopService(self) -> Deferred[None]:
         """
-        Drain the relay (see L{RelayFactory.drain}), then listen no more. Until then who connects
-        is told that it ends, rather than met by a closed port.
+        Drain the relay (see L{RelayFactory.drain}), then stop listening. During the drain, a client
+        that connects is told that the relay ends, rather than finding the port closed.
 
         @return: fires when that is done.
         """
@@ -215,7 +216,7 @@ class RelayService(Service):
         listening.addErrback(self._cannot_listen, listener.endpoint)
 
     def _with_tls(self, listener: ListenerTable, factory: RelayFactory) -> IProtocolFactory:
-        """Around the factory, not in the endpoint, so that it serves adopted sockets too."""
+        """TLS around the factory, rather than in the endpoint, so that adopted sockets have it."""
         if listener.certificate is None or listener.key is None:
             return factory
         options = server_options(listener.certificate, listener.key)
@@ -225,7 +226,7 @@ class RelayService(Service):
         self._ports.append(port)
         make_room(port, listener.endpoint)
         address = port.getHost()
-        # Only here the address of an adopted socket is known.
+        # The address of an adopted socket is known only now.
         guarded = self._plan.guarded
         if fault := fault_of_access(listener.endpoint, guarded=guarded, address=address):
             self._fault(fault)
@@ -256,8 +257,8 @@ class RelayService(Service):
     def _fault(self, line: str) -> None:
         _log.critical("{line}", line=line)
         self._faults.append(line)
-        # Twisted's endpoints have listened or failed at once. One of a plug-in may take its time,
-        # and a relay that is deaf on one of its listeners should not seem to run.
+        # Twisted's endpoints listen or fail at once. A plug-in's endpoint may fail later; then the
+        # relay stops, because it should not seem to run without one of its listeners.
         if self.running:
             self._reactor.stop()
 
@@ -265,13 +266,13 @@ class RelayService(Service):
         for port in [*self._ports, self._simulator]:
             if port is not None:
                 port.stopListening()
-        # By now "sys.stderr" is a part of the log; of a daemon, this one is closed.
+        # By now sys.stderr goes to the log. In a daemon, sys.__stderr__ is closed.
         for line in self._faults:
             print(f"realtime-relay: {line}", file=sys.__stderr__)
         raise CannotStart(self._faults[0])
 
 
 async def _done(result: object) -> None:
-    """Wait for what may be a Deferred."""
+    """Wait for a result that may be a Deferred."""
     if isinstance(result, Deferred):
         await result

@@ -1,4 +1,4 @@
-"""What ends the daemon from outside: one signal drains it, a second one ends it at once."""
+"""The signals that end the daemon: the first one drains it, a further one ends it at once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 class Signals:
     """
-    In place of Twisted's own: of those, a second one while the reactor stops is a traceback.
+    Signal handlers in place of Twisted's own, which log a traceback for a second signal while the
+    reactor stops.
 
-    @param seconds: how long the end may take, to be told.
-    @param stop: called by the first signal.
-    @param abort: called by each further one.
+    @param seconds: how long the end may take; only told in the log.
+    @param stop: called at the first signal.
+    @param abort: called at each further signal.
     """
 
     def __init__(
@@ -36,12 +37,12 @@ class Signals:
         self._stopping = False
 
     def install(self) -> None:
-        """Take them over. To be called in the reactor's run, which begins with setting its own."""
+        """Install the handlers. To be called while the reactor runs: its run sets its own first."""
         for number in SIGNALS:
             signal.signal(number, self._came)
 
     def _came(self, number: int, frame: object) -> None:
-        # Python calls this between any two instructions; and the reactor may be asleep.
+        # Python calls this between any two instructions, and the reactor may be asleep.
         self._reactor.callFromThread(self._act, signal.Signals(number).name)
 
     def _act(self, name: str) -> None:
@@ -50,6 +51,6 @@ class Signals:
             self._abort()
             return
         self._stopping = True
-        line = "{name}: ending within {seconds:g} s; once more, and it ends at once"
-        _log.info(line, name=name, seconds=self._seconds)
+        text = "{name}: ending within {seconds:g} s; once more, and it ends at once"
+        _log.info(text, name=name, seconds=self._seconds)
         self._stop()

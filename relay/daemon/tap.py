@@ -1,9 +1,9 @@
 """
 C{twistd realtime-relay}: its options, and the service they describe.
 
-All that can be checked is checked while the options are parsed: each fault is one line on
-standard error. C{twistd} would print its help page for a L{usage.UsageError}, and a traceback for
-an exception in L{makeService}, so what ends it here is always a L{SystemExit}.
+All that can be checked is checked while the options are parsed, and each fault is one line on
+standard error. The exception is always a L{SystemExit}, because C{twistd} would print its help page
+for a L{usage.UsageError}, and a traceback for an exception in L{makeService}.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Options(usage.Options):
     """
     The command line of C{twistd realtime-relay}.
 
-    @ivar plan: what they and the file ask for.
+    @ivar plan: what the options and the configuration file ask for.
     """
 
     synopsis = "[options]"
@@ -58,7 +58,7 @@ class Options(usage.Options):
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         """
-        @param environ: where keys are looked for.
+        @param environ: the environment variables, where keys are looked for.
         """
         super().__init__()
         self._environ = environ
@@ -79,7 +79,7 @@ class Options(usage.Options):
         raise SystemExit(0)
 
     def parseArgs(self, *arguments: str) -> None:
-        """Refuse what is no option, by name."""
+        """Refuse an argument that is no option."""
         if arguments:
             raise usage.UsageError(f"unexpected argument {shown(arguments[0])}")
 
@@ -95,7 +95,7 @@ class Options(usage.Options):
             _give_up([str(error)])
 
     def postOptions(self) -> None:
-        """Plan, and check that the plan goes with C{twistd}'s own options."""
+        """Make the plan, and check that it goes with C{twistd}'s own options."""
         found = plan(self["config"], self._flags(), self._environ)
         if not isinstance(found, Plan):
             _give_up(found)
@@ -122,7 +122,7 @@ def makeService(options: Options) -> RelayService:
     twistd: Mapping[str, Any] = options.parent or {"nodaemon": True}
     log: LogWriter | None = None
     observer: ILogObserver | None = None
-    if not twistd.get("syslog"):  # which is twistd's own matter
+    if not twistd.get("syslog"):  # twistd writes to syslog by itself
         kind = JSONObserver if options.plan.settings.log_format == "json" else TextObserver
         log = open_log(twistd, kind)
         observer = kind(log)
