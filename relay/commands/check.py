@@ -1,4 +1,4 @@
-"""Dial each upstream once, as a hold would, and tell how it went."""
+"""Dial each upstream once, in a hold, and tell how it went."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ async def check(
     upstreams: Sequence[Upstream], settings: Settings, model: str, reactor: IReactorTime
 ) -> list[Finding]:
     """
-    A finding for each upstream, one after the other; each has C{hold_seconds}.
+    Dial the upstreams one after the other, each within C{hold_seconds}; return a finding for each.
 
-    @param model: what is asked for, or of an upstream that does not take it its first model.
+    @param model: the model to ask for. An upstream that is not for it is asked for its own first
+        model.
     """
     return [await _check(upstream, settings, model, reactor) for upstream in upstreams]
 
@@ -72,13 +73,15 @@ async def _check(
 
 
 VERIFY_FAILED = "certificate verify failed"
-"""All that OpenSSL's error says of a certificate, whatever is wrong with it."""
+"""The text of OpenSSL's error for every certificate that it does not trust."""
 
 
 def distrust(upstream: Upstream) -> str | None:
     """
-    Why its certificate is not trusted, asked again by Python's own C{ssl}, which keeps OpenSSL's
-    reason. Blocks for some seconds at most.
+    Why the upstream's certificate is not trusted; L{None} if that cannot be told.
+
+    It connects again by Python's own C{ssl}, which keeps OpenSSL's reason. Blocks for a few seconds
+    at most.
     """
     context = ssl.create_default_context(cafile=upstream.ca_file)
     try:
@@ -94,7 +97,7 @@ def distrust(upstream: Upstream) -> str | None:
 
 
 def _connected(upstream: Upstream) -> socket.socket:
-    """A connection the way the relay's went: a proxy may put its own certificate in between."""
+    """A connection by the relay's way: a proxy on it may show a certificate of its own."""
     proxy = upstream.proxy
     if proxy is None:
         return socket.create_connection((upstream.host, upstream.port), timeout=3)
@@ -111,12 +114,12 @@ class _Farewell(PeerListener):
         self.gone: Deferred[None] = Deferred()
 
     def lost(self, side: Side, reason: Failure) -> None:
-        """That was all."""
+        """The connection is gone."""
         self.gone.callback(None)
 
 
 async def _hang_up(opened: OpenUpstream) -> None:
-    """Close politely: an abandoned session may go on to cost money."""
+    """Close the WebSocket, because a session that is only dropped may go on costing money."""
     farewell = _Farewell()
     opened.protocol.listen(farewell)
     opened.protocol.close(Close(1000))

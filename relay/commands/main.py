@@ -1,4 +1,4 @@
-"""The command C{realtime-relay}, for who has never met C{twistd}."""
+"""The command C{realtime-relay}, for an operator who does not know C{twistd}."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 class CheckOptions(tap.Options):
-    """The command line of C{realtime-relay check}: the relay's own, and how to check."""
+    """The command line of C{realtime-relay check}: the relay's options, and those of the check."""
 
     synopsis = "Usage: realtime-relay check [options]"
     longdesc = "Checks the settings, then dials each upstream once."
@@ -52,7 +52,7 @@ class CheckOptions(tap.Options):
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Check all upstreams, and exit with 0 if all are well."""
+    """Check all upstreams; exit with 1 unless all of them open."""
     options = CheckOptions()
     options.parseOptions(arguments)
     react(_check, (options,))
@@ -98,7 +98,7 @@ async def _simulate(reactor: Any, endpoint: str) -> None:
     except CannotListenError as error:
         _give_up(f"cannot listen on {endpoint}: {error.socketError.strerror}")
     except Exception:
-        # Endpoint parsers are plug-ins and raise what they like.
+        # Endpoint parsers are plug-ins, and may raise any exception.
         _give_up(f"{endpoint} is no endpoint that can be used here")
     address = listening.getHost()
     where = f"ws://{address.host}:{address.port}" if hasattr(address, "port") else endpoint
@@ -114,7 +114,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 
 
 def main() -> None:
-    """Run what the command line names."""
+    """Run the subcommand that the command line names."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(HELP, end="")
