@@ -1,1 +1,1 @@
-"""What the operator can say, and finding it."""
+"""What the operator can set, and how it is found and checked."""

@@ -1,4 +1,4 @@
-"""The PEM files that the settings name: whom to trust, and which certificate to show."""
+"""The PEM files that the settings name: authorities to trust, and certificates to show."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _certificates(path: str) -> list[Certificate]:
 
 def _key(path: str) -> PrivateKeyTypes:
     try:
-        # Not by OpenSSL, which asks for the password of an encrypted key on the terminal.
+        # Not by OpenSSL, which would ask for an encrypted key's password on the terminal.
         return load_pem_private_key(_read(path), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CertificateFault(f"{path}: not a PEM private key without a password") from None
@@ -54,7 +54,7 @@ def _key(path: str) -> PrivateKeyTypes:
 
 def authorities(path: str) -> Any:
     """
-    To trust those whose certificates are in this PEM file.
+    A trust root of the authorities whose certificates are in this PEM file.
 
     @raise CertificateFault: if it cannot be used.
     """
@@ -63,11 +63,11 @@ def authorities(path: str) -> Any:
 
 def identity(path: str) -> dict[str, Any]:
     """
-    The certificate, its chain and its key, all of one PEM file, as L{CertificateOptions} takes
-    them. Not a L{PrivateCertificate}: that holds pyOpenSSL's own types, which warn of their end.
+    A certificate, its chain and its key, all from one PEM file, as arguments of
+    L{CertificateOptions}. Not as a L{PrivateCertificate}, which uses deprecated types of pyOpenSSL.
 
-    @raise CertificateFault: if it cannot be used, the certificate has expired, or the key is
-        another's.
+    @raise CertificateFault: if the file cannot be used, the certificate has expired, or the key
+        does not belong to it.
     """
     certificates = _certificates(path)
     if certificates[0].original.has_expired():
@@ -81,7 +81,7 @@ def identity(path: str) -> dict[str, Any]:
 
 def check_name(host: str) -> None:
     """
-    Look whether a certificate can be for this host: by IDNA 2008, which knows no C{_} in a name.
+    Check that a certificate can be for this host, by IDNA 2008, which allows no C{_} in a name.
 
     @raise CertificateFault: if not.
     """
@@ -93,12 +93,12 @@ def check_name(host: str) -> None:
 
 def server_options(certificate: str, key: str) -> CertificateOptions:
     """
-    How a listener speaks TLS, 1.2 or newer.
+    TLS options of a listener, for TLS 1.2 or newer.
 
     @param certificate: PEM file: the certificate, then its chain.
     @param key: PEM file of its private key.
-    @raise CertificateFault: if a file cannot be used, the certificate has expired, or they do not
-        belong together.
+    @raise CertificateFault: if a file cannot be used, the certificate has expired, or the key does
+        not belong to it.
     """
     if _certificates(certificate)[0].original.has_expired():
         raise CertificateFault(f"{certificate}: has expired")

@@ -1,6 +1,6 @@
 """
-What a value in the settings may be: validators for L{relay.config.settings}, and the forms they are
-compared in.
+What a value in the settings may be: validators for L{relay.config.settings}, and the normal forms
+in which hosts and origins are compared.
 
 A validator raises L{InvalidValue} with one line that begins with the field's name. A value that
 could be a secret in the wrong place (a key where its variable's name belongs) is never repeated.
@@ -50,7 +50,7 @@ def shown(text: str) -> str:
 
 
 def named(check: Callable[[Any], str | None]) -> Validator:
-    """A validator of what returns the fault of a value, or L{None}."""
+    """A validator made of C{check}, which returns the fault of a value, or L{None}."""
 
     def validate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         fault = check(value)
@@ -68,7 +68,7 @@ def _number(value: object, *, whole: bool) -> str | None:
 
 
 def _amount(value: float) -> str:
-    # An integer of thousands of digits cannot even be printed: Python limits that.
+    # Python refuses to print an integer of thousands of digits.
     return "that" if isinstance(value, int) and abs(value) > 10**15 else f"{value}"
 
 
@@ -87,9 +87,9 @@ def whole_number(low: int, high: int) -> Validator:
 
 def seconds(high: float, *, or_none: bool = False) -> Validator:
     """
-    Numbers over 0, up to C{high}; no NaN.
+    Numbers above 0, up to C{high}; no NaN.
 
-    @param or_none: whether 0 will do too.
+    @param or_none: whether 0 is allowed too.
     """
 
     def check(value: Any) -> str | None:
@@ -111,7 +111,7 @@ def unless_unset(check: Validator) -> Validator:
 
 @named
 def true_or_false(value: Any) -> str | None:
-    """Booleans, and nothing that is merely true."""
+    """Booleans only; no other value counts as true or false."""
     return None if isinstance(value, bool) else f"must be true or false, not {kind_of(value)}"
 
 
@@ -205,13 +205,13 @@ def printable_or_empty(value: str) -> str | None:
 
 
 def name(value: str) -> str | None:
-    """Names that suit a file name, a label and a log line."""
+    """Names that can stand in a file name, a label and a log line."""
     wanted = "small letters, digits, - and _, and begin with a letter or digit"
     return None if _NAME.fullmatch(value) else f"must consist of {wanted}"
 
 
 def variable(value: str) -> str | None:
-    """Names of environment variables; small letters are refused, since every key has some."""
+    """Names of environment variables, without small letters, because every key has some."""
     return None if _VARIABLE.fullmatch(value) else "must be the name of a variable, in capitals"
 
 
@@ -279,7 +279,7 @@ def models(value: Any) -> str | None:
 
 
 def every(normal: Callable[[str], str]) -> Callable[[Any], Any]:
-    """A converter that applies C{normal} to the strings of a tuple; the rest is for validators."""
+    """A converter that applies C{normal} to the strings of a tuple; it keeps other values."""
 
     def convert(values: Any) -> Any:
         if not isinstance(values, tuple):

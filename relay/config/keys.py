@@ -1,9 +1,9 @@
 """
-Find the secrets that the settings name: upstream keys, and the tokens downstream must send.
+Find the secrets that the settings name: upstream keys, and the tokens that downstream must send.
 
 They come from files, environment variables and systemd credentials, never from the configuration
-itself. No message here repeats what was read, nor the path or name it was looked for under where
-somebody may have put the secret itself.
+itself. No message here repeats what was read. Nor does one repeat a path, because the secret itself
+may stand where the path belongs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from relay.upstreams.proxies import DIRECTLY
 _log = Logger()
 
 LARGEST_FILE = 65536
-"""Bytes of a key or token file; C{/dev/zero} is no such file."""
+"""Most bytes of a key or token file: reading C{/dev/zero} must end."""
 
 
 class KeyFault(RelayError):
     """
-    A secret cannot be had or must not be used.
+    A secret cannot be read, or must not be used.
 
     @ivar line: what is wrong, in one line without the secret.
     """
@@ -42,14 +42,14 @@ class KeyFault(RelayError):
 
 class KeyFile:
     """
-    A file whose one line is an upstream's key, read anew when it has changed: a process beside the
-    relay can rotate a short-lived key. A L{relay.upstreams.providers.Credential}.
+    A file whose one line is an upstream's key: a L{relay.upstreams.providers.Credential}. It is
+    read anew when it has changed, so that another process can rotate a short-lived key.
 
-    If it can no longer be used, the last good key stays in use, and each change for the worse is
-    one line in the log.
+    If the file can no longer be used, the last good key stays in use, and each such change of the
+    file is one line in the log.
 
-    @param what: what to call it there.
-    @raise KeyFault: if it holds no key.
+    @param what: what the log calls the file.
+    @raise KeyFault: if the file holds no key.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -59,7 +59,7 @@ class KeyFile:
         self._key = _only_line(path, what)
 
     def __call__(self) -> str:
-        """The key of now. It costs one C{stat} unless the file has changed."""
+        """The current key. It costs one C{stat} unless the file has changed."""
         mark = _mark(self._path)
         if mark is not None and mark != self._mark:
             self._read(mark)
@@ -69,8 +69,8 @@ class KeyFile:
         try:
             self._key = _only_line(self._path, self._what)
         except KeyFault as fault:
-            # It is read again for the next attempt: the fault may be the relay's, out of
-            # descriptors, and the file never change again.
+            # The mark is not kept, so the file is read again for the next attempt. The fault may
+            # be the relay's, out of descriptors, and the file may never change again.
             if mark != self._refused:
                 _log.error("{line}; the last good key stays in use", line=fault.line)
             self._refused = mark
@@ -81,9 +81,9 @@ class KeyFile:
 
 def _mark(path: Path) -> tuple[int, ...] | None:
     """
-    What is another when the file has changed, in place or by a rename; also if it is gone.
+    A value that differs when the file has changed, in place or by a rename, or is gone.
 
-    @return: L{None} for a pipe and the like: it can be read once, and then blocks.
+    @return: L{None} for a pipe and the like, which can be read only once: a second read blocks.
     """
     try:
         found = path.stat()
@@ -96,12 +96,13 @@ def _mark(path: Path) -> tuple[int, ...] | None:
 
 def upstream_key(table: UpstreamTable, environ: Mapping[str, str]) -> str | KeyFile | None:
     """
-    The key for one upstream: of C{key_file}, else of C{key_env}, else of the systemd credential
-    C{NAME.key}, else, for provider C{openai}, of C{OPENAI_API_KEY}. What is named must be there:
-    a typing error never falls through to another key.
+    The key for one upstream: from C{key_file}, else C{key_env}, else the systemd credential
+    C{NAME.key}, else, for provider C{openai}, C{OPENAI_API_KEY}. A file or variable that is named
+    must be there, so that a typing error never leads to another key.
 
-    @return: the key, or the file that holds it, or L{None} where none is named or found.
-    @raise KeyFault: where it is named and not there, is no key, or would cross a network in clear.
+    @return: the key, or the file that holds it; L{None} if none is named or found.
+    @raise KeyFault: if what is named is not there or is no key, or if the key would cross a network
+        in clear.
     """
     key = _find(table, f"upstream {table.name}: ", environ)
     url = urlsplit(table.url)
@@ -127,11 +128,11 @@ def _find(table: UpstreamTable, whose: str, environ: Mapping[str, str]) -> str |
 
 def downstream_tokens(auth: Auth, environ: Mapping[str, str]) -> tuple[str, ...]:
     """
-    The tokens that downstream may send, each once: that of C{token_env} and those of
-    C{token_file}, where blank lines do not count.
+    The tokens that downstream may send, each once: the one of C{token_env}, and those of
+    C{token_file}, one a line, blank lines skipped.
 
-    @return: none where neither is named.
-    @raise KeyFault: where one is named and holds no token, or anything that is none.
+    @return: no tokens if neither is named.
+    @raise KeyFault: if one is named and holds no token, or anything else than tokens.
     """
     tokens: list[str] = []
     if auth.token_env is not None:
@@ -145,7 +146,7 @@ def _variable(name: str, what: str, environ: Mapping[str, str]) -> str:
     value = environ.get(name)
     if not value:
         raise KeyFault(f"{what}: the environment variable {name} is not set or empty")
-    # What is not UTF-8 in the environment is a surrogate in the string.
+    # Bytes of the environment that are not UTF-8 are surrogates in the string.
     return _secret(value.encode("utf-8", "surrogateescape"), f"{what}: {name}")
 
 

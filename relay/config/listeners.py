@@ -1,4 +1,4 @@
-"""Whether the relay can listen at an endpoint, and whether all may reach it there."""
+"""Whether the relay can listen at an endpoint, and whether other machines could reach it there."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ OPEN_TO_ALL = (
     "can be reached from other machines without authentication; set token_env or token_file in"
     " [auth], or allow_anonymous = true"
 )
-"""What is wrong with a listener that is public and not guarded."""
+"""The fault of a listener that is public and not guarded."""
 
 
 def fault_of_endpoint(endpoint: str) -> str | None:
-    """What is wrong with an endpoint string, or L{None}. It opens nothing."""
+    """What is wrong with an endpoint string, or L{None}. Opens nothing."""
     try:
-        # A parser only keeps the reactor for listen(), which is not called here. To import the
-        # global one would install it, and it is for the process to choose.
+        # Any object will do for the reactor: a parser only keeps it for listen(), which is not
+        # called here. Importing the global one would install it, and the process must choose it.
         serverFromString(object(), endpoint)
     except Exception:
-        # Parsers are plug-ins and raise what they like: a TypeError where an argument lacks.
+        # Parsers are plug-ins, and may raise any exception, such as TypeError without an argument.
         return (
             f"{shown(endpoint)} is no endpoint that can be used here; one is"
             " tcp:8080:interface=127.0.0.1"
@@ -35,11 +35,11 @@ def fault_of_endpoint(endpoint: str) -> str | None:
 
 def fault_of_access(endpoint: str, *, guarded: bool, address: IAddress | None = None) -> str | None:
     """
-    What is wrong with who may use a listener, or L{None}: it must not be open to all by oversight.
+    The fault of a listener that is open to all by oversight, or L{None}.
 
     @param guarded: see L{relay.config.plan.Plan}.
-    @param address: where it listens, once it does. Before that, the endpoint string decides; one
-        that does not tell, like C{systemd:}, passes.
+    @param address: the address of a listener that listens already. Without it, the endpoint string
+        decides; one that does not tell the address, like C{systemd:}, passes.
     """
     public = _asks_for_public(endpoint) if address is None else is_public(address)
     return f"{endpoint} {OPEN_TO_ALL}" if public and not guarded else None

@@ -1,5 +1,5 @@
 """
-How a configuration file becomes settings. No I/O: text in, values out, and every fault is told.
+How a configuration file becomes settings, without I/O: text in, settings or all faults out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class SettingsError(RelayError):
     """
     The text is no configuration.
 
-    @ivar faults: everything wrong with it, one line each, which names the key.
+    @ivar faults: all that is wrong with it; each is one line that names the key.
     """
 
     def __init__(self, faults: tuple[str, ...]) -> None:
@@ -30,7 +30,7 @@ class SettingsError(RelayError):
 
 def load(text: str) -> Settings:
     """
-    The settings that a TOML text says.
+    The settings that a TOML text describes.
 
     @raise SettingsError: with every fault, not only the first.
     """
@@ -46,9 +46,9 @@ def load(text: str) -> Settings:
 
 def _built(cls: type, raw: dict[str, Any]) -> Any:
     """
-    What one table says, as an instance of its class.
+    One table as an instance of its class.
 
-    @raise SettingsError: with every fault in it, where attrs would stop at the first.
+    @raise SettingsError: with every fault in the table; attrs would stop at the first.
     """
     # The annotations are text until they are resolved, and tell which field is a table.
     fields = attrs.fields_dict(attrs.resolve_types(cls))
@@ -72,10 +72,10 @@ def _built(cls: type, raw: dict[str, Any]) -> Any:
 
 def _value(attribute: attrs.Attribute[Any], raw: Any) -> Any:
     """
-    What one field says.
+    The value of one field.
 
-    @raise ValueError: if its validator refuses that; the text begins with the field's name.
-    @raise SettingsError: with every fault of the table or tables in it.
+    @raise ValueError: if the field's validator refuses it; the text begins with the field's name.
+    @raise SettingsError: with every fault of the table or tables in the field.
     """
     name, kind = attribute.name, cast(Any, attribute.type)
     items = [each for each in get_args(kind) if attrs.has(each)]
@@ -94,10 +94,10 @@ def _value(attribute: attrs.Attribute[Any], raw: Any) -> Any:
 
 def _table(cls: type, raw: Any, name: str, inside: str) -> Any:
     """
-    A table in a field.
+    The table in a field.
 
-    @param name: where a fault of the whole is.
-    @param inside: where one of its fields' faults is.
+    @param name: what a fault of the whole table is told to be at.
+    @param inside: what a fault of a field in the table is told to be in.
     """
     if not isinstance(raw, dict):
         raise SettingsError((f"{name}: must be a table, not {checks.kind_of(raw)}",))
@@ -108,7 +108,7 @@ def _table(cls: type, raw: Any, name: str, inside: str) -> Any:
 
 
 def _tables(cls: type, raw: Any, name: str) -> tuple[Any, ...]:
-    """Tables of one name, which may stand more than once."""
+    """The tables of a name that may stand more than once."""
     if not isinstance(raw, list):
         raise SettingsError((f"{name}: must be a list of tables, written [[{name}]]",))
     built: list[Any] = []
@@ -128,7 +128,7 @@ _SECRET_NAMES = {"key", "keys", "api_key", "apikey", "secret", "password", "toke
 
 
 def _unknown(key: str, cls: type) -> str:
-    """The fault of a key that the table has not; its value is not looked at."""
+    """The fault of a key that the class does not have. Its value is not looked at."""
     plain = re.fullmatch(r"[\w-]{1,60}", key)
     said = f"{key if plain else checks.shown(key)}: unknown key"
     if key.lower() in _SECRET_NAMES:

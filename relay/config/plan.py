@@ -1,9 +1,9 @@
 """
-What the operator said, as one value: the file, the flags over it, and the secrets that they name.
+What the operator said, as one value: the file, the flags, and the secrets that they name.
 
 All that can be checked before anything listens is checked here, and every fault is told. Nothing is
-kept between two calls, and nothing is touched but the files that are named: a running process can
-plan anew at any time.
+kept between two calls, and only the files that are named are touched, so a running process can plan
+anew at any time.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import proxy_for
 
 Faults = tuple[str, ...]
-"""What is wrong, at least one line. Each names the key or flag, and none repeats a secret."""
+"""All that is wrong; at least one line. Each names the key or flag, and none repeats a secret."""
 
 
 @frozen(kw_only=True)
 class Flags:
     """
-    What the command line says. It goes over the file.
+    What the command line says. It overrides the file.
 
     @ivar demo: whether the built-in simulator is the only upstream.
     @ivar listen: endpoint strings; empty for the file's.
@@ -58,9 +58,9 @@ class Plan:
     """
     What a relay is to be.
 
-    @ivar settings: the file's, with what the flags say over it.
-    @ivar upstreams: where to relay to, with their keys; none in a demo.
-    @ivar tokens: what downstream may present; none for no authentication.
+    @ivar settings: the file's settings, overridden by the flags.
+    @ivar upstreams: the upstreams to relay to, with their keys; none in a demo.
+    @ivar tokens: the tokens that downstream may present; none for no authentication.
     @ivar demo: whether the built-in simulator is the only upstream.
     """
 
@@ -71,7 +71,7 @@ class Plan:
 
     @property
     def guarded(self) -> bool:
-        """Whether a public listener is no oversight: it wants a token, or is meant to be open."""
+        """Whether a public listener is no oversight: it wants tokens, or is meant to be open."""
         return bool(self.tokens) or self.demo or self.settings.allow_anonymous
 
 
@@ -80,7 +80,7 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     The plan, or all that is wrong with it.
 
     @param file: path of the TOML file; L{None} for none.
-    @param environ: where keys, tokens and proxies are looked for.
+    @param environ: the environment variables, where keys, tokens and proxies are looked for.
     """
     faults: list[str] = []
     try:
@@ -88,12 +88,12 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     except SettingsError as error:
         return (*faults, *error.faults)
     upstreams: tuple[Upstream, ...] = ()
-    # Where a flag names a wrong one, nothing is said of those that it would have replaced.
+    # If a flag has a wrong URL, the file's upstreams are not checked: the flag would replace them.
     if not flags.demo and not faults:
         upstreams = tuple(_upstreams(settings, environ, faults))
     tokens = _tokens(settings.auth, environ, faults)
     found = Plan(settings, upstreams, tokens or (), demo=flags.demo)
-    # Tokens that are named and cannot be had are a fault already.
+    # Tokens that are named and cannot be read are a fault already.
     guarded = found.guarded or tokens is None
     for listener in settings.listeners:
         faults.extend(_faults_of_listener(listener, guarded))
@@ -130,7 +130,7 @@ def _with_flags(settings: Settings, flags: Flags, faults: list[str]) -> Settings
     try:
         return attrs.evolve(settings, **said)
     except ValueError as error:
-        # The validators name the field; here it came by the flag of that name.
+        # The text begins with the field's name; the value came from the flag of that name.
         raise SettingsError(("--" + str(error).replace("_", "-", 1),)) from None
 
 
@@ -176,8 +176,8 @@ def _upstream(table: UpstreamTable, environ: Mapping[str, str]) -> Upstream:
 
 
 def _faults_of(upstream: Upstream) -> Iterator[str]:
-    """What is wrong with an upstream, to stand behind its name."""
-    # A local model server often wants none, and has no OpenAI behind it to refuse.
+    """What is wrong with an upstream; each text continues its name."""
+    # A model server on this machine often wants no key.
     wants_key = upstream.provider != "generic" and not is_loopback(upstream.host)
     if wants_key and upstream.credential is None:
         ways = "name it by key_file or key_env in the configuration"
@@ -201,7 +201,7 @@ def _faults_of(upstream: Upstream) -> Iterator[str]:
 
 
 def _tokens(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> tuple[str, ...] | None:
-    """The tokens, or L{None} if they cannot be had."""
+    """The tokens, or L{None} if they cannot be read."""
     try:
         return downstream_tokens(auth, environ)
     except KeyFault as fault:

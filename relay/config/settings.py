@@ -1,8 +1,8 @@
 """
 What the operator can set.
 
-Every field's C{metadata["doc"]} says what it is, with unit and bounds; the reference in the
-documentation is made of them.
+Every field's C{metadata["doc"]} says what it is, with unit and bounds. The reference in the
+documentation is made from these texts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _wait(doc: str, default: float, high: float) -> float:
 
 @frozen(kw_only=True)
 class Limits:
-    """How much one relay takes on, and how long it waits for others."""
+    """How much one relay accepts, and how long it waits."""
 
     sessions: int = _count("Sessions and holds at once.", 1000, 1, 1_000_000)
     message_bytes: int = _count(
@@ -64,7 +64,7 @@ class Limits:
         "Time for a closing connection to end by itself; then it is cut.", 3.0, 60
     )
     ping_seconds: float = _seconds(
-        "Time from one look for who is silent to the next; who was silent in between is pinged.",
+        "Time between two checks for a silent side; a side that was silent in between is pinged.",
         20.0,
         3600,
     )
@@ -75,7 +75,7 @@ class Limits:
 
 @frozen(kw_only=True)
 class Auth:
-    """Who may use the relay. With neither key set, everybody who can reach it."""
+    """Who may use the relay. With neither key set, everybody may who can reach it."""
 
     token_env: str | None = _documented(
         "Environment variable that holds the one token downstream must send.",
@@ -90,7 +90,7 @@ class Auth:
 
 
 def _by_provider(doc: str, default: str, of: Callable[[UpstreamTable], str], check: Any) -> str:
-    """A string whose default depends on the provider; C{default} says so in the documentation."""
+    """A string whose default depends on the provider; C{default} describes it in the reference."""
     told = {"doc": doc, "default": default}
     made = Factory(of, takes_self=True)
     return field(default=made, validator=checks.text(check), metadata=told)
@@ -101,7 +101,7 @@ class UpstreamTable:
     """One Realtime service, and where its key is found."""
 
     provider: str = _documented(
-        "How it speaks, whatever its host: see the table of providers.",
+        "The kind of service, whatever its host: see the table of providers.",
         "openai",
         checks.one_of(*PROVIDERS),
     )
@@ -112,8 +112,8 @@ class UpstreamTable:
         checks.name,
     )
     url: str = _by_provider(
-        "Its ws:// or wss:// URL, without user, fragment or keys. What its query says, a caller"
-        " cannot say otherwise.",
+        "Its ws:// or wss:// URL, without user, fragment or keys. A client cannot override the"
+        " parameters in its query.",
         "the provider's",
         lambda table: PROVIDERS[table.provider].url or "",
         checks.websocket_url,
@@ -122,7 +122,7 @@ class UpstreamTable:
         "Environment variable that holds its key.", None, checks.optional(checks.variable)
     )
     key_file: str | None = _documented(
-        "File of one line that holds its key; goes before key_env.",
+        "File of one line that holds its key; used rather than key_env.",
         None,
         checks.optional(checks.printable),
     )
@@ -131,9 +131,9 @@ class UpstreamTable:
         None,
         checks.optional(checks.printable),
     )
-    priority: int = _count("Those with the lowest are tried first.", 0, 0, 1000)
+    priority: int = _count("Upstreams with the lowest are tried first.", 0, 0, 1000)
     weight: int = _count(
-        "Among those of one priority: with twice the weight it comes first twice as often.",
+        "Among upstreams of one priority, one with twice the weight is first twice as often.",
         1,
         1,
         1000,
@@ -142,7 +142,7 @@ class UpstreamTable:
         factory=dict,
         validator=checks.models,
         metadata={
-            "doc": "The models it is for, each with its name there. Without any it is for all.",
+            "doc": "The models it serves, each with its name there. Without any, it serves all.",
             "default": "`{}`",
         },
     )
@@ -152,13 +152,13 @@ class UpstreamTable:
         checks.optional_number(1, 1_000_000),
     )
     breaker: bool = _documented(
-        "Whether it is left alone for a while when it fails, or refuses its key.",
+        "Whether it is not tried for a while after it fails, or refuses its key.",
         True,
         checks.true_or_false,
     )
     proxy: str | None = _documented(
-        'Its HTTP proxy, http://HOST[:PORT], or "none". Where it is not set, a wss:// upstream'
-        " goes by HTTPS_PROXY, but for what NO_PROXY names.",
+        'Its HTTP proxy, http://HOST[:PORT], or "none". If it is not set, a wss:// upstream'
+        " is reached by HTTPS_PROXY, unless NO_PROXY names its host.",
         None,
         checks.optional(proxies.fault_of_setting),
     )
@@ -171,7 +171,7 @@ class UpstreamTable:
 
 @frozen(kw_only=True)
 class ListenerTable:
-    """A place to listen, where C{listen} does not say enough."""
+    """A place to listen that needs more than an endpoint string in C{listen}."""
 
     endpoint: str = _documented(
         "Twisted endpoint string.", LOOPBACK_ENDPOINT, checks.text(checks.printable)
@@ -238,8 +238,8 @@ class Settings:
         600,
     )
     drain_delay_seconds: float = _wait(
-        "How long a relay that is told to end still takes new sessions, while it says that it is"
-        " not ready: time for a balancer to look elsewhere.",
+        "How long a relay that is told to end still accepts new sessions, while it says that it is"
+        " not ready: time for a balancer to stop sending clients.",
         0.0,
         600,
     )
@@ -259,10 +259,10 @@ class Settings:
         checks.one_of("auto", "http", "event"),
     )
     plane: Literal["auto", "splice", "message"] = _documented(
-        'How messages cross an open session: as bytes, unread, by the sockets ("splice"), or each'
-        ' parsed and sent anew by transports as Twisted makes them ("message"). "auto" is "splice".'
-        ' Where a connection is no plain socket or TLS over one, it is "message" whatever this'
-        " says.",
+        'How messages cross an open session. With "splice" they cross as the bytes that came, by'
+        ' the sockets themselves. With "message" each is parsed and sent anew, by transports as'
+        ' Twisted makes them. "auto" is "splice". A session with a connection that is neither a'
+        ' plain socket nor TLS over one always uses "message".',
         "auto",
         checks.one_of("auto", "splice", "message"),
     )
@@ -272,7 +272,7 @@ class Settings:
         checks.true_or_false,
     )
     hosts: tuple[str, ...] = _documented(
-        "Names, without port, that a request's Host may be besides loopback ones.",
+        "Host names, without port, that a request's Host may have, besides loopback ones.",
         (),
         checks.each(checks.host),
         converter=checks.every(checks.normal_host),
@@ -284,7 +284,7 @@ class Settings:
         converter=checks.every(checks.normal_origin),
     )
     base_path: str = _documented(
-        "What a proxy leaves before the relay's own paths: empty, or like /path.",
+        "The path before the relay's own paths, if a proxy keeps one: empty, or like /path.",
         "",
         checks.text(checks.base_path),
     )
@@ -304,7 +304,7 @@ class Settings:
 
     @property
     def drain_spread(self) -> float:
-        """C{drain_spread_seconds}, or what it is where it is not set. Seconds."""
+        """C{drain_spread_seconds}, or its default if it is not set. Seconds."""
         spread = self.drain_spread_seconds
         return min(10.0, self.drain_seconds / 2) if spread is None else spread
 
