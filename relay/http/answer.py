@@ -1,8 +1,8 @@
 """
-Read upstream's answer to the upgrade request: a 101 goes on to Autobahn as it is, anything else
-is read as far as it explains the refusal.
+Read upstream's answer to the upgrade request. A 101 goes on to Autobahn as it is. Any other answer
+is read with as much of its body as may explain the refusal.
 
-Autobahn's own reader has no limit, decodes the head as UTF-8 and leaves the body lying. So a 101
+Autobahn's own reader has no limit, and ignores the body. It decodes the head as UTF-8, so a 101
 that is not UTF-8 is malformed here.
 
 Source: RFC 9112, 4 to 7.
@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from attrs import frozen
 
 MAX_HEAD = 64 * 1024
-"""Bytes of head that are read; what is longer is malformed."""
+"""Most bytes of a head; a longer one is malformed."""
 
 MAX_BODY = 64 * 1024
-"""Bytes of body that are read; the rest is left."""
+"""Bytes of a body that are read; the rest is ignored."""
 
 _END = b"\r\n\r\n"
 _STATUS = re.compile(r"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
@@ -27,15 +27,17 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,1024}\r\n")
 
 
 class MalformedAnswer(Exception):
-    """This is not an HTTP/1 answer; the text says why, and has nothing of it."""
+    """This is not an HTTP/1 answer. The text says why, and quotes nothing of it."""
 
 
 @frozen
 class Answer:
     """
+    An HTTP answer.
+
     @ivar status: 100 to 599.
-    @ivar headers: names in lower case; of a repeated one the first value.
-    @ivar body: the body as far as it was read, chunks joined.
+    @ivar headers: names in lower case to values; of a repeated header, the first value.
+    @ivar body: the body as far as it was read, its chunks joined.
     """
 
     status: int
@@ -56,7 +58,9 @@ def _parse(head: bytes) -> Answer:
 
 
 def _check_text(head: bytes) -> None:
-    """Autobahn decodes the head of a 101 as UTF-8 for a debug line, and raises."""
+    """
+    Check that the head is UTF-8: Autobahn decodes it as that for a debug line, and would raise.
+    """
     try:
         head.decode("utf-8")
     except UnicodeDecodeError:
@@ -64,7 +68,7 @@ def _check_text(head: bytes) -> None:
 
 
 def _unchunk(data: bytes) -> tuple[bytes, bool]:
-    """The payload of the chunks that are there, and whether the last one is."""
+    """The payload of the chunks that are there, and whether the last chunk is there."""
     parts: list[bytes] = []
     at = 0
     while (size := _CHUNK.match(data, at)) is not None:
@@ -89,9 +93,9 @@ def _length(head: Answer) -> int | None:
 
 class AnswerReader:
     """
-    Collect an answer from chunks.
+    Collects an answer from the chunks of a stream.
 
-    @ivar switching: once a 101 is whole, its bytes and all that followed; else L{None}.
+    @ivar switching: once the head of a 101 is whole, its bytes and all that followed; else L{None}.
     """
 
     def __init__(self) -> None:
@@ -103,7 +107,7 @@ class AnswerReader:
         """
         Take a chunk; return whether the answer is complete.
 
-        @raise MalformedAnswer: if it is none.
+        @raise MalformedAnswer: if it is no HTTP/1 answer, or its head is too long.
         """
         self._data += data
         while self._head is None:
@@ -137,11 +141,11 @@ class AnswerReader:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the head, be it a body or not."""
+        """The bytes that came behind the head, whether they are a body or not."""
         return bytes(self._data)
 
     def answer(self) -> Answer | None:
-        """The answer as far as it was read; L{None} before its head is whole."""
+        """The answer as far as it was read; L{None} until its head is whole."""
         if self._head is None:
             return None
         body = bytes(self._data[:MAX_BODY])

@@ -1,8 +1,8 @@
 """
-Read a request head before anything else sees it: capped, strict, in one pass.
+Read a request head before anything else sees it: with limits, strictly, in one pass.
 
-Autobahn's own reader has no limits, searches from the start at each chunk, splits lines at
-C{\\x0b}, C{\\x1c} and C{\\x85}, and trims C{Host :}. Here a head is whole and clean, or refused.
+Autobahn's own reader has no limits. It searches from the start at each chunk, splits lines at
+C{\\x0b}, C{\\x1c} and C{\\x85}, and trims C{Host :}. Here a head that is not clean is refused.
 
 Source: RFC 9112, 2 to 5; RFC 6455, 4.2.1.
 """
@@ -34,9 +34,9 @@ _DECIDING = re.compile(
     "authorization|connection|content-length|host|origin|transfer-encoding|upgrade|openai-.*|sec-.*"
 )
 """
-The headers that decide something here, or go upstream: they are ASCII. Any other may hold raw
-UTF-8, as cookies do. It goes nowhere but to an embedder's site or C{admit}, and least of all to
-Autobahn, for which 0x85 ends a line.
+The headers that decide something here, or go upstream. They must be ASCII. All others may hold raw
+UTF-8, as cookies do, because only an embedder's site or C{admit} sees them. Autobahn, for which
+0x85 ends a line, does not.
 """
 
 
@@ -49,8 +49,8 @@ class Head:
     """
     A whole, clean request head.
 
-    @ivar method: as sent.
-    @ivar target: the origin-form target, path and query.
+    @ivar method: the method, as sent.
+    @ivar target: path and query (RFC 9112, 3.2.1).
     @ivar version: the minor version of HTTP/1: 0 or 1.
     @ivar fields: names in lower case and values, in their order; bytes beyond ASCII as Latin-1.
     @ivar query: the query parameters, decoded, in their order.
@@ -80,7 +80,7 @@ class Head:
         return values
 
     def all(self, name: str) -> list[str]:
-        """The values of each field called C{name}, which is in lower case."""
+        """The values of all fields called C{name}, which must be in lower case."""
         return list(self._values.get(name, ()))
 
     def one(self, name: str) -> str | None:
@@ -95,12 +95,12 @@ class Head:
 
     @property
     def wants_upgrade(self) -> bool:
-        """Whether this asks for a WebSocket, well or badly."""
+        """Whether this asks for a WebSocket, in a valid way or not."""
         return "websocket" in (element.lower() for element in self.elements("upgrade"))
 
     @cached_property
     def subprotocols(self) -> list[str]:
-        """The WebSocket subprotocols offered."""
+        """The WebSocket subprotocols that are offered."""
         return self.elements("sec-websocket-protocol")
 
     @property
@@ -111,20 +111,20 @@ class Head:
 
     @property
     def body_length(self) -> int | None:
-        """Bytes of body that follow; L{None} if that cannot be told before they have come."""
+        """Bytes of the body that follows; L{None} if the head does not tell."""
         lengths = self.all("content-length") or ["0"]
         told = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0])
         if not told or self.all("transfer-encoding"):
             return None
-        # As many digits as tell that it is too long: int() refuses thousands of them.
+        # 18 digits tell that it is too long: int() refuses thousands of digits.
         return int(lengths[0].lstrip("0")[:18] or "0")
 
     def for_autobahn(self) -> bytes:
         """
-        The same upgrade request with nothing in it that Autobahn need judge.
+        The same upgrade request, without all that Autobahn would judge.
 
-        What is left out (Origin, the query, extensions, forwarding headers) is decided here, and
-        extensions are never negotiated: audio in base64 barely shrinks.
+        Origin, query, extensions and forwarding headers are missing: the relay judges them itself.
+        It never negotiates extensions, because audio in base64 barely shrinks.
         """
         names = ("host", "sec-websocket-key")
         lines = ["GET / HTTP/1.1", "upgrade: websocket", "connection: upgrade"]
@@ -135,8 +135,8 @@ class Head:
 
     def for_site(self) -> bytes:
         """
-        The same plain request, on a connection that ends with its answer: L{HTTPChannel} answers
-        a later upgrade on a kept connection with 200.
+        The same plain request, on a connection that ends with its answer. On a connection that is
+        kept, L{HTTPChannel} would answer a later upgrade with 200.
         """
         others = (field for field in self.fields if field[0] != "connection")
         return self._lines(("connection", "close"), *others)
@@ -164,9 +164,10 @@ def _field(line: str) -> tuple[str, str]:
 
 def parse_head(raw: bytes, max_fields: int) -> Head:
     """
-    Parse a head that ends in its blank line.
+    Parse a head.
 
-    @raise Refused: C{bad_request}, or C{head_too_large} for more than C{max_fields} lines.
+    @param raw: the head, with the blank line at its end.
+    @raise Refused: with C{bad_request}, or C{head_too_large} for more than C{max_fields} lines.
     """
     lines = raw[: -len(_END)].split(b"\r\n")
     if _CONTROL.search(b"".join(lines)):
@@ -187,12 +188,12 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
 
 class HeadReader:
     """
-    Collect a head from chunks, each byte searched once.
+    Collects a head from the chunks of a stream, and searches each byte once.
 
     @ivar started: whether a byte has come.
-    @ivar bodiless: whether this asks by HEAD, whose answers have no body (RFC 9110, 9.3.2); known
+    @ivar bodiless: whether the method is HEAD, whose answers have no body (RFC 9110, 9.3.2); known
         even if the head is malformed or never whole.
-    @ivar rest: once the head is whole, what followed it.
+    @ivar rest: once the head is whole, the bytes that followed it.
     """
 
     def __init__(self, max_bytes: int, max_fields: int) -> None:
@@ -206,7 +207,7 @@ class HeadReader:
         """
         Take a chunk; return the head once it is whole.
 
-        @raise Refused: see L{parse_head}; also C{head_too_large}.
+        @raise Refused: as of L{parse_head}; with C{head_too_large} also for too many bytes.
         """
         self.started = True
         searched = max(0, len(self._data) - len(_END) + 1)
@@ -219,7 +220,7 @@ class HeadReader:
             raise Refused(refuse("head_too_large"))
         raw = bytes(self._data[: end + len(_END)])
         self.rest = bytes(self._data[end + len(_END) :])
-        self._data.clear()  # whoever reads the head may live as long as a session
+        self._data.clear()  # this reader may live as long as a session
         return parse_head(raw, self._max_fields)
 
 
@@ -232,9 +233,9 @@ def _key_is_valid(key: str | None) -> bool:
 
 def upgrade_refusal(head: Head) -> Refusal | None:
     """
-    What is wrong with a request for the WebSocket, if anything (RFC 6455, 4.2.1).
+    The refusal of a malformed request for the WebSocket (RFC 6455, 4.2.1), or L{None}.
 
-    In the order that helps most: method, upgrade, version, then the details.
+    It names the fault that matters most: method, upgrade, version, then the details.
     """
     if head.method != "GET":
         return refuse("method_not_allowed")
@@ -257,7 +258,7 @@ def _detail(head: Head) -> str | None:
         (_key_is_valid(head.one("sec-websocket-key")), "Send one valid Sec-WebSocket-Key."),
         (head.body_length == 0, "Send no body with an upgrade."),
         (len(head.all("origin")) <= 1, "Send one Origin at most."),
-        # Of two, one credential would count here and the other to who reads the head elsewhere.
+        # Of two credentials, one might count here and the other to another reader of the head.
         (len(head.all("authorization")) <= 1, "Send one Authorization at most."),
         (len(head.all("sec-websocket-extensions")) <= 1, "Send one Sec-WebSocket-Extensions."),
         ("#" not in head.target, "Send no fragment."),
