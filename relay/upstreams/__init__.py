@@ -1,1 +1,1 @@
-"""What an upstream is, what its answers mean, and which one is tried: values in, values out."""
+"""What an upstream is, what its answers mean, and which one is tried. Without I/O."""

@@ -1,4 +1,4 @@
-"""Which upstreams a hold may try, in which order, and how each of them stands."""
+"""Which upstreams a hold may try, in which order, and how each of them is doing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from relay.upstreams.providers import Upstream
 
 class Standing:
     """
-    One upstream, as it is doing.
+    One upstream, and how it is doing: its breaker and its connections.
 
-    @ivar upstream: which.
-    @ivar sessions: connections to it, those of holds included.
-    @ivar breaker: L{None} if it has none.
+    @ivar sessions: how many connections to it there are, those of holds included.
+    @ivar breaker: its breaker; L{None} if it has none.
     """
 
     def __init__(self, upstream: Upstream) -> None:
@@ -28,11 +27,11 @@ class Standing:
 
     @property
     def breaker_state(self) -> BreakerState | Literal["off"]:
-        """What its breaker does."""
+        """The state of its breaker; C{off} if it has none."""
         return self.breaker.state if self.breaker is not None else "off"
 
     def refusal(self, now: float) -> Refusal | None:
-        """Why a hold may not try it now, if it may not."""
+        """Why a hold may not try this upstream now; L{None} if it may."""
         most = self.upstream.max_sessions
         wait = self.breaker.wait(now) if self.breaker is not None else 0.0
         if wait:
@@ -44,22 +43,22 @@ class Standing:
         return attributed(refusal, UpstreamFacts(self.upstream.name, None))
 
     def begin(self, now: float) -> None:
-        """A hold tries it: one connection more."""
+        """A hold tries this upstream: there is one connection more."""
         self.sessions += 1
         if self.breaker is not None:
             self.breaker.begin(now)
 
     def end(self) -> None:
-        """A connection to it is gone, or never came about."""
+        """A connection to this upstream is gone, or was never made."""
         self.sessions -= 1
 
     def succeeded(self) -> None:
-        """It opened."""
+        """The upstream opened."""
         if self.breaker is not None:
             self.breaker.succeeded()
 
     def failed(self, refusal: Refusal, now: float) -> None:
-        """It did not open, for this reason."""
+        """The upstream did not open, for this reason."""
         if self.breaker is not None:
             self.breaker.failed(refusal, now)
 
@@ -68,9 +67,9 @@ class Balancer:
     """
     The upstreams of one relay.
 
-    @param random: at least 0, below 1.
-    @ivar standings: one for each, in the order of the settings.
-    @raise InvalidValue: if there is none, or two have the same name.
+    @param random: returns a random number, at least 0 and below 1.
+    @ivar standings: one for each upstream, in the order of the settings.
+    @raise InvalidValue: if there is no upstream, or two have the same name.
     """
 
     def __init__(self, upstreams: Sequence[Upstream], random: Callable[[], float]) -> None:
@@ -84,8 +83,8 @@ class Balancer:
 
     def order(self, model: str | None) -> list[Standing]:
         """
-        Those for this model, best first: by priority, and among equals by chance, one with twice
-        the weight twice as often before another.
+        The upstreams for this model, in the order to try them: by priority, and among equals by
+        chance. One with twice the weight is first twice as often.
         """
         found = [s for s in self.standings if s.upstream.takes(model)]
         if len(found) > 1:
@@ -94,7 +93,7 @@ class Balancer:
 
     def _lot(self, weight: int) -> float:
         """
-        What the smallest of goes first (Efraimidis and Spirakis, "Weighted random sampling with a
-        reservoir", 2006).
+        A random number to sort by; the smallest goes first (Efraimidis and Spirakis, "Weighted
+        random sampling with a reservoir", 2006).
         """
         return -math.log(1.0 - self._random()) / weight

@@ -1,8 +1,8 @@
 """
-Leave an upstream alone while it fails.
+Do not try an upstream while it fails.
 
-A state machine of one upstream: closed, open, half-open. It is told the time, and what became of
-each attempt.
+The breaker of one upstream is a state machine: closed, open, half-open. It is told the time, and
+the result of each attempt.
 
 Source: M. Nygard, "Release It!", the circuit breaker.
 """
@@ -16,10 +16,10 @@ from relay.rules.refusals import Refusal
 BreakerState = Literal["closed", "open", "half-open"]
 
 FAILURES = 5
-"""So many failures, one after the other, open it."""
+"""Failures in a row that open the breaker."""
 
 INTERVAL = 10.0
-"""Seconds from its opening to the next hold that may try, and from that to the one after."""
+"""Seconds from its opening until one hold may try, and from that try until the next one may."""
 
 _AT_ONCE = frozenset({"upstream_unauthorized", "upstream_quota_exhausted"})
 _NOT_ITS_FAULT = frozenset(
@@ -32,18 +32,19 @@ _NOT_ITS_FAULT = frozenset(
     }
 )
 _OWN_FAILURES = frozenset({401, 408})
-"""Client errors of HTTP that are not for a caller to avoid; all others are."""
+"""HTTP's client errors that are not the client's fault; all others are."""
 
 
 def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
     """
     What a refusal says about its upstream.
 
-    @return: C{trips} if nobody can be served until somebody mends it: its key or its quota;
-        C{counts} if it is a failure as may pass; C{passes} if it is the caller's matter or ours.
+    @return: C{trips} for a refused key or an exhausted quota: nobody can be served until an
+        operator mends that. C{counts} for a failure that may be over soon. C{passes} for the
+        client's fault or the relay's.
     """
     if refusal.code == "upstream_quota_exhausted":
-        return "trips"  # which comes as 429
+        return "trips"  # first: its status 429 would count as the client's fault
     if refusal.code in _NOT_ITS_FAULT or _is_about_the_request(refusal):
         return "passes"
     return "trips" if refusal.code in _AT_ONCE else "counts"
@@ -51,8 +52,8 @@ def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
 
 def _is_about_the_request(refusal: Refusal) -> bool:
     """
-    Whether it answered, and did not like what was asked: five requests of one caller must not keep
-    the others out.
+    Whether the upstream is up and refuses this request only. Five bad requests of one client must
+    not keep other clients out.
     """
     facts = refusal.upstream
     if facts is None:
@@ -65,9 +66,10 @@ def _is_about_the_request(refusal: Refusal) -> bool:
 
 class Breaker:
     """
-    One upstream's.
+    The breaker of one upstream.
 
-    @ivar state: C{closed} lets everybody through, C{open} nobody, C{half-open} one an interval.
+    @ivar state: C{closed} lets all holds through, C{open} none, C{half-open} one each
+        L{INTERVAL}.
     """
 
     def __init__(self) -> None:
@@ -77,14 +79,15 @@ class Breaker:
 
     def wait(self, now: float) -> float:
         """Seconds until a hold may try; 0 if it may now."""
-        left = self._next - now
-        if self.state == "closed" or left > 2 * INTERVAL:
-            # An embedder's reactor may keep time by the wall clock, and that was set back.
+        wait = self._next - now
+        if self.state == "closed" or wait > 2 * INTERVAL:
+            # So long a wait means that the clock was set back: an embedder's reactor may keep time
+            # by the wall clock.
             return 0.0
-        return max(0.0, left)
+        return max(0.0, wait)
 
     def begin(self, now: float) -> None:
-        """A hold tries, since it need not wait."""
+        """A hold tries the upstream. To be called only when L{wait} is 0."""
         if self.state != "closed":
             self.state = "half-open"
             self._next = now + INTERVAL
@@ -96,8 +99,10 @@ class Breaker:
 
     def failed(self, refusal: Refusal, now: float) -> None:
         """
-        An attempt was refused. While it is open that is one which began before, and changes
-        nothing. Who tried and was refused for another reason lets the next try at once.
+        An attempt was refused.
+
+        While the breaker is open, that attempt began before, and changes nothing. If it is
+        half-open and the refusal is not about the upstream, the next hold may try at once.
         """
         verdict = judged(refusal)
         if verdict == "passes" and self.state == "half-open":

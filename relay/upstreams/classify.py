@@ -15,13 +15,13 @@ from relay.rules.scrub import scrub
 from relay.upstreams.providers import Provider
 
 MAX_RETRY_AFTER = 60
-"""Seconds that an upstream can make the relay's clients wait."""
+"""Most seconds that an upstream can make the relay's clients wait."""
 
 UNREAD_RETRY_AFTER = 5
-"""Seconds for a C{Retry-After} that is a date, or nonsense: it asked for patience all the same."""
+"""Seconds for a C{Retry-After} that is no number: a date, or nonsense."""
 
 NOT_FOUND = frozenset({"model_not_found", "DeploymentNotFound"})
-"""Error codes for a model that is not there."""
+"""Error codes for a model that does not exist."""
 
 
 def _retry_after(headers: Mapping[str, str]) -> int | None:
@@ -39,7 +39,7 @@ def _by_code(provider: Provider, code: str, text: str) -> Refusal | None:
     if meaning is None:
         return None
     if meaning != "upstream_rejected_request":
-        # Nothing of upstream's text: it may quote the key.
+        # Without upstream's text, which may quote the key.
         return refuse(meaning)
     status = 404 if code in NOT_FOUND else 400
     message = f"The upstream rejected the request ({code}): {text}" if text else None
@@ -67,7 +67,7 @@ def refusal_of_answer(
     """
     code, text = (scrub(part, secrets) for part in error_in(parse_json(body)))
     if status in (401, 403):
-        text = ""  # it may quote the key, masked in ways unknown
+        text = ""  # it may quote the key, masked in a way that scrub does not know
     known = _by_code(provider, code, text)
     if known is None and status in (401, 403):
         known = refuse("upstream_unauthorized")
@@ -90,7 +90,7 @@ def refusal_of_opening(
     secrets: Iterable[str],
 ) -> Refusal:
     """
-    What an C{error} event, a Close, or both mean as the first thing an upstream says.
+    What it means if the first thing that an upstream sends is an C{error} event, a Close, or both.
 
     @param close: the Close as received; L{None} if none came.
     """

@@ -1,6 +1,6 @@
 """
-What C{realtime-relay check} says of an upstream: how far it came, how fast, and what is likely
-wrong.
+What C{realtime-relay check} says of an upstream: how far the dial came, how fast, and what is
+likely wrong.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _BY_ALERT = {
     "certificate unknown": _NOT_OURS,
     "unsupported certificate": _NOT_OURS,
 }
-"""By the end of the error: its beginning changes from one OpenSSL to the next."""
+"""By the end of the error's text: its beginning differs between releases of OpenSSL."""
 
 _BY_CODE = {
     "relay_full": "This process or machine has no room for another connection; see the error.",
@@ -73,7 +73,7 @@ _BY_PROXY = {
     "ConnectionLost": "The proxy hangs up; is it one, and does it know this machine?",
     "": "The proxy cannot be reached; look at proxy, or at HTTPS_PROXY.",
 }
-"""By the beginning of the error; the first that fits."""
+"""By the beginning of the error's text; the first row that fits counts."""
 
 _BY_SILENCE: dict[Stage | None, str] = {
     "dns": "The DNS does not answer.",
@@ -88,12 +88,12 @@ _BY_SILENCE: dict[Stage | None, str] = {
 @frozen
 class Finding:
     """
-    What became of one upstream.
+    The result of dialling one upstream.
 
     @ivar stages: seconds that each completed stage took.
-    @ivar refusal: L{None} if it opened.
-    @ivar stage: where it ended, if it did not open.
-    @ivar error: the name of what went wrong below.
+    @ivar refusal: why it did not open; L{None} if it opened.
+    @ivar stage: the stage at which it was refused; L{None} if it opened.
+    @ivar error: the name of the error below.
     """
 
     upstream: str
@@ -133,13 +133,13 @@ def cause_of_code(code: str) -> str:
     """
     The likely cause of a refusal by its code alone.
 
-    @raise KeyError: if that alone tells nothing.
+    @raise KeyError: if the code alone tells no cause.
     """
     return _BY_CODE[code]
 
 
 def as_json(finding: Finding) -> dict[str, object]:
-    """The finding for machines; times in milliseconds."""
+    """The finding for programs; times are in milliseconds."""
     refusal = finding.refusal
     facts = refusal.upstream if refusal else None
     return {
@@ -157,7 +157,7 @@ def as_json(finding: Finding) -> dict[str, object]:
 
 
 def _columns(findings: Iterable[Finding]) -> list[Stage]:
-    """All stages, but that of a proxy only where there is one."""
+    """All stages; the proxy's only if an upstream has one."""
     by_proxy = any("proxy" in (*finding.stages, finding.stage) for finding in findings)
     return [stage for stage in STAGES if stage != "proxy" or by_proxy]
 

@@ -25,7 +25,7 @@ from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, refuse
 
 DIRECTLY = "none"
-"""The setting that overrides the environment."""
+"""The setting for no proxy, whatever the environment says."""
 
 
 @frozen
@@ -65,7 +65,7 @@ class Proxy:
         The proxy at C{http://[USER:PASSWORD@]HOST[:PORT]}, where user and password may be
         percent-encoded.
 
-        @raise InvalidValue: for anything else; the text does not repeat it.
+        @raise InvalidValue: for any other URL; the text does not repeat it.
         """
         parts = split_url(url)
         if (
@@ -81,14 +81,14 @@ class Proxy:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must show nowhere."""
+        """Strings that must not show anywhere."""
         if self.credentials is None:
             return ()
         return (self.credentials, self.credentials.partition(":")[2])
 
     @property
     def headers(self) -> dict[str, str]:
-        """What it is sent besides C{Host}; secret."""
+        """The headers that the proxy is sent besides C{Host}. They are secret."""
         if self.credentials is None:
             return {}
         basic = b64encode(self.credentials.encode("utf-8")).decode("ascii")
@@ -96,9 +96,9 @@ class Proxy:
 
     def request(self, host: str, port: int) -> bytes:
         """
-        What asks for a tunnel.
+        The request for a tunnel to this host and port.
 
-        @param host: without brackets.
+        @param host: the upstream's host, without brackets.
         """
         there = f"{bracketed(host)}:{port}"
         headers = {"Host": there, **self.headers}
@@ -121,11 +121,12 @@ def fault_of_setting(value: str) -> str | None:
 
 def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Proxy | None:
     """
-    The proxy for an upstream: that of its setting, else for C{wss://} that of the variable
-    C{HTTPS_PROXY}, but for the hosts in C{NO_PROXY} and this machine itself.
+    The proxy for an upstream, or L{None}: that of its setting, else, for C{wss://}, that of the
+    variable C{HTTPS_PROXY}. The variable is not used for hosts in C{NO_PROXY} or on loopback.
 
-    @param url: the upstream's.
-    @raise InvalidValue: if that is no URL of a proxy; the text does not repeat it.
+    @param setting: the upstream's C{proxy}; L{None} if it is not set.
+    @param url: the upstream's URL.
+    @raise InvalidValue: if the setting or variable is no URL of a proxy; the text does not repeat it.
     """
     if setting is not None:
         return None if setting == DIRECTLY else Proxy.from_url(setting)
@@ -143,14 +144,14 @@ def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Prox
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Its name and value. In small letters it goes first, as everywhere."""
+    """A variable's name and value. As elsewhere, the one in small letters is preferred."""
     name = name.lower() if name.lower() in environ else name
     return name, environ.get(name, "")
 
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
-    # The function takes the end of a bare IPv6 address for a port, and knows brackets as a part of
-    # the name only.
+    # The function takes the end of a bare IPv6 address for a port, and does not strip brackets. So
+    # an IPv6 address is tried in both forms.
     with_port = f"{bracketed(host)}:{port}"
     forms = (host, with_port) if ":" in host else (with_port,)
     return any(proxy_bypass_environment(form, {"no": exceptions}) for form in forms)
@@ -161,7 +162,7 @@ class ProxyFault(Exception):
     A proxy made no tunnel.
 
     @ivar error: what happened, for the log.
-    @ivar refusal: what that is to downstream.
+    @ivar refusal: what downstream is told.
     """
 
     def __init__(self, error: str, message: str, *, retryable: bool = True) -> None:
@@ -171,23 +172,23 @@ class ProxyFault(Exception):
 
 
 def unreachable(error: str) -> ProxyFault:
-    """There is no connection to the proxy."""
+    """The proxy cannot be connected to."""
     return ProxyFault(error, "The relay's proxy cannot be reached; try again.")
 
 
 def dropped(error: str) -> ProxyFault:
-    """It ended the connection before it answered."""
+    """The proxy ended the connection before it answered."""
     return ProxyFault(error, "The relay's proxy dropped the connection; try again.")
 
 
 def malformed() -> ProxyFault:
-    """It does not speak HTTP."""
+    """The proxy does not speak HTTP."""
     message = "The relay's proxy does not answer as one; its operator must correct its address."
     return ProxyFault("no HTTP", message)
 
 
 def declined(status: int) -> ProxyFault:
-    """It answered with something else than 2xx: with 4xx for as long as nobody corrects it."""
+    """The proxy did not answer with 2xx. A 4xx does not go away until an operator mends it."""
     ours = 400 <= status < 500
     do = "the relay's operator must correct that" if ours else "try again"
     return ProxyFault(

@@ -1,8 +1,8 @@
 """
 When an upstream that failed is tried once more within the same hold.
 
-A retry helps against what is over at once, and makes worse what is not: so it is rare, and only
-where upstream cannot have begun to work.
+A retry helps against a failure that is over at once, and makes any other failure worse. So retries
+are rare, and made only if the upstream cannot have begun to work.
 
 Source: Google's "Site Reliability Engineering", 21 (retry budgets).
 """
@@ -14,16 +14,16 @@ from collections import deque
 from relay.rules.refusals import Refusal
 
 SHARE = 0.1
-"""Retries to holds, at most."""
+"""Most retries in the window, as a fraction of its holds."""
 
 LEAST = 3
-"""Retries in the window that few holds may have too; at 20 holds a second they are one in 66."""
+"""Retries in the window that are always allowed; at 20 holds a second they are one in 66."""
 
 WINDOW = 10
-"""Seconds that are looked back on."""
+"""The seconds, up to now, in which holds and retries are counted."""
 
 PATIENCE = 1
-"""Seconds that an upstream may ask to wait for a retry."""
+"""Most seconds of a C{Retry-After} that a retry waits for."""
 
 _FAILING = frozenset({502, 503, 504})
 
@@ -32,9 +32,9 @@ def delay_of(refusal: Refusal) -> float | None:
     """
     Seconds after which the same upstream may be tried again in the same hold; L{None} for never.
 
-    Safe are a connection that was reset or closed where an answer should have come, HTTP 502, 503
-    and 504, and whatever else says C{Retry-After} with a second at most. A refused port, a name, a
-    certificate or a deadline would only fail again.
+    A retry is safe after a connection that was reset or closed instead of an answer, after HTTP
+    502, 503 and 504, and after any other retryable refusal with a C{Retry-After} of at most
+    L{PATIENCE}. A refused port, a name, a certificate or a deadline would only fail again.
     """
     facts = refusal.upstream
     if facts is None or not refusal.retryable:
@@ -51,21 +51,20 @@ def delay_of(refusal: Refusal) -> float | None:
 
 class RetryBudget:
     """
-    Retries are at most L{SHARE} of the holds of the last L{WINDOW} seconds.
-
-    @param least: or so many, where that is more.
+    Allows retries: at most L{SHARE} of the holds in the last L{WINDOW} seconds, or C{least} if that
+    is more.
     """
 
     def __init__(self, least: int = LEAST) -> None:
         self._least = least
-        self._seconds: deque[list[int]] = deque()  # each a second, its holds and its retries
+        self._seconds: deque[list[int]] = deque()  # of lists: second, its holds, its retries
 
     def hold(self, now: float) -> None:
         """A hold begins."""
         self._this(now)[1] += 1
 
     def take(self, now: float) -> bool:
-        """Whether there may be a retry now, which is then counted."""
+        """Whether a retry is allowed now; if so, count it."""
         this = self._this(now)
         holds = sum(second[1] for second in self._seconds)
         retries = sum(second[2] for second in self._seconds)
@@ -75,7 +74,7 @@ class RetryBudget:
         return True
 
     def _this(self, now: float) -> list[int]:
-        """The current second's counts; those that are too old are dropped."""
+        """The current second's counts. Drops the counts of seconds before the window."""
         seconds, this = self._seconds, int(now)
         if not seconds or seconds[-1][0] != this:
             seconds.append([this, 0, 0])
