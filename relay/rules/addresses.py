@@ -1,4 +1,4 @@
-"""What a host is, and a URL with one, and which hosts are this machine itself."""
+"""What a host and a URL are, and which hosts are this machine itself."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def is_loopback(host: str) -> bool:
 
 
 def is_host(value: str) -> bool:
-    """Whether it is a host name or an address as in a URL: IPv6 in brackets."""
+    """Whether this is a host name, or an address as in a URL, with IPv6 in brackets."""
     if value.startswith("["):
         return value.endswith("]") and is_address(value[1:-1], version=6)
-    # What ends in a number must be an address: 127.1 and 300.1.1.1 are neither.
+    # A host that ends in a number must be an address, so 127.1 and 300.1.1.1 are no hosts.
     if value.rpartition(".")[2].isdigit():
         return is_address(value, version=4)
     return len(value) <= 253 and _HOST.fullmatch(value.lower()) is not None
 
 
 def is_address(value: str, version: int | None = None) -> bool:
-    """Whether it is an address of this version of IP, or of any, without brackets and zone."""
+    """Whether this is an IP address of this version, or any, without brackets and zone."""
     try:
         return "%" not in value and version in (None, ip_address(value).version)
     except ValueError:
@@ -52,7 +52,7 @@ def bracketed(host: str) -> str:
 
 def split_url(url: str) -> SplitResult | None:
     """The parts of an absolute URL of visible ASCII with a good host and port, else L{None}."""
-    # urlsplit drops tabs and newlines without a word, so those go first.
+    # First, because urlsplit silently drops tabs and newlines.
     if not _VISIBLE.fullmatch(url) or "\\" in url:
         return None
     try:

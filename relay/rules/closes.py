@@ -26,17 +26,17 @@ TRANSLATED = frozenset({1002, 1010, 1014, 1015})
 @frozen
 class Close:
     """
-    A Close as sent.
+    A Close.
 
-    @ivar code: the close code, or L{None} for a Close without one.
-    @ivar reason: text, at most L{MAX_REASON} bytes of it are sent.
+    @ivar code: the close code; L{None} for a Close without one.
+    @ivar reason: a text, of which L{MAX_REASON} bytes at most are sent.
     """
 
     code: int | None
     reason: str = ""
 
     def payload(self) -> bytes:
-        """The payload of the control frame, the reason cut between characters."""
+        """The payload of the control frame. A long reason is cut between two characters."""
         if self.code is None:
             return b""
         reason = self.reason.encode("utf-8", "replace")[:MAX_REASON]
@@ -73,12 +73,12 @@ def crossing(side: Side, code: int | None, reason: str) -> Close:
 
 
 def reply(code: int | None) -> Close:
-    """What the sender of a Close gets back: its own code, or 1002 if that is not one."""
+    """The answer to a Close: its own code, or 1002 if that is no code a Close may have."""
     if code is None:
         return Close(None)
     if not _legal(code):
         return Close(1002, f"relay: invalid close code {code}")
-    # 1015 says "TLS failed" and may stand in no frame (RFC 6455, 7.4.1).
+    # 1015 means that TLS failed, and must not be sent (RFC 6455, 7.4.1).
     return Close(1002 if code == 1015 else code)
 
 

@@ -1,5 +1,5 @@
 """
-The few facts the relay reads of a Realtime server event.
+The few fields of a Realtime server event that the relay reads.
 
 Source: OpenAI's Realtime reference, server events C{session.created} and C{error}.
 """
@@ -11,20 +11,22 @@ import json
 from attrs import frozen
 
 MAX_READ = 256 * 1024
-"""Bytes of an event the relay is willing to parse; a refusal is never larger."""
+"""Most bytes of an event that the relay parses; a refusal is never larger."""
 
 
 MAX_ID = 256
-"""Characters of a session's id that are kept, as long as the session lasts."""
+"""Most characters of a session's id: it is kept as long as the session."""
 
 
 @frozen
 class ServerEvent:
     """
-    @ivar type: the event's type, C{""} if it has none.
-    @ivar code: of an C{error}: its code, else its type, else C{""}.
-    @ivar message: of an C{error}: its text.
-    @ivar session_id: of C{session.created}: the session's id.
+    What the relay reads of an event.
+
+    @ivar type: the event's type; C{""} if it has none.
+    @ivar code: the code of an C{error}, else its type, else C{""}.
+    @ivar message: the text of an C{error}.
+    @ivar session_id: the session's id, from an event with a session, such as C{session.created}.
     """
 
     type: str = ""
@@ -43,9 +45,9 @@ def _table(value: object) -> dict[str, object]:
 
 def error_in(value: object) -> tuple[str, str]:
     """
-    Code and message of OpenAI's error shape C{{"error": {…}}}, empty where absent.
+    Code and message of OpenAI's error shape C{{"error": {…}}}; each is empty if absent.
 
-    Without a code that is text, its type stands in for it, or Google's C{status}.
+    If the code is no text, its C{type} is taken instead, or Google's C{status}.
     """
     error = _table(_table(value).get("error"))
     codes = (_text(error.get(key)) for key in ("code", "type", "status"))
@@ -53,7 +55,7 @@ def error_in(value: object) -> tuple[str, str]:
 
 
 def parse_json(payload: bytes) -> object:
-    """The JSON value, or L{None} for what is too large, is not JSON, or is nested too deep."""
+    """The JSON value; L{None} if it is over L{MAX_READ} bytes, no JSON, or nested too deep."""
     if len(payload) > MAX_READ:
         return None
     try:
@@ -64,7 +66,7 @@ def parse_json(payload: bytes) -> object:
 
 
 def parse_event(payload: bytes) -> ServerEvent:
-    """Read one event; anything that is not one has the type C{""}."""
+    """Read one event. A payload that is no event gets the type C{""}."""
     value = parse_json(payload)
     kind = _text(_table(value).get("type"))
     if kind == "error":

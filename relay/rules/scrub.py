@@ -1,4 +1,4 @@
-"""Keep secrets out of text that somebody else wrote and the relay passes on."""
+"""Keep secrets out of foreign text that the relay passes on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 PREFIX = 8
 """
-Characters of a secret that already give it away, for upstreams quote keys masked after a few.
-Anything shorter is no secret (local models take keys such as C{none}).
+The first characters of a secret, which are taken for the whole: upstreams quote keys masked after
+the first few. A shorter string is no secret, because local models take keys such as C{none}.
 """
 
 MAX_TEXT = 300
-"""Characters of a foreign text that are passed on."""
+"""Most characters of a foreign text that are passed on."""
 
 
 def _forms(secret: str) -> Iterable[str]:
@@ -29,8 +29,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     """
     The text with C{[redacted]} for every word that shows a secret.
 
-    @param secrets: what must not show: as it is, URL-encoded or in base64, whole or masked
-        after its first L{PREFIX} characters.
+    @param secrets: strings that must not show, be it as they are, URL-encoded or in base64, whole
+        or masked after their first L{PREFIX} characters.
     """
     if not text:
         return text
@@ -39,11 +39,11 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     def shown(word: re.Match[str]) -> str:
         return "[redacted]" if any(start in word[0] for start in starts) else word[0]
 
-    # Word by word, for a pattern with the start in its middle is quadratic in a long word.
+    # Word by word, because a pattern with the secret in its middle is quadratic in a long word.
     return re.sub(r"\S+", shown, text)
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """The text redacted, on one line, without control characters, L{MAX_TEXT} long at most."""
+    """The text redacted, on one line, without control characters, cut at L{MAX_TEXT}."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return redact(line, secrets)[:MAX_TEXT]

@@ -1,5 +1,5 @@
 """
-What this process or machine has run out of, when it cannot connect: no fault of any upstream's.
+What this process or machine has run out of when it cannot connect, which is no upstream's fault.
 
 Source: getrlimit(2), connect(2), ip(7).
 """
@@ -14,8 +14,10 @@ from attrs import frozen
 @frozen
 class Shortage:
     """
-    @ivar error: its name in the log: that of the system's error.
-    @ivar message: what whoever runs the relay must raise.
+    A shortage of this process or machine.
+
+    @ivar error: its name in the log, which is the system's name of the error.
+    @ivar message: what is short, and what the operator must raise.
     """
 
     error: str
@@ -35,14 +37,16 @@ _NO_THREAD = "The relay may start no more threads; its operator must raise that 
 
 
 class NoThread(OSError):
-    """A thread could not be started. Its number could be mistaken for that of another error."""
+    """
+    A thread could not be started. It has no C{errno}, because the system's would be ambiguous.
+    """
 
 
 def shortage_in(error: Exception) -> Shortage | None:
     """
-    What lacks here, if that is why a look-up or a connection failed.
+    The shortage that made a look-up or a connection fail; L{None} if it was none.
 
-    @param error: an L{OSError}, or one of Twisted's, which have its number as C{osError}.
+    @param error: an L{OSError}, or one of Twisted's errors, which have its number in C{osError}.
     """
     if isinstance(error, NoThread):
         return Shortage("NoThread", _NO_THREAD)

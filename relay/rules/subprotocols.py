@@ -1,8 +1,9 @@
 """
-What each WebSocket subprotocol that downstream offers is for.
+What the WebSocket subprotocols mean that downstream offers.
 
-Browsers cannot set headers, so they send credentials as subprotocols. Those, and the relay's own,
-never go upstream; a browser fails the connection when it offered some and none is selected.
+Browsers cannot set headers, so they send credentials as subprotocols. Credentials and the relay's
+own subprotocols never go upstream. A browser that offered subprotocols fails the connection if none
+of them is selected.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 REFUSALS_EVENT = "relay.refusals.event"
-"""Who offers this reads refusals in band."""
+"""A client that offers this reads refusals in band."""
 
 _KEY = "openai-insecure-api-key."
 _CREDENTIALS = (_KEY, "openai-organization.", "openai-project.")
@@ -18,12 +19,12 @@ _RELAYS_OWN = "relay."
 
 
 def credential_in(offered: Sequence[str]) -> str | None:
-    """The credential that a browser sent as a subprotocol."""
+    """The credential that a browser sent as a subprotocol; L{None} without one."""
     return next((name[len(_KEY) :] for name in offered if name.startswith(_KEY)), None)
 
 
 def for_upstream(offered: Sequence[str]) -> list[str]:
-    """Those that go upstream."""
+    """The subprotocols that go upstream."""
     return [name for name in offered if not name.startswith((*_CREDENTIALS, _RELAYS_OWN))]
 
 
@@ -32,16 +33,18 @@ def _harmless(offered: Sequence[str]) -> list[str]:
 
 
 def select(offered: Sequence[str], by_upstream: str | None) -> str | None:
-    """What is selected downstream, given what upstream selected."""
+    """The subprotocol to select downstream, given the one that upstream selected."""
     if by_upstream is not None:
-        return by_upstream  # it was offered: Autobahn has seen to that
+        return by_upstream  # Autobahn has checked that it was offered
     if "realtime" in offered:
         return "realtime"
     return REFUSALS_EVENT if _harmless(offered) == [REFUSALS_EVENT] else None
 
 
 def select_for_refusal(offered: Sequence[str]) -> str | None:
-    """What is selected downstream only to carry a refusal; credentials are never echoed."""
+    """
+    The subprotocol to select for a WebSocket that only carries a refusal; never a credential.
+    """
     harmless = _harmless(offered)
     for choice in ("realtime", REFUSALS_EVENT, *harmless):
         if choice in harmless:
@@ -51,9 +54,10 @@ def select_for_refusal(offered: Sequence[str]) -> str | None:
 
 def refusal_is_in_band(setting: str, offered: Sequence[str], browser: bool) -> bool:
     """
-    Which form a refusal takes.
+    Whether a refusal is told in band.
 
-    @param setting: C{http}, C{event}, or C{auto} for who cannot read the other.
+    @param setting: C{http}, C{event}, or C{auto}: in band if the client cannot read an HTTP
+        refusal, or asks for it.
     @param browser: whether this looks like a browser's request from an allowed Origin.
     """
     if setting == "auto":

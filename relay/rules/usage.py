@@ -1,5 +1,5 @@
 """
-What a Realtime session is billed for, as upstream tells it.
+The tokens that a Realtime session is billed for, as upstream tells them.
 
 Source: OpenAI's Realtime reference, C{usage} of the server events C{response.done} and
 C{conversation.item.input_audio_transcription.completed}.
@@ -22,10 +22,11 @@ _KINDS: dict[tuple[str, ...], str] = {
 
 def tokens_of(event: Mapping[str, object]) -> dict[str, int]:
     """
-    Tokens by kind; only what is told and above 0.
+    The tokens that an event tells of, by kind; only kinds that are above 0.
 
-    C{input} and C{output} are totals of which the C{_text}, C{_audio} and C{_cached} kinds are
-    parts. Those of a transcription begin with C{transcription_}: another model's, at other prices.
+    C{input} and C{output} are totals; the C{_text}, C{_audio} and C{_cached} kinds are parts of
+    them. The kinds of a transcription begin with C{transcription_}, because another model counts
+    them, at other prices.
     """
     if event.get("type") == "response.done":
         return _tokens(_at(event, ("response", "usage")), "")

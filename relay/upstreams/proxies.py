@@ -126,7 +126,8 @@ def proxy_for(setting: str | None, url: str, environ: Mapping[str, str]) -> Prox
 
     @param setting: the upstream's C{proxy}; L{None} if it is not set.
     @param url: the upstream's URL.
-    @raise InvalidValue: if the setting or variable is no URL of a proxy; the text does not repeat it.
+    @raise InvalidValue: if the setting or variable is no URL of a proxy; the text does not repeat
+        it.
     """
     if setting is not None:
         return None if setting == DIRECTLY else Proxy.from_url(setting)
