@@ -1,6 +1,6 @@
 """
-The front of each connection: it reads one request head, and sends the connection where it belongs:
-to the WebSocket, to a site, or away.
+The front of each connection. It reads one request head, then hands the connection over to the
+WebSocket or to a site, or refuses the request.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PATH = "/v1/realtime"
 NOT_OWN = "only a page of this listener's own origin, or no page, may change anything here"
 
 PROBES = ("/healthz", "/readyz")
-"""What orchestrators ask for, by any name; below the base path."""
+"""Paths below the base path that orchestrators ask for, with any Host."""
 
 
 @frozen
@@ -54,16 +54,17 @@ class FrontContext:
     What all connections of a factory share.
 
     @ivar holds: what the holds share.
-    @ivar websocket: the factory of the WebSocket protocols; L{None} where there is a site only.
+    @ivar websocket: the factory of the WebSocket protocols; L{None} if there is only a site.
     @ivar site: answers plain requests.
-    @ivar heads: by turns, what is done about request heads.
+    @ivar heads: shares turns between request heads.
     @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
-        One that is not gets the upgrades too that are not for the relay.
+        A site of the host's own gets also the upgrades that are not for the relay.
     @ivar health: answers L{PROBES} where the site does not; the relay's own.
     @ivar administers: whether it is an admin listener: no page of another origin may change
         anything there (see L{is_change_from_elsewhere}).
-    @ivar probed: whether it is an admin listener that other machines can reach: L{PROBES} are then
-        answered whatever the Host, and the rest to any address, which no page can make its name.
+    @ivar probed: whether this is an admin listener that other machines can reach. Then L{PROBES}
+        are answered whatever the Host is, and other paths if the Host is an IP address, which no
+        page can have as its own name.
     """
 
     holds: HoldContext
@@ -77,7 +78,7 @@ class FrontContext:
 
 
 def _address(address: IAddress | None) -> str:
-    """The host of an address; local sockets have none."""
+    """The host of an address; C{local} for a local socket, which has none."""
     return str(getattr(address, "host", "local"))
 
 
@@ -99,8 +100,8 @@ class Front(Protocol):
     """
     One connection, from accept until its request is whole.
 
-    What then speaks on the connection is made over the same transport; this only passes bytes and
-    the loss on to it.
+    Then an inner protocol is made over the same transport, and this one only passes on to it the
+    bytes and the loss of the connection.
     """
 
     transport: Any  # TCP, TLS or local: no interface names all that they share
@@ -121,16 +122,16 @@ class Front(Protocol):
         self._record = HoldRecord(new_request_id(), _address(addr))
 
     def connectionMade(self) -> None:
-        """The head has a deadline; it is Autobahn's and HTTPChannel's weak spot."""
+        """Start the deadline for the head, which neither Autobahn nor HTTPChannel has."""
         self._deadline.set(self._limits.head_seconds, self._too_slow)
 
     @bulkhead
     def dataReceived(self, data: bytes) -> None:
-        """Give the bytes to who has the connection now."""
+        """Read the head, then pass the bytes on to the inner protocol."""
         self._take(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass it on."""
+        """Pass the loss on to the inner protocol."""
         self._deadline.clear()
         self._end.clear()
         self._take = drop
@@ -143,7 +144,7 @@ class Front(Protocol):
             self._context.holds.register.left(self)
 
     def failed(self) -> None:
-        """The relay itself went wrong here, with an exception that is at hand."""
+        """The relay itself failed here, with the exception being handled now."""
         _log.failure("request {id} failed", id=self._record.request_id)
         self.abort()
 
@@ -176,7 +177,7 @@ class Front(Protocol):
         if self._reader.started:
             self._refuse(refuse("request_timeout"))
         else:
-            # A balancer's probe: closed without a record.
+            # A balancer's probe sends nothing: close without a record.
             self.transport.abortConnection()
 
     def _route(self, head: Head) -> None:
@@ -267,7 +268,10 @@ class Front(Protocol):
         self._hand_over(protocol, head.for_autobahn())
 
     def _in_band(self, head: Head) -> bool:
-        """A browser cannot read a refused handshake; its Origin was allowed above."""
+        """
+        Whether a refusal is told in band: a browser cannot read a refused handshake. Its Origin is
+        an allowed one by now.
+        """
         agent = head.one("user-agent") or ""
         browser = bool(head.all("origin")) and agent.startswith("Mozilla/")
         return refusal_is_in_band(self._context.holds.settings.refusals, head.subprotocols, browser)
@@ -299,7 +303,7 @@ class Front(Protocol):
         self._read_body(self._reader.rest)
 
     def _read_body(self, data: bytes) -> None:
-        """The body, and nothing behind it: one request a connection."""
+        """Pass on the body, and nothing behind it, because a connection has one request."""
         body = data[: self._body_left]
         self._body_left -= len(body)
         if body and self._inner is not None:
@@ -336,8 +340,8 @@ class Front(Protocol):
         self._end.set(self._limits.linger_seconds, self._check_end)
         bodiless = self._reader.bodiless
         self.transport.write(http_response(refusal, self._record.request_id, bodiless=bodiless))
-        # Closing a socket with unread bytes resets it, and the answer may be lost: so close the
-        # sending half and let the client close the other. TLS has no such half.
+        # Closing a socket with unread bytes resets it, and the answer may be lost. So close the
+        # sending half, and let the client close the other. TLS has no half to close.
         if ITCPTransport.providedBy(self.transport) and not self._secure:
             self.transport.loseWriteConnection()
         else:
@@ -345,7 +349,10 @@ class Front(Protocol):
 
     @bulkhead
     def _check_end(self) -> None:
-        """C{loseConnection} has no deadline: who still does not read after one more turn is cut."""
+        """
+        Drop a connection that is still closing after L{Limits.linger_seconds}: C{loseConnection}
+        has no deadline. If it is not closing yet, look again later.
+        """
         if self._closing:
             self.transport.abortConnection()
         else:
