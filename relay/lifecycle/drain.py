@@ -1,7 +1,9 @@
 """
-The end of a relay: nothing new, time for what is open, then an end to it, spread out and bounded.
+The end of a relay: let nothing new in, give time to what is open, then close it, spread out and
+within a bound.
 
-Closed all at once, a thousand clients would connect again all at once, to the relays that are left.
+If a thousand clients were closed all at once, they would connect again all at once, to the other
+relays.
 """
 
 from __future__ import annotations
@@ -24,31 +26,32 @@ _log = Logger()
 
 Phase = Literal["serving", "leaving", "draining", "finishing", "cutting", "ended"]
 """
-C{leaving}: no longer ready, but accepting. C{draining}: nothing new. C{finishing}: no session is
-left, only answers. C{cutting}: what is left is dropped.
+C{leaving}: no longer ready, but still accepting. C{draining}: nothing new is let in.
+C{finishing}: all sessions and holds have ended, only answers are still on their way. C{cutting}:
+all that is still open is dropped.
 """
 
 GRACE_SECONDS = 0.4
-"""From the deadline until what is left is cut: time for the last Closes and answers to cross."""
+"""Seconds from the deadline until all is cut: time for the last Closes and answers to cross."""
 
 CUT_SECONDS = 0.25
-"""From then until it is over whatever is left."""
+"""Seconds from the cut until the drain is over, whatever is still open."""
 
 BATCH = 50
-"""What is ended in one turn at most, for a turn should not take over 50 ms."""
+"""Most holds, sessions or connections ended in one turn, so that a turn takes less than 50 ms."""
 
 TICK = 0.02
-"""Seconds between two turns in which some are closed, at least."""
+"""Least seconds between two turns in which some are closed."""
 
 BREATH = 0.001
-"""Seconds between two such turns when there is no time left, so that others have theirs."""
+"""Seconds between two such turns once the time is up, so that other work gets its turns."""
 
 
 Ps = ParamSpec("Ps")
 
 
 def _alone(end: Callable[Ps, object], *args: Ps.args, **kwargs: Ps.kwargs) -> None:
-    """End one of many: an exception out of it does not keep the others open."""
+    """End one of many. An exception from it is logged, and does not keep the others open."""
     try:
         end(*args, **kwargs)
     except Exception:
@@ -57,30 +60,32 @@ def _alone(end: Callable[Ps, object], *args: Ps.args, **kwargs: Ps.kwargs) -> No
 
 class Pace:
     """
-    When to close how many, so that all are closed evenly until a deadline, though some end by
-    themselves and steps come late.
+    How many sessions to close when, so that all are closed evenly until a deadline, even if some
+    end by themselves and steps come late.
 
-    @ivar deadline: by the clock.
+    @ivar deadline: in seconds, by the clock.
     """
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self._due = 1.0
-        self._rate = 0.0  # a second, since the last step
+        self._rate = 0.0  # sessions a second, since the last step
         self._last = 0.0
 
-    def step(self, left: int, now: float) -> tuple[int, float]:
+    def step(self, remaining: int, now: float) -> tuple[int, float]:
         """
-        How many of C{left} to close now, and the seconds until the next step.
+        How many sessions to close now, and the seconds until the next step.
+
+        @param remaining: how many are still to be closed.
         """
         seconds = max(0.0, self.deadline - now)
-        if not left or not seconds:
+        if not remaining or not seconds:
             self._rate = 0.0
-            return min(left, BATCH), seconds or BREATH
+            return min(remaining, BATCH), seconds or BREATH
         self._due += self._rate * (now - self._last)
-        count = min(int(self._due + 1e-6), left, BATCH)
+        count = min(int(self._due + 1e-6), remaining, BATCH)
         self._due -= count
-        self._rate, self._last = left / seconds, now
+        self._rate, self._last = remaining / seconds, now
         return count, max(TICK, (1 - self._due) / self._rate)
 
 
@@ -106,8 +111,8 @@ class Drain:
         """
         Begin, unless it has begun.
 
-        @return: fires when all is over: within a second after C{drain_delay_seconds} and
-            C{drain_seconds}, and sooner if all ends sooner.
+        @return: fires when all is over, at most a second after C{drain_delay_seconds} and
+            C{drain_seconds}; sooner if all ends sooner.
         """
         if self.phase == "ended":
             return succeed(None)
@@ -118,7 +123,7 @@ class Drain:
         return drained
 
     def cut(self) -> None:
-        """Drop every connection now; a drain that goes on is then over."""
+        """Drop every connection now, which ends a drain that is under way."""
         if self.phase in ("cutting", "ended"):
             return
         if self._register.sessions or self._register.holds:
@@ -185,9 +190,9 @@ class Drain:
             self._step.set(wait, self._close_some)
 
     def _in_order(self) -> list[OpenSession]:
-        """The sessions to close, those first that nobody is being answered in."""
-        left = [session for session in self._register.sessions if not session.is_ending]
-        return sorted(left, key=lambda session: session.is_responding)
+        """The sessions to close; first those in which no response is under way."""
+        going_on = [session for session in self._register.sessions if not session.is_ending]
+        return sorted(going_on, key=lambda session: session.is_responding)
 
     def _cut_some(self) -> None:
         some, self._to_cut = self._to_cut[:BATCH], self._to_cut[BATCH:]
@@ -197,7 +202,7 @@ class Drain:
             self._step.set(BREATH, self._cut_some)
 
     def _look(self) -> None:
-        """Something has ended; was it the last?"""
+        """Something has ended: go on if it was the last."""
         register = self._register
         if register.sessions or register.holds:
             return
