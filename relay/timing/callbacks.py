@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Abandoned(Exception):
-    """The callback's own work was cancelled, and not by the relay."""
+    """A callback's work was cancelled, but not by the relay."""
 
 
 async def answer_of(answer: T | Awaitable[T]) -> T:
@@ -28,10 +28,11 @@ async def answer_of(answer: T | Awaitable[T]) -> T:
     The answer itself, or what it comes to. A coroutine runs as a task of asyncio's loop, if that
     runs.
 
-    Cancelling ends the wait at once, even where the callback's Deferred swallows it or answers all
-    the same: who is gone must not be dialled for.
+    Cancelling ends the wait at once, even if the callback's Deferred ignores that or answers all
+    the same, because nothing must be dialled for a client that is gone.
 
-    @raise Abandoned: if it was cancelled from its own side, so that this is not taken for ours.
+    @raise Abandoned: if the callback's own side cancelled its work. A L{CancelledError} would be
+        taken for the relay's.
     """
     if not inspect.isawaitable(answer):
         return answer
