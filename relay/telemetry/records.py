@@ -1,5 +1,6 @@
 """
-What is told of a hold and of a session: two records each, C{opened} or C{refused}, and C{closed}.
+What listeners are told: of each hold that it C{opened} or was C{refused}, of each session that it
+C{closed}.
 
 No payloads and no credentials, at any level.
 """
@@ -28,26 +29,26 @@ class Traffic:
 
 
 def no_traffic() -> dict[Side, Traffic]:
-    """By the side that messages come from: none yet."""
+    """No traffic yet, by the side that messages come from."""
     return {"downstream": Traffic(), "upstream": Traffic()}
 
 
 def new_request_id() -> str:
-    """What a request is called in records and answers."""
+    """A random id for a request, for records and answers."""
     return f"req_{secrets.token_hex(12)}"
 
 
 @define
 class AttemptRecord:
     """
-    One try to open one upstream, or why there was none.
+    One attempt to open one upstream, or the reason why that was passed over.
 
-    @ivar stage: how far it has come; L{None} while the credential is awaited, and where the
-        upstream was passed over.
-    @ivar stages: seconds that each stage took, of those that were completed.
+    @ivar stage: the stage that the attempt has reached; L{None} while it waits for the credential,
+        and for an upstream that was passed over.
+    @ivar stages: seconds that each completed stage took.
     @ivar outcome: C{open}, the code of the refusal, or C{cancelled}.
-    @ivar error: the name of what went wrong below, for the log only.
-    @ivar seconds: that it took in all.
+    @ivar error: the name of the error below, for the log only.
+    @ivar seconds: how long the attempt took in all.
     @ivar is_retry: whether this upstream was tried before for the same hold.
     """
 
@@ -65,13 +66,13 @@ class HoldRecord:
     """
     One hold.
 
-    @ivar request_id: told to downstream as C{X-Request-Id}.
-    @ivar trace_id: of the request's C{traceparent}.
+    @ivar request_id: the request's id; downstream is sent it as C{X-Request-Id}.
+    @ivar trace_id: the trace id in the request's C{traceparent}.
     @ivar peer: the address of downstream's end of the connection.
-    @ivar subject: who this is, as the grant says.
-    @ivar outcome: C{opened}, the code of the refusal, or C{left} if downstream did not wait.
+    @ivar subject: whose session it is, as the grant says.
+    @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
     @ivar seconds: from the end of the request head to the answer.
-    @ivar detail: what the operator should know and downstream should not.
+    @ivar detail: what the operator should know, but downstream should not.
     """
 
     request_id: str
@@ -88,7 +89,7 @@ class HoldRecord:
 
     @property
     def attempted(self) -> int:
-        """How many attempts reached out for an upstream."""
+        """How many attempts began to connect to an upstream."""
         return sum(attempt.stage is not None for attempt in self.attempts)
 
 
@@ -97,9 +98,9 @@ class ClosedRecord:
     """
     The end of a session.
 
-    @ivar session_id: upstream's.
+    @ivar session_id: upstream's id of the session.
     @ivar close_code: see L{relay.rules.closes}; L{None} for a Close without a code.
-    @ivar stalled: the side that was given up for it read nothing for too long.
+    @ivar stalled: the side that was given up because it read too little for too long.
     @ivar closed_by: C{downstream}, C{upstream} or C{relay}.
     @ivar seconds: from the 101 until both connections were gone.
     @ivar plane: how messages crossed: C{splice} or C{message}.
@@ -120,22 +121,22 @@ class ClosedRecord:
 
 class RelayListener:
     """
-    Who is told of each hold and session. Subclass it and override what you want to hear of; each
-    of these does nothing. Only an instance of it is taken for a listener, so what later versions
-    tell besides breaks none. An exception out of one is logged and goes no further.
+    Is told of each hold and session. Subclass it, and override what you want to hear of: by itself
+    each method does nothing. Only an instance of it is taken for a listener, so a method that a
+    later version adds breaks none. An exception out of a listener is logged and goes no further.
     """
 
     def opened(self, record: HoldRecord) -> None:
         """A hold ended with a session."""
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
-        """A hold ended without one; C{refusal} is L{None} if downstream left."""
+        """A hold ended without a session; C{refusal} is L{None} if the client did not wait."""
 
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
         """
         Upstream sent C{response.done}, C{error}, or a finished transcription.
 
-        @param event: as parsed from JSON; at most 256 KiB of it are read.
+        @param event: as parsed from JSON. An event of more than 256 KiB is not told.
         """
 
     def closed(self, record: ClosedRecord) -> None:
@@ -146,7 +147,10 @@ _NAMES = {kind: tuple(a.name for a in fields(kind)) for kind in (HoldRecord, Att
 
 
 def _fields(record: HoldRecord | AttemptRecord) -> dict[str, Any]:
-    """The record as a table. C{asdict} asks each value what it is, for more than the line costs."""
+    """
+    The record as a table. Not by C{asdict}, which inspects each value, and costs more than all
+    the rest of a log line.
+    """
     return {name: getattr(record, name) for name in _NAMES[type(record)]}
 
 
@@ -155,7 +159,10 @@ def _hold_fields(record: HoldRecord) -> dict[str, Any]:
 
 
 def _literal(line: str) -> str:
-    """A format without fields: Twisted's formatter takes four times as long as Python's."""
+    """
+    The line as a format without fields, because Twisted's formatter takes four times as long as
+    Python's.
+    """
     return line.replace("{", "{{").replace("}", "}}")
 
 
@@ -168,7 +175,7 @@ class LogRecords(RelayListener):
         _log.info(_literal(f"{line} in {record.seconds:.3f} s"), **_hold_fields(record))
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
-        """Log at info what is the caller's matter, and at warn what is the relay's."""
+        """Log at warn a refusal with a status of 500 or above, and any other at info."""
         log = _log.warn if refusal and refusal.status >= 500 else _log.info
         note = f" ({record.detail})" if record.detail else ""
         line = f"refused {record.request_id} for {record.peer}: {record.outcome}"
