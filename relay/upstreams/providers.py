@@ -1,6 +1,6 @@
 """
-What an upstream is, and how the kinds of upstream differ: URL, query, credential, first event, and
-the meaning of their errors. The differences are data of the L{Provider}, in one table.
+What an upstream is, and how the kinds of upstream differ: in URL, query, credential, first event
+and error codes. Each kind is a L{Provider}, a row of one table.
 
 Source: OpenAI's Realtime guide (WebSocket), and its answers as observed; the guides to the same of
 Azure OpenAI, xAI and Gemini.
@@ -24,7 +24,9 @@ from relay.rules.refusals import RefusalCode
 from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
-"""An upstream key, or what returns one (or a Deferred of one) for each attempt, or none."""
+"""
+An upstream's key; or a callable that returns one, or a Deferred of one, for each attempt; or none.
+"""
 
 _COMMON_ERRORS: Mapping[str, RefusalCode] = {
     **dict.fromkeys(
@@ -56,8 +58,8 @@ class Provider:
     """
     How one kind of upstream differs.
 
-    @ivar url: where it is, if that is one place for all.
-    @ivar credential: the header that carries the key, and what stands before the key there.
+    @ivar url: its URL, if that is the same for all.
+    @ivar credential: the header that carries the key, and what stands before the key in it.
     @ivar first_event: whether the upstream speaks first, so that the hold waits for it.
     @ivar query: names of downstream's query parameters that go upstream; L{None} for all.
     @ivar model: the name that the parameter C{model} has upstream.
@@ -99,14 +101,14 @@ PROVIDERS: Mapping[str, Provider] = {
     "openai": _OPENAI,
     "azure": _AZURE,
     "azure-preview": evolve(_AZURE, model="deployment"),
-    # May send conversation.created first: whatever is no error opens the session.
+    # It may send conversation.created first: any event but an error opens the session.
     "xai": evolve(
         _OPENAI,
         url="wss://api.x.ai/v1/realtime",
         query=frozenset({"model"}),
         headers=frozenset(),
     ),
-    # Not of OpenAI's shape: silent until the client's setup, which names the model.
+    # Not OpenAI's protocol: it sends nothing until the client's setup, which names the model.
     "gemini": Provider(
         url="wss://generativelanguage.googleapis.com/ws/"
         "google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
@@ -116,7 +118,7 @@ PROVIDERS: Mapping[str, Provider] = {
     ),
     "generic": Provider(first_event=False, query=None),
 }
-"""The table: what C{provider} says in the settings."""
+"""The table: a name that the setting C{provider} may have to what it means."""
 
 SECRET_PARAMETERS = frozenset(
     {
@@ -210,19 +212,21 @@ class Upstream:
     """
     One Realtime service to connect to.
 
-    @ivar url: a C{ws://} or C{wss://} URL. What its query says, downstream cannot say otherwise.
+    @ivar url: a C{ws://} or C{wss://} URL. Downstream cannot override the parameters in its query.
     @ivar name: what records, metrics and refusals call it; unique in a relay.
     @ivar provider: a key of L{PROVIDERS}.
     @ivar credential: see L{Credential}; sent as the provider wants it.
     @ivar ca_file: PEM file of the authorities to trust instead of the system's.
-    @ivar priority: those with the lowest are tried first.
-    @ivar weight: among equals, one with twice the weight comes first twice as often; from 1.
-    @ivar models: what the models that a caller may name are called upstream; those that are not
-        in it are not for this upstream. Empty if all are, as they are.
-    @ivar max_sessions: connections to it at once, those of holds included; L{None} for any number.
-    @ivar breaker: whether it is left alone for a while when it fails (see
+    @ivar priority: upstreams with the lowest are tried first.
+    @ivar weight: among upstreams of one priority, one with twice the weight is first twice as
+        often; at least 1.
+    @ivar models: the models that it serves, each with its name there. If empty, it serves every
+        model under the name that the client uses.
+    @ivar max_sessions: most connections to it at once, those of holds included; L{None} for any
+        number.
+    @ivar breaker: whether it is not tried for a while after it fails (see
         L{relay.upstreams.breaker}).
-    @ivar proxy: by which it is reached; L{None} for directly.
+    @ivar proxy: the proxy by which it is reached; L{None} for none.
     @ivar client_certificate: PEM file of the certificate to show it, its chain and its key.
     @ivar traits: how this kind of upstream differs.
     @ivar secure: whether the connection is by TLS.
@@ -249,7 +253,7 @@ class Upstream:
     client_certificate: str | None = field(
         default=None, kw_only=True, converter=_as_text, validator=optional(_path)
     )
-    # Told once: each hold asks for all of them.
+    # Computed once, because each hold asks for all of them.
     traits: Provider = field(init=False, repr=False, eq=False)
     secure: bool = field(init=False, repr=False, eq=False)
     host: str = field(init=False, repr=False, eq=False)
@@ -284,8 +288,8 @@ class Upstream:
 
     def target(self, query: Iterable[tuple[str, str]]) -> str:
         """
-        The request target: the URL's path and query, and those of downstream's query parameters
-        that go upstream, under the names they have there.
+        The request target: the URL's path and query, and the downstream query parameters that go
+        upstream, under the names that they have there.
         """
         known = self.traits.query
         passed = [*self._fixed.items()]
@@ -310,6 +314,6 @@ class Upstream:
         return headers
 
     def secrets(self, credential: str | None) -> tuple[str, ...]:
-        """What must not show in text from it, or from between."""
+        """Strings that must not show in text from the upstream or its proxy."""
         keys = (credential,) if credential else ()
         return keys + (self.proxy.secrets if self.proxy else ())
