@@ -1,9 +1,9 @@
 """
-Every way a hold can end without a session: one table, and how a row looks on the wire.
+Every way in which a hold can end without a session: one table, and how a row looks on the wire.
 
-A refusal has two forms. The HTTP form is a complete answer to the upgrade request. The in-band
-form, for browsers, which cannot read a refused handshake, is one C{error} event and a close code
-on a WebSocket that was opened only to carry them.
+A refusal has two forms. The HTTP form is a complete answer to the upgrade request. The in-band form
+is for browsers, which cannot read a refused handshake: one C{error} event and a Close, on a
+WebSocket that is opened only to carry them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from relay.rules.errors import InvalidValue, wanted
 
 Stage = Literal["dns", "proxy", "tcp", "tls", "upgrade", "first_event"]
-"""How far an attempt at an upstream had come."""
+"""The stage that an attempt at an upstream has reached."""
 
 
 RefusalCode = Literal[
@@ -61,8 +61,8 @@ class Kind:
     @ivar status: the HTTP status.
     @ivar retryable: whether the same request may succeed later.
     @ivar message: what to do about it, in one sentence.
-    @ivar retry_after: seconds to wait, for statuses that say so by C{Retry-After}.
-    @ivar headers: what this status must carry besides.
+    @ivar retry_after: seconds to wait, sent as C{Retry-After}; L{None} for no such header.
+    @ivar headers: further headers that this status must have.
     """
 
     status: int
@@ -134,7 +134,7 @@ class UpstreamFacts:
     What a refusal tells of the upstream that caused it.
 
     @ivar name: the upstream's name in the settings.
-    @ivar stage: how far the attempt had come; L{None} if no connection was begun.
+    @ivar stage: the stage that the attempt had reached; L{None} if no connection was begun.
     @ivar status: its HTTP status, if it answered with one.
     @ivar request_id: its own request id, for its operator's log.
     """
@@ -152,6 +152,7 @@ class Refusal:
 
     @ivar code: a key of L{KINDS}.
     @ivar status: the HTTP status, 400 to 599.
+    @ivar retryable: whether the same request may succeed later.
     @ivar message: one sentence, safe to show to anybody.
     @ivar retry_after: whole seconds, or L{None}.
     @ivar upstream: the upstream that caused it, or L{None}.
@@ -173,7 +174,7 @@ class Refusal:
 
 
 class Refused(Exception):
-    """A hold cannot end with a session; C{refusal} says why."""
+    """A hold cannot end with a session; C{refusal} tells why."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
@@ -193,7 +194,7 @@ def refuse(
     upstream: UpstreamFacts | None = None,
 ) -> Refusal:
     """
-    Make a refusal from its row, with what this case knows better.
+    Make a refusal from its row in the table. Other arguments override the row's values.
 
     @param code: a key of L{KINDS}.
     @param message: one sentence, safe to show to anybody.
@@ -221,7 +222,7 @@ def refuse(
 
 
 def attributed(refusal: Refusal, upstream: UpstreamFacts) -> Refusal:
-    """The same refusal, told to have come from C{upstream}."""
+    """The same refusal, attributed to an upstream."""
     return evolve(refusal, upstream=upstream)
 
 
@@ -257,8 +258,8 @@ def http_headers(refusal: Refusal, request_id: str) -> list[tuple[str, str]]:
         ("Content-Type", "application/json"),
         ("Cache-Control", "no-store"),
         ("X-Request-Id", request_id),
-        # openai-python and openai-node obey this header on HTTP calls; by status alone they
-        # would repeat every 502.
+        # openai-python and openai-node obey this header on HTTP calls. Without it they would repeat
+        # each request that is answered with 502.
         ("X-Should-Retry", "true" if refusal.retryable else "false"),
     ]
     if refusal.retry_after is not None:
@@ -274,7 +275,7 @@ def http_response(refusal: Refusal, request_id: str, *, bodiless: bool = False) 
     """
     body = http_body(refusal, request_id)
     headers = [*http_headers(refusal, request_id), ("Content-Length", str(len(body)))]
-    # RFC 9110, 7.8: who sends Upgrade names it in Connection too.
+    # A sender of Upgrade must name it in Connection too (RFC 9110, 7.8).
     options = "close, upgrade" if refusal.status == HTTPStatus.UPGRADE_REQUIRED else "close"
     headers.append(("Connection", options))
     status = HTTPStatus(refusal.status)
