@@ -54,9 +54,9 @@ class RelayFactory(FrontFactory):
     It opens nothing, starts nothing and changes no global state by itself; any number of them
     live in one process.
 
-    @param upstreams: at least one, by names of their own; see L{relay.Upstream} for which is tried
-        when.
-    @param admit: decides on each request (see L{relay.Request}); without it everybody on an
+    @param upstreams: at least one, each with a name of its own; L{relay.Upstream} tells which is
+        tried when.
+    @param admit: decides on each request (see L{relay.Request}). Without it, every request with an
         allowed Host and Origin is let in.
     @param listeners: told of each hold and session (see L{relay.RelayListener}).
     @param site: a C{twisted.web} site of the host's own on the same port, by default the relay's.
@@ -83,7 +83,7 @@ class RelayFactory(FrontFactory):
         _check(upstreams, admit, listeners, site, settings)
         balancer = Balancer(upstreams, random)
         if reactor is None:
-            # Only here: importing it installs it.
+            # Imported only here, because importing it installs it.
             from twisted.internet import reactor as installed
 
             reactor = IReactorTime(installed)
@@ -106,8 +106,8 @@ class RelayFactory(FrontFactory):
 
     def acceptableProtocols(self) -> list[bytes]:
         """
-        What is spoken behind TLS. Without an answer, Twisted ends the handshake of everybody who
-        asks by ALPN, as browsers and curl do.
+        The protocol that is spoken behind TLS. Without an answer here, Twisted ends the handshake
+        of every client that uses ALPN, as browsers and curl do.
         """
         return [b"http/1.1"]
 
@@ -118,16 +118,16 @@ class RelayFactory(FrontFactory):
 
     @property
     def active_sessions(self) -> int:
-        """Sessions with a connection left."""
+        """Sessions that still have a connection."""
         return len(self._register.sessions)
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is not told to end."""
+        """Whether it has not been told to end."""
         return self._drain.phase == "serving"
 
     def traffic(self) -> dict[Side, Traffic]:
-        """What has crossed so far in the sessions that are open, by the side it came from."""
+        """Messages and bytes that crossed so far in open sessions, by the side they came from."""
         total = no_traffic()
         for session in self._register.sessions:
             session.add_to(total)
@@ -135,8 +135,8 @@ class RelayFactory(FrontFactory):
 
     def admin(self, metrics: Metrics, drain: Callable[[], object] | None = None) -> AdminFactory:
         """
-        A factory for the admin listener. Whoever can reach that can read it; see
-        C{set_public} there.
+        A factory for the admin listener. All that can reach the listener can read it; see
+        L{AdminFactory.set_public}.
 
         @param metrics: the same as among the C{listeners}.
         @param drain: what C{POST /drain} does; by default L{drain}.
@@ -149,14 +149,14 @@ class RelayFactory(FrontFactory):
 
     def drain(self) -> Deferred[None]:
         """
-        End, in the times of the settings: no longer be ready; then let nothing new in, and give
-        what is open time to end by itself; then close it with 1012.
+        End, in the times of the settings. First the relay is no longer ready. Then it lets nothing
+        new in, and gives what is open time to end by itself. At last it closes that with 1012.
 
-        @return: fires when nothing is open any more: at most a second after C{drain_delay_seconds}
+        @return: fires when nothing is open any more, at most a second after C{drain_delay_seconds}
             and C{drain_seconds}.
         """
         return self._drain.begin()
 
     def abort(self) -> None:
-        """Drop every connection now, and let nothing new in; a drain that goes on is then over."""
+        """Drop every connection now and let nothing new in, which ends a drain under way."""
         self._drain.cut()
