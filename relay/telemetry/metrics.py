@@ -54,29 +54,29 @@ class MetricKind:
 
 
 METRICS: dict[str, MetricKind] = {
-    "relay_sessions_active": MetricKind("gauge", (), "Sessions with a connection left."),
+    "relay_sessions_active": MetricKind("gauge", (), "Sessions that still have a connection."),
     "relay_holds_active": MetricKind("gauge", (), "Holds that are not yet answered."),
     "relay_sessions_total": MetricKind(
         "counter",
         ("close_code", "closed_by"),
-        "Sessions that ended, by the first Close: 3xxx and 4xxx are all of those, none is a Close"
-        " without a code.",
+        "Sessions that ended, by the code of the first Close. 3xxx and 4xxx stand for all such"
+        " codes, none for a Close without a code.",
     ),
-    "relay_refusals_total": MetricKind("counter", ("code",), "Refusals, those before a hold too."),
+    "relay_refusals_total": MetricKind("counter", ("code",), "Refusals, also those before a hold."),
     "relay_hold_seconds": MetricKind(
         "histogram", (), "Time from a request's head to its answer, of holds that were answered."
     ),
     "relay_attempts_total": MetricKind(
         "counter",
         ("upstream", "outcome"),
-        "Attempts at an upstream: open, cancelled, or the code of the refusal; also of an upstream"
-        " that was passed over.",
+        "Attempts at an upstream, and times that it was passed over; the outcome is open,"
+        " cancelled, or the code of the refusal.",
     ),
     "relay_attempt_seconds": MetricKind(
         "histogram", ("upstream",), "Time that attempts took, however they ended."
     ),
     "relay_breaker_state": MetricKind(
-        "gauge", ("upstream",), "0 closed, 1 half-open, 2 open; not there without a breaker."
+        "gauge", ("upstream",), "0 closed, 1 half-open, 2 open; absent if it has no breaker."
     ),
     "relay_retries_total": MetricKind(
         "counter", ("upstream",), "Attempts at an upstream that the same hold had tried before."
@@ -88,11 +88,11 @@ METRICS: dict[str, MetricKind] = {
     "relay_tokens_total": MetricKind(
         "counter",
         ("upstream", "kind"),
-        "Tokens that upstream told of in sessions that ended; input and output are totals of which"
-        " the other kinds are parts.",
+        "Tokens that upstream told of in sessions that ended; input and output are totals, the"
+        " other kinds are parts of them.",
     ),
     "relay_stalled_total": MetricKind(
-        "counter", ("side",), "Sessions that ended because that side read nothing for too long."
+        "counter", ("side",), "Sessions that ended because that side read too little for too long."
     ),
 }
 """Every metric, by its name."""
