@@ -230,7 +230,7 @@ class Attempt(HandshakeListener):
         if self._error is not None:
             self._refuse_opening(None)
         elif self._protocol is not None:
-            self._protocol.take_answer()
+            self._protocol.report_answer()
 
     def _refuse_opening(self, close: Close | None) -> None:
         self._refuse(refusal_of_opening(self._upstream.traits, self._error, close, self._secrets))

@@ -187,7 +187,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             if not self._has_ended:  # else the connection is gone already
                 self._shake_hands(handshake, reader.switching)
         elif complete:
-            self.take_answer()
+            self.report_answer()
         elif reader.answer() is not None:
             handshake.answering()
 
@@ -199,7 +199,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             _log.failure("exception while reading upstream's handshake")
             handshake.malformed("see the log")
 
-    def take_answer(self) -> None:
+    def report_answer(self) -> None:
         """Report the answer as far as it was read."""
         answer = self._reader.answer() if self._reader is not None else None
         if answer is not None and self._handshake is not None:
@@ -236,7 +236,7 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             inflow, self._inflow = self._inflow, None
             self._has_ended = True
             self._read_answer(inflow.end())
-        self.take_answer()
+        self.report_answer()
 
 
 class UpstreamFactory(OneConnection[IProtocol]):
