@@ -141,7 +141,7 @@ class Front(Protocol):
             if inner is not None:
                 inner.connectionLost(reason)
         finally:
-            self._context.holds.register.left(self)
+            self._context.holds.register.gone(self)
 
     def failed(self) -> None:
         """The relay itself failed here, with the exception being handled now."""

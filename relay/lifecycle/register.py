@@ -107,7 +107,7 @@ class Register:
         self._tell(record.hold, lambda listener: listener.closed(record))
         self.ended()
 
-    def left(self, connection: OpenConnection) -> None:
+    def gone(self, connection: OpenConnection) -> None:
         """An accepted connection is gone: forget it."""
         self.connections.discard(connection)
         self.ended()

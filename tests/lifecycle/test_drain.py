@@ -75,7 +75,7 @@ class Connection:
         self.aborted = True
 
     def end(self) -> None:
-        self.stage.register.left(self)
+        self.stage.register.gone(self)
 
 
 class Stage:

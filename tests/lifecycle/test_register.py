@@ -154,11 +154,11 @@ class TestEnds:
         told: list[tuple[int, int]] = []
         register.ended = lambda: told.append((len(register.sessions), len(register.connections)))
         register.closed(session, CLOSED)
-        register.left(connection)
+        register.gone(connection)
         register.refused(HOLD, None)
         assert told == [(0, 1), (0, 0), (0, 0)]
 
     def test_nobody_need_wait(self) -> None:
         register = Register(9, [])
-        register.left(FakeConnection())
+        register.gone(FakeConnection())
         assert register.connections == set()
