@@ -34,7 +34,8 @@ def delay_of(refusal: Refusal) -> float | None:
 
     A retry is safe after a connection that was reset or closed instead of an answer, after HTTP
     502, 503 and 504, and after any other retryable refusal with a C{Retry-After} of at most
-    L{PATIENCE}. A refused port, a name, a certificate or a deadline would only fail again.
+    L{PATIENCE}. A longer C{Retry-After} rules it out. A refused port, a name, a certificate or a
+    deadline would only fail again.
     """
     facts = refusal.upstream
     if facts is None or not refusal.retryable:
