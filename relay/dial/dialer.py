@@ -21,6 +21,7 @@ from relay.http.head import Head
 from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import limit
+from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import INTERVAL, judged
 from relay.upstreams.diagnosis import cause_of_code
@@ -41,7 +42,7 @@ def dialer_for(
     """
     upstreams = [standing.upstream for standing in balancer.standings]
     connector = Connector(upstreams, limits, reactor, Resolver(reactor), lines)
-    return Dialer(balancer, RetryBudget(retries), connector, reactor)
+    return Dialer(balancer, RetryBudget(retries), connector, reactor, lines.answers)
 
 
 class Dialer:
@@ -49,15 +50,23 @@ class Dialer:
     Opens upstreams for holds.
 
     @param clock: the clock of every deadline.
+    @param answers: the turns in which upstreams' answers are read. A deadline waits for the answers
+        that came in time.
     """
 
     def __init__(
-        self, balancer: Balancer, budget: RetryBudget, connector: Connector, clock: IReactorTime
+        self,
+        balancer: Balancer,
+        budget: RetryBudget,
+        connector: Connector,
+        clock: IReactorTime,
+        answers: Turns,
     ) -> None:
         self._balancer = balancer
         self._budget = budget
         self._connector = connector
         self._clock = clock
+        self._answers = answers
 
     async def dial(
         self, head: Head, model: str | None, attempts: list[AttemptRecord], until: float
@@ -132,7 +141,8 @@ class Dialer:
         attempt = Attempt(self._connector, self._clock, standing.upstream, record)
         opening = Deferred.fromCoroutine(attempt.open(head))
         opening.addErrback(_without_frames)
-        limit(opening, max(0.0, end - began), self._clock, partial(_too_late, record))
+        late = partial(_too_late, record)
+        limit(opening, max(0.0, end - began), self._clock, late, self._answers.do)
         try:
             opened = await opening
         except BaseException as error:  # also for CancelledError, which is raised again

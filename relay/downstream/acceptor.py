@@ -123,7 +123,7 @@ class Front(Protocol):
 
     def connectionMade(self) -> None:
         """Start the deadline for the head, which neither Autobahn nor HTTPChannel has."""
-        self._deadline.set(self._limits.head_seconds, self._too_slow)
+        self._deadline.set(self._limits.head_seconds, self._time_is_up)
 
     @bulkhead
     def dataReceived(self, data: bytes) -> None:
@@ -171,6 +171,14 @@ class Front(Protocol):
             except Exception:
                 _log.failure("request {id} failed", id=self._record.request_id)
                 self._refuse(refuse("internal_error"))
+
+    def _time_is_up(self) -> None:
+        """What waits for its turn came in time, perhaps while the whole process was stopped."""
+        self._context.heads.do(self._look_for_head)
+
+    def _look_for_head(self) -> None:
+        if self._take == self._wait_for_turn:
+            self._too_slow()
 
     @bulkhead
     def _too_slow(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -62,10 +63,17 @@ class Deadline:
 
 
 def limit(
-    waited_for: Deferred[T], seconds: float, clock: IReactorTime, late: Callable[[], Exception]
+    waited_for: Deferred[T],
+    seconds: float,
+    clock: IReactorTime,
+    late: Callable[[], Exception],
+    turn: Callable[[Callable[[], None]], object],
 ) -> None:
     """
     Cancel a Deferred after C{seconds}; it then fails with what C{late} returns.
+
+    @param turn: does a thing behind what came in time and waits for its turn, which may be what is
+        waited for (L{relay.timing.turns.Turns.do}).
 
     L{Deferred.addTimeout} will not do: it cancels in the very turn in which the time is up (see
     L{Deadline}).
@@ -81,5 +89,5 @@ def limit(
         deadline.clear()
         return Failure(late()) if is_late else result
 
-    deadline.set(seconds, cancel)
+    deadline.set(seconds, partial(turn, cancel))
     waited_for.addBoth(done)

@@ -9,6 +9,7 @@ import pytest
 from memory import World
 
 from relay import Limits, Settings
+from relay.timing.turns import Turns
 
 HEAD = (
     b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
@@ -58,6 +59,35 @@ def test_what_comes_meanwhile_is_early_all_the_same(world: World) -> None:
     assert record.outcome == "bad_request"
 
 
+def take_all_the_time(world: World, turns: Turns) -> None:
+    """Work waits that goes on beyond every deadline."""
+
+    def work() -> None:
+        world.reactor.rightNow += 11
+
+    for _ in range(3):
+        turns.later(work)
+
+
+def test_a_head_that_came_in_time_may_wait_for_its_turn_beyond_it(world: World) -> None:
+    line = world.accept()
+    take_all_the_time(world, world.factory._context.heads)
+    line.deliver(HEAD)
+    for _ in range(8):
+        world.advance(STEP)
+    assert world.factory.active_holds == 1
+    assert line.take() == b""
+
+
+def test_a_head_that_did_not_come_in_time_is_not_waited_for(world: World) -> None:
+    line = world.accept()
+    line.deliver(HEAD[:-2])
+    take_all_the_time(world, world.factory._context.heads)
+    for _ in range(8):
+        world.advance(STEP)
+    assert line.take().startswith(b"HTTP/1.1 408 ")
+
+
 def test_a_plain_request_may_have_its_body_meanwhile(world: World) -> None:
     line = world.accept()
     line.deliver(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbo")
@@ -66,11 +96,16 @@ def test_a_plain_request_may_have_its_body_meanwhile(world: World) -> None:
     assert line.take().startswith(b"HTTP/1.1 404 ")
 
 
-def answers_wait(world: World) -> None:
-    """Something waits before the next answer."""
+def answers(world: World) -> Turns:
+    """Those that upstreams' answers have."""
     websocket = world.factory._context.websocket
     assert websocket is not None
-    websocket.lines.answers.later(lambda: None)
+    return websocket.lines.answers
+
+
+def answers_wait(world: World) -> None:
+    """Something waits before the next answer."""
+    answers(world).later(lambda: None)
 
 
 def test_an_answer_of_upstreams_may_have_to_wait_too(world: World) -> None:
@@ -98,6 +133,17 @@ def test_a_hold_may_end_while_the_answer_waits(world: World, ending: str) -> Non
     # What had come before the end counts.
     assert record.outcome == ("left" if ending == "by downstream" else "upstream_unauthorized")
     assert upstream.lost is not None
+
+
+def test_an_answer_that_came_in_time_may_wait_for_its_turn_beyond_it(world: World) -> None:
+    downstream = world.downstream()
+    world.advance(STEP)
+    upstream = world.connected()
+    take_all_the_time(world, answers(world))
+    world.answering(upstream).send('{"type":"session.created"}')
+    for _ in range(8):
+        world.advance(STEP)
+    assert downstream.line.take().startswith(b"HTTP/1.1 101 ")
 
 
 # -- HEAD ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from relay.timing.deadline import Deadline, limit
+from relay.timing.turns import Turns
 
 
 @dataclass
@@ -161,7 +162,7 @@ class Late(Exception):
 def limited(clock: Clock) -> tuple[Deferred[str], list[object]]:
     """One that has two seconds, and what becomes of it."""
     waited_for: Deferred[str] = Deferred()
-    limit(waited_for, 2.0, clock, Late)
+    limit(waited_for, 2.0, clock, Late, Turns(clock).do)
     told: list[object] = []
     waited_for.addCallbacks(told.append, lambda failure: told.append(failure.type))
     return waited_for, told
@@ -182,6 +183,26 @@ def test_what_does_not_come_in_time_is_cancelled() -> None:
     _, told = limited(clock)
     clock.advance(2.0)
     assert told == [Late]
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_came_in_time_and_waits_for_its_turn_is_in_time() -> None:
+    clock = Clock()
+    turns = Turns(clock)
+    waited_for: Deferred[str] = Deferred()
+    limit(waited_for, 2.0, clock, Late, turns.do)
+    clock.advance(1.9)
+    told: list[object] = []
+    waited_for.addBoth(told.append)
+
+    def work() -> None:
+        clock.rightNow += 1.0
+
+    for _ in range(3):
+        turns.later(work)
+    turns.later(lambda: waited_for.callback("here"))
+    clock.pump([0.0] * 4)
+    assert told == ["here"]
     assert clock.getDelayedCalls() == []
 
 
