@@ -329,7 +329,7 @@ class Front(Protocol):
         """
         channel = site.buildProtocol(self._addr)
         assert channel is not None, "a site always builds one"
-        self._context.holds.register.left(self)
+        self._context.holds.register.gone(self)
         self._hand_over(channel, head.as_sent() + self._reader.rest)
 
     # -- refusals --------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from attrs import frozen
 from relay.wire.interfaces import Line
 
 _SIZE = 148
-# tcpi_unacked, tcpi_bytes_acked and tcpi_notsent_bytes of Linux 4.6 and newer (linux/tcp.h).
-_FIELDS = struct.Struct("=24xI92xQ16xI")
+# tcpi_unacked, tcpi_bytes_acked, tcpi_bytes_received and tcpi_notsent_bytes of Linux 4.6 and newer
+# (linux/tcp.h).
+_FIELDS = struct.Struct("=24xI92xQQ8xI")
 _INT = struct.Struct("=i")
 
 
@@ -37,6 +38,23 @@ def has_arrived(line: Line) -> bool:
         return _bytes(line, FIONREAD) > 0
     except (OSError, TypeError, ValueError):  # the line has no socket, or a closed one
         return False
+
+
+def _tcp_info(line: Line) -> tuple[int, ...]:
+    info = line.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    return _FIELDS.unpack(info.ljust(_SIZE, b"\0"))
+
+
+def arrived(line: Line) -> int:
+    """
+    Bytes that the other end has sent so far; 0 on a Unix socket, where nobody counts them. With TLS
+    some come long before there is anything to read: a record may have 16 KiB.
+    """
+    try:
+        _, _, received, _ = _tcp_info(line)
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return received
 
 
 @frozen
@@ -66,8 +84,7 @@ def written(line: Line) -> Written | None:
     try:
         if line.socket.family == socket.AF_UNIX:
             return Written(_bytes(line, TIOCOUTQ) + line.queued, None)
-        info = line.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+        unacknowledged, acknowledged, _, unsent = _tcp_info(line)
     except (AttributeError, OSError, ValueError):
         return None
-    unacknowledged, acknowledged, unsent = _FIELDS.unpack(info.ljust(_SIZE, b"\0"))
     return Written(unacknowledged + unsent + line.queued, acknowledged)

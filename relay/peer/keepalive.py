@@ -59,6 +59,11 @@ class Keepalive:
         self._ping, self._shows_life, self._give_up = ping, shows_life, give_up
         self._check.set(self._ping_seconds, self._look)
 
+    @property
+    def is_pinged(self) -> bool:
+        """Whether the peer was pinged and nothing was heard since."""
+        return self._pinged
+
     def stop(self) -> None:
         """Watch no longer, and drop the references to the callbacks."""
         self._check.clear()

@@ -17,7 +17,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
-from relay.peer.delivery import has_arrived
+from relay.peer.delivery import arrived, has_arrived
 from relay.peer.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.peer.interfaces import NOBODY, Inlet, Outlet, PeerListener
 from relay.peer.pacing import PacedWebSocket
@@ -49,6 +49,7 @@ class PeerProtocol(PacedWebSocket):
     _outlet: Outlet | None = None
     _phase: Phase = "open"
     _choked = False
+    _arrived = 0  # by the last Ping
 
     def __init__(self, clock: IReactorTime, limits: Limits) -> None:
         super().__init__(clock, limits)
@@ -303,6 +304,7 @@ class PeerProtocol(PacedWebSocket):
     @bulkhead
     def _ping(self) -> None:
         """Ping, also while the peer is not read: even a write alone shows a dead connection."""
+        self._arrived = arrived(self.line)
         if not self._choked:
             self.sendPing(b"relay")
 
@@ -311,16 +313,18 @@ class PeerProtocol(PacedWebSocket):
         """
         Whether a peer that was not heard is there all the same; L{None} if that cannot be told.
 
-        If the relay itself was stopped for a while, what the peer sent may lie unread. If the peer
-        is behind, a Ping does not reach it yet, but it takes what was sent before. If it has taken
-        all that there is of a frame, only the sender of that frame can go on: that tells nothing.
+        If the relay itself was stopped for a while, what the peer sent may lie unread; or it is a
+        part of a TLS record that is not whole yet. If the peer is behind, a Ping does not reach it
+        yet, but it takes what was sent before. If it has taken all that there is of a frame, only
+        the sender of that frame can go on: that tells nothing.
         """
         if self._choked or not self.is_read:
             return None  # the stall deadline watches a side that does not read
         within = self._outlet is not None and self._outlet.within
         owes = self._inlet is not None and self._inlet.unfinished
         takes = self._patience.takes(self.line, within)
-        if takes or has_arrived(self.line):
+        sends = self.keepalive.is_pinged and arrived(self.line) > self._arrived
+        if takes or sends or has_arrived(self.line):
             return True
         return None if takes is None and within and not owes else False
 

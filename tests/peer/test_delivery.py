@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from relay.peer.delivery import Written, has_arrived, written
+from relay.peer.delivery import Written, arrived, has_arrived, written
 
 Ends = tuple[socket.socket, socket.socket]
 
@@ -93,8 +93,20 @@ def test_what_came_and_nobody_has_read_is_seen(ends: Ends) -> None:
     assert not has_arrived(Line(reader))  # type: ignore[arg-type]
 
 
+def test_what_came_by_tcp_is_counted_read_or_not(ends: Ends) -> None:
+    writer, reader = ends
+    counts = reader.family == socket.AF_INET
+    assert arrived(Line(reader)) == 0  # type: ignore[arg-type]
+    writer.send(b"12345")
+    assert arrived(Line(reader)) == 5 * counts  # type: ignore[arg-type]
+    reader.recv(5)
+    writer.send(b"6")
+    assert arrived(Line(reader)) == 6 * counts  # type: ignore[arg-type]
+
+
 def test_without_an_open_socket_nothing_is_known(ends: Ends) -> None:
     ends[0].close()
     for line in (Line(ends[0]), Line(None)):
         assert written(line) is None  # type: ignore[arg-type]
         assert not has_arrived(line)  # type: ignore[arg-type]
+        assert arrived(line) == 0  # type: ignore[arg-type]

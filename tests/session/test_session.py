@@ -460,6 +460,26 @@ def test_peers_that_answer_pings_stay(world: World) -> None:
     assert upstream.pings
 
 
+@pytest.mark.parametrize("from_upstream", [False, True])
+def test_bytes_that_come_are_life_though_they_are_no_whole_tls_record(
+    world: World, monkeypatch: pytest.MonkeyPatch, from_upstream: bool
+) -> None:
+    downstream, upstream = world.open()
+    silent, other = (upstream, downstream) if from_upstream else (downstream, upstream)
+    came = 0
+    monkeypatch.setattr("relay.peer.protocol.arrived", lambda line: came)
+    for _ in range(10):
+        other.read()
+        world.advance(20)
+        came += 1
+    assert silent.line.lost is None
+    for _ in range(4):
+        other.read()
+        world.advance(20)
+    assert silent.line.lost is not None
+    assert other.close is not None
+
+
 def test_who_is_not_read_is_not_called_silent(world: World) -> None:
     settings = Settings(limits=Limits(stall_seconds=300))
     world = World(settings=settings)
