@@ -23,7 +23,7 @@ class PacedWebSocket(BareWebSocket):
     Autobahn's parser, fed by a line.
 
     @ivar line: the byte stream below the frames. It is L{NO_LINE} until the WebSocket is open, and
-        again once the connection is lost.
+        L{relay.wire.interfaces.GONE} once the connection is lost.
     @ivar keepalive: watches whether the peer is there.
     """
 
@@ -62,16 +62,33 @@ class PacedWebSocket(BareWebSocket):
 
     def consumeData(self) -> None:
         """
-        Parse what has come, but at most L{STEPS_A_TURN} steps in one turn.
-
-        A chunk may hold 32,768 empty frames; all other peers would wait more than a second for it.
+        Parse what has come, in this peer's turn: with a thousand peers readable, all of them at
+        once would take seconds.
         """
         if self._parses_later:
             self._read_or_pause()
-            return
-        if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
+        elif self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
             super().consumeData()
-            return
+        elif not self.factory.lines.parsing.do(self._parse):
+            self._parses_later = True
+            self._read_or_pause()
+
+    @bulkhead
+    def _parse(self) -> None:
+        waited, self._parses_later = self._parses_later, False
+        try:
+            self._parse_some()
+        finally:
+            if self._lost is not None and not self._parses_later:
+                self.end_of_bytes(self._lost)
+            elif waited or self._parses_later:
+                self._read_or_pause()
+
+    def _parse_some(self) -> None:
+        """
+        At most L{STEPS_A_TURN} steps. A chunk may hold 32,768 empty frames, and all other peers
+        would wait more than a second for it.
+        """
         for _ in range(STEPS_A_TURN):
             if self.is_spliced:
                 self._hand_on()
@@ -79,25 +96,13 @@ class PacedWebSocket(BareWebSocket):
             if self.is_deaf or not self.processData():
                 return
         self._parses_later = True
-        self.factory.lines.parsing.later(self._parse_more)
-        self._read_or_pause()
+        self.factory.lines.parsing.later(self._parse)
 
     def _hand_on(self) -> None:
         """Pass on what is not parsed: Autobahn's part ended with the frame before."""
         assert self.current_frame is None, "spliced within a frame"
         rest, self.data = self.data, b""
         self.line.received(rest)
-
-    @bulkhead
-    def _parse_more(self) -> None:
-        self._parses_later = False
-        try:
-            self.consumeData()
-        finally:
-            if self._lost is None:
-                self._read_or_pause()
-            elif not self._parses_later:
-                self.end_of_bytes(self._lost)
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Count fragments: Autobahn limits sizes only, and empty fragments cost memory too."""

@@ -24,7 +24,7 @@ from relay.peer.pacing import PacedWebSocket
 from relay.peer.stall import Patience
 from relay.rules.closes import FAILED, Close, Side, reply
 from relay.timing.bulkhead import bulkhead
-from relay.wire.interfaces import NO_LINE
+from relay.wire.interfaces import GONE, NO_LINE
 
 
 class PeerProtocol(PacedWebSocket):
@@ -33,7 +33,7 @@ class PeerProtocol(PacedWebSocket):
 
     How it ends is read from the table in L{relay.peer.ending}. Methods that are called from outside
     have a wall around them (L{relay.timing.bulkhead}). Once the connection is gone, all of them are
-    safe and do nothing: that row of the table is empty, the line is L{NO_LINE}, the listener is
+    safe and do nothing: that row of the table is empty, the line is L{GONE}, the listener is
     L{NOBODY}, and no deadline runs.
 
     Its factory must have C{lines} (L{relay.wire.choice.Lines}).
@@ -183,7 +183,7 @@ class PeerProtocol(PacedWebSocket):
         self._happens("lost")
         self._stop_deadlines()
         self._connectionLost(reason)
-        self.line, self._inlet, self._outlet = NO_LINE, None, None
+        self._inlet = self._outlet = None
         listener, self.listener, self.source = self.listener, NOBODY, None
         try:
             listener.lost(self.side, reason)
@@ -201,7 +201,8 @@ class PeerProtocol(PacedWebSocket):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop all timers. What the peer sent before is still parsed to its end, in turns."""
         # First: the socket is closed, and its number may soon be another connection's.
-        self.line.release()
+        line, self.line = self.line, GONE
+        line.release()
         self._stop_deadlines()
         self.ended(reason)
 

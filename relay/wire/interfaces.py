@@ -93,4 +93,7 @@ class _NoLine:
 
 
 NO_LINE: Line = _NoLine()
-"""Stands in for the line of a peer that has none, and does nothing."""
+"""Stands in for the line of a peer that is not open yet: its handshake goes by the transport."""
+
+GONE: Line = _NoLine()
+"""Stands in for the line of a peer whose connection is lost: nothing is done any more."""

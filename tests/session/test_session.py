@@ -745,7 +745,9 @@ def in_turns(world: World, reader: Peer) -> None:
 
 @message_plane
 @pytest.mark.parametrize("side", ["downstream", "upstream"])
-def test_what_is_left_of_a_lost_peer_is_parsed_by_turns(world: World, side: str) -> None:
+def test_what_is_left_of_a_lost_peer_is_parsed_by_turns(
+    world: World, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     downstream, upstream = world.open()
     lost, other = (upstream, downstream) if side == "upstream" else (downstream, upstream)
     lost.line.deliver(tiny(5000, mask=side == "downstream"))
@@ -756,6 +758,9 @@ def test_what_is_left_of_a_lost_peer_is_parsed_by_turns(world: World, side: str)
     assert world.factory.active_sessions == 1
     if side == "upstream":
         (session,) = world.factory._register.sessions
+        # Once it is lost, a connection by TLS raises for whatever it is asked.
+        transport = session._peers[side].transport  # type: ignore[attr-defined]
+        monkeypatch.setattr(transport, "abortConnection", lambda: 1 / 0)
         session.abort()
         world.reactor.advance(0)
         assert world.is_clean(), "aborted meanwhile, nothing more is parsed"
