@@ -9,6 +9,7 @@ import pytest
 from memory import World
 
 from relay import Limits, Settings
+from relay.testing.peers import Peer, server
 from relay.timing.turns import Turns
 
 HEAD = (
@@ -140,7 +141,12 @@ def test_an_answer_that_came_in_time_may_wait_for_its_turn_beyond_it(world: Worl
     world.advance(STEP)
     upstream = world.connected()
     take_all_the_time(world, answers(world))
-    world.answering(upstream).send('{"type":"session.created"}')
+    peer = Peer(upstream, server())
+    peer.sans.receive_data(upstream.take())
+    (request,) = peer.sans.events_received()
+    peer.sans.send_response(peer.sans.accept(request))
+    peer.sans.send_text(b'{"type":"session.created"}')
+    upstream.deliver(b"".join(peer.sans.data_to_send()))
     for _ in range(8):
         world.advance(STEP)
     assert downstream.line.take().startswith(b"HTTP/1.1 101 ")
