@@ -80,7 +80,7 @@ def test_the_spread_is_around_one_middle(values: list[float], part: float) -> No
     ("value", "text"),
     [(None, "-"), (0, "0"), (0.0451, "0.045"), (1.234, "1.23"), (12.34, "12.3"), (12345, "12,345")],
 )
-def test_numbers_have_few_digits(value: float | None, text: str) -> None:
+def test_figures_are_shown_with_few_digits(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
@@ -105,7 +105,7 @@ def test_a_table_aligns_its_columns() -> None:
     ]
 
 
-def test_what_failed_is_marked_and_told() -> None:
+def test_a_failure_is_marked_and_told() -> None:
     runs: list[Run] = [
         {
             "quiet-8000": {
@@ -141,7 +141,7 @@ def test_a_bar_holds_up_to_its_limit(cost: float, said: str) -> None:
     assert verdict("splice, quiet, 8 kB", "times nginx", runs) == said
 
 
-def test_a_bar_that_holds_with_failures_says_so() -> None:
+def test_a_bar_that_holds_despite_failures_says_so() -> None:
     cells = {"splice": Outcome({"cpu_us": 10.0}, {"lost": 1}), "nginx": Outcome({"cpu_us": 10.0})}
     assert verdict("splice, quiet, 8 kB", "times nginx", [{"quiet-8000": cells}]) == "holds!"
 
@@ -170,11 +170,11 @@ def test_cost_against_sessions_needs_every_number_of_sessions() -> None:
     assert verdict(what, "± %", [run]) == "does not hold"
 
 
-def test_nothing_measured_is_no_bar_held() -> None:
+def test_a_bar_without_a_measurement_does_not_hold() -> None:
     assert {row[-1] for row in bars_table([]).rows} == {"not measured"}
 
 
-def test_every_bar_is_of_a_load_there_is() -> None:
+def test_every_bar_belongs_to_a_load() -> None:
     known = {load.name for load in LOADS}
     assert {load for bar in BARS for load, _ in bar.cells} <= known
 
@@ -192,7 +192,7 @@ def test_loads_are_chosen_by_name_or_first_word() -> None:
         chosen(LOADS, "quiet,loud")
 
 
-def test_who_is_in_a_hurry_measures_the_same_for_less_long() -> None:
+def test_a_quick_run_measures_the_same_loads_for_less_time() -> None:
     short = hurried(QUIET)
     assert short.seconds < QUIET.seconds
     assert (short.name, short.sessions, short.size) == (QUIET.name, QUIET.sessions, QUIET.size)

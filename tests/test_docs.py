@@ -58,7 +58,7 @@ picture = script("picture")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_tables_are_those_of_the_code(page: Path) -> None:
+def test_each_table_of_a_page_is_the_codes(page: Path) -> None:
     text = page.read_text("utf-8")
     assert script("tables").filled(text) == text, "run: python docs/tables.py"
 
@@ -186,7 +186,7 @@ def is_own(value: object) -> bool:
 
 
 @pytest.mark.parametrize("value", [*documented()])
-def test_what_a_documented_signature_names_is_exported(value: typing.Any) -> None:
+def test_each_name_in_a_documented_signature_is_exported(value: typing.Any) -> None:
     for module, text in annotations_of(value):
         known = vars(sys.modules[module])
         names = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
@@ -194,7 +194,7 @@ def test_what_a_documented_signature_names_is_exported(value: typing.Any) -> Non
         assert own <= {*relay.__all__}, text
 
 
-def test_some_signatures_name_what_the_relay_has() -> None:
+def test_the_search_finds_the_relays_own_names_in_signatures() -> None:
     """The test before this looks by these."""
     texts = [text for param in documented() for _, text in annotations_of(param.values[0])]
     assert {"Head", "Credential", "Stage | None", "Sequence[Standing]"} <= {*texts}

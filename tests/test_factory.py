@@ -21,7 +21,7 @@ def test_a_relay_without_an_upstream_is_an_error() -> None:
         RelayFactory([], reactor=MemoryReactorClock())
 
 
-def test_two_in_one_reactor_do_not_disturb_each_other() -> None:
+def test_two_relays_in_one_reactor_do_not_disturb_each_other() -> None:
     small = Settings(limits=Limits(sessions=1), hold_seconds=1, drain_seconds=0)
     first = World(settings=small)
     second = World(reactor=first.reactor)
@@ -59,6 +59,6 @@ def test_a_session_leaves_global_state_alone() -> None:
     assert global_state() == before
 
 
-def test_importing_it_installs_no_reactor() -> None:
+def test_importing_the_relay_installs_no_reactor() -> None:
     code = "import relay, sys; sys.exit('twisted.internet.reactor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -57,7 +57,7 @@ def factory(*upstreams: Any, **options: Any) -> RelayFactory:
 
 
 @pytest.mark.parametrize("key", BROKEN_KEYS)
-def test_a_credential_that_no_header_can_carry_is_no_upstreams(key: Any) -> None:
+def test_a_credential_that_no_header_can_carry_is_an_error(key: Any) -> None:
     with pytest.raises(InvalidValue, match="an upstream's credential must be a string") as caught:
         Upstream(URL, credential=key)
     assert KEY not in str(caught.value)
@@ -102,12 +102,12 @@ UPSTREAMS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "said"), UPSTREAMS, ids=str)
-def test_an_upstream_says_what_was_wanted(wrong: dict[str, Any], said: str) -> None:
+def test_a_wrong_upstream_says_what_was_wanted(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidValue, match=said):
         Upstream(**{"url": URL, **wrong})
 
 
-def test_a_path_will_do_for_a_file() -> None:
+def test_a_path_is_accepted_as_a_file() -> None:
     upstream = Upstream(URL, ca_file=Path("ca.pem"), client_certificate=Path("own.pem"))
     assert (upstream.ca_file, upstream.client_certificate) == ("ca.pem", "own.pem")
 
@@ -185,7 +185,7 @@ def busy_clock() -> None:
         lambda: factory([Upstream("wss://upstream.example/", ca_file="/nowhere/ca.pem")]),
     ],
 )
-def test_whatever_else_fails_is_a_relay_error(fail: Callable[[], Any]) -> None:
+def test_each_other_misuse_is_a_relay_error(fail: Callable[[], Any]) -> None:
     with pytest.raises(RelayError):
         fail()
 

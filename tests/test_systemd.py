@@ -39,20 +39,20 @@ def complaints(folder: Path, text: str) -> str:
     return "".join(line for line in lines if UNIT.name in line)
 
 
-def test_it_is_not_killed_while_it_drains() -> None:
+def test_systemd_does_not_kill_the_relay_while_it_drains() -> None:
     settings = Settings()
     drain = settings.drain_delay_seconds + settings.drain_seconds + 1
     assert drain + 5 <= int(setting("TimeoutStopSec")) <= drain + 30
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on PATH")
-def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = UNIT.read_text("utf-8")
     assert complaints(tmp_path, text) == ""
     assert "sometimes" in complaints(tmp_path, text.replace("on-failure", "sometimes"))
 
 
-def test_the_relay_that_it_starts_has_its_key(tmp_path: Path) -> None:
+def test_the_relay_that_the_unit_starts_has_its_key(tmp_path: Path) -> None:
     program, *arguments = setting("ExecStart").split()
     credential, _, _ = setting("LoadCredential").partition(":")
     assert program == PROGRAM
