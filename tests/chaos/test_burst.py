@@ -77,7 +77,7 @@ async def burst(folder: Path, address_of: Callable[[Relay, Path], Address]) -> N
     [lambda running, path: ("127.0.0.1", running.port), lambda running, path: str(path)],
     ids=["tcp", "unix"],
 )
-def test_a_thousand_connections_at_once_find_room(
+def test_a_thousand_connections_at_once_are_all_made(
     tmp_path: Path, address_of: Callable[[Relay, Path], Address]
 ) -> None:
     run(burst(tmp_path, address_of), PATIENCE)

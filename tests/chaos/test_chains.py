@@ -20,7 +20,7 @@ def follows(came: list[tuple[bytes, bool]]) -> bool:
     return all(chain.follows(message, binary) for message, binary in came)
 
 
-def test_what_was_sent_follows() -> None:
+def test_an_unbroken_chain_is_accepted() -> None:
     assert follows(messages())
 
 
@@ -46,7 +46,7 @@ def test_a_moved_message_is_noticed(at: int) -> None:
 
 
 @pytest.mark.parametrize("at", range(len(SIZES) - 1))
-def test_another_kind_is_noticed(at: int) -> None:
+def test_a_changed_message_type_is_noticed(at: int) -> None:
     came = messages()
     came[at] = came[at][0], not came[at][1]
     assert not follows(came)
@@ -58,7 +58,7 @@ def test_a_changed_byte_is_noticed() -> None:
     assert not follows(came)
 
 
-def test_most_are_small_and_some_are_large() -> None:
+def test_most_messages_are_small_and_some_are_large() -> None:
     drawn = sizes(Random(1), 10000)
     assert min(drawn) == 0
     assert MIB // 2 < max(drawn) <= MIB

@@ -100,5 +100,5 @@ async def cycled(folder: Path) -> None:
         assert odd <= faulty.accepted["corrupt"]
 
 
-def test_nothing_is_left_of_what_opens_and_closes(tmp_path: Path) -> None:
+def test_nothing_is_left_of_sessions_that_open_and_close(tmp_path: Path) -> None:
     run(cycled(tmp_path), PATIENCE)

@@ -68,7 +68,7 @@ async def herded(folder: Path) -> None:
             assert await crowd(running, HERD, 0) == {"opened": HERD}
 
 
-def test_a_herd_is_let_in(tmp_path: Path) -> None:
+def test_many_clients_in_one_moment_are_all_let_in(tmp_path: Path) -> None:
     run(herded(tmp_path), PATIENCE)
 
 
@@ -129,7 +129,7 @@ async def stop(running: Relay) -> None:
         assert not caller.wrong
 
 
-def test_a_relay_that_was_stopped_goes_on(tmp_path: Path) -> None:
+def test_a_relay_that_was_stopped_goes_on_serving(tmp_path: Path) -> None:
     run(stopped(tmp_path), PATIENCE)
 
 
@@ -173,5 +173,5 @@ async def kill(running: Relay, port: int) -> None:
         assert await crowd(running, SESSIONS, 0) == {"opened": SESSIONS}
 
 
-def test_an_upstream_that_is_killed(tmp_path: Path) -> None:
+def test_a_killed_upstream_ends_its_sessions_truthfully(tmp_path: Path) -> None:
     run(killed(tmp_path), PATIENCE)

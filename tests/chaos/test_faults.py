@@ -90,7 +90,7 @@ async def through(fault: Fault) -> bytes | str:
         ("freeze", "back", "silence"),
     ],
 )
-def test_each_kind(kind: Kind, direction: Direction, came: str) -> None:
+def test_the_proxy_does_each_kind_of_fault(kind: Kind, direction: Direction, came: str) -> None:
     async def test() -> None:
         parts = {"all": TEXT, "part": TEXT[:100]}
         assert await through(Fault(kind, direction, 100)) == parts.get(came, came)
@@ -99,7 +99,7 @@ def test_each_kind(kind: Kind, direction: Direction, came: str) -> None:
 
 
 @pytest.mark.parametrize("direction", ["there", "back"])
-def test_one_bit_is_corrupt(direction: Direction) -> None:
+def test_the_proxy_turns_over_one_bit(direction: Direction) -> None:
     async def test() -> None:
         came = await through(Fault("corrupt", direction, 100))
         assert isinstance(came, bytes)
@@ -110,7 +110,7 @@ def test_one_bit_is_corrupt(direction: Direction) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reset", "freeze", "half", "fin"])
-def test_so_many_bytes_pass_before(kind: Kind) -> None:
+def test_the_proxy_passes_so_many_bytes_before_its_fault(kind: Kind) -> None:
     async def test() -> None:
         heard: list[bytes] = []
 
@@ -140,7 +140,7 @@ def test_so_many_bytes_pass_before(kind: Kind) -> None:
     run(test())
 
 
-def test_a_closed_port_refuses_and_is_opened_again() -> None:
+def test_the_proxys_closed_port_refuses_until_it_is_opened_again() -> None:
     async def test() -> None:
         async with echoing() as port, proxy(port) as faulty:
             faulty.close_port()
@@ -154,7 +154,7 @@ def test_a_closed_port_refuses_and_is_opened_again() -> None:
     run(test())
 
 
-def test_all_that_is_open_is_reset() -> None:
+def test_the_proxy_can_reset_all_open_connections() -> None:
     async def test() -> None:
         async with echoing() as port, proxy(port) as faulty:
             reader, writer = await asyncio.open_connection("127.0.0.1", faulty.port)
@@ -168,7 +168,7 @@ def test_all_that_is_open_is_reset() -> None:
     run(test())
 
 
-def test_the_seed_chooses() -> None:
+def test_the_proxys_faults_follow_from_its_seed() -> None:
     def chosen(seed: int) -> list[Fault]:
         faulty = FaultProxy(1, EVERY, seed)
         return [faulty._choose() for _ in range(200)]
@@ -177,7 +177,7 @@ def test_the_seed_chooses() -> None:
     assert {fault.kind for fault in chosen(1)} == set(EVERY)
 
 
-def test_a_port_that_does_not_answer() -> None:
+def test_an_unanswering_port_lets_a_connect_time_out() -> None:
     with unanswering_port() as port, socket.socket() as client:
         client.settimeout(SOON)
         with pytest.raises(TimeoutError):

@@ -145,7 +145,7 @@ async def faulted(folder: Path, plane: str) -> None:
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
-def test_who_breaks_the_protocol_is_told_so(tmp_path: Path, plane: str) -> None:
+def test_a_peer_that_breaks_the_protocol_is_told_so(tmp_path: Path, plane: str) -> None:
     run(faulted(tmp_path, plane), PATIENCE)
 
 

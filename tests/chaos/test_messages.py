@@ -162,5 +162,5 @@ def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
     ("plane", "secure"),
     [("splice", False), ("message", False), ("splice", True), ("message", True)],
 )
-def test_messages_are_carried(tmp_path: Path, plane: str, secure: bool) -> None:
+def test_no_message_is_lost_doubled_or_moved(tmp_path: Path, plane: str, secure: bool) -> None:
     run(carried(tmp_path, plane, secure), PATIENCE)

@@ -46,7 +46,7 @@ def test_work_counts_as_cpu_and_its_stack_is_noted(turns: Turns) -> None:
     assert "in work" in "".join(stack)
 
 
-def test_waiting_is_no_work_but_keeps_others_waiting(turns: Turns) -> None:
+def test_waiting_counts_as_wall_time_and_not_as_cpu(turns: Turns) -> None:
     turns.poll()
     time.sleep(2 * ALARM)
     turns.poll()
@@ -65,7 +65,7 @@ def test_the_poll_is_no_part_of_a_turn(turns: Turns) -> None:
     assert turns.cpu < ALARM
 
 
-def test_what_was_is_forgotten(turns: Turns) -> None:
+def test_a_new_measurement_forgets_the_last_one(turns: Turns) -> None:
     turns.poll()
     work()
     turns.poll()
@@ -74,6 +74,6 @@ def test_what_was_is_forgotten(turns: Turns) -> None:
     assert (turns.count, turns.cpu, turns.long) == (0, 0.0, [])
 
 
-def test_the_rest_is_the_pollers(turns: Turns) -> None:
+def test_the_probe_passes_all_other_calls_to_the_poller(turns: Turns) -> None:
     assert turns.name == "epoll"
     assert turns.poll(1, 2) == [1, 2]

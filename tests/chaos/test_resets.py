@@ -136,5 +136,5 @@ async def reset_all(folder: Path, model: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["flood", "deaf"], ids=["clients", "upstreams"])
-def test_who_connects_while_others_are_reset_is_let_in(tmp_path: Path, model: str) -> None:
+def test_clients_that_connect_while_others_are_reset_are_let_in(tmp_path: Path, model: str) -> None:
     run(reset_all(tmp_path, model), PATIENCE)

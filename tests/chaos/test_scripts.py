@@ -16,7 +16,7 @@ def test_a_seed_makes_the_same_scripts_again() -> None:
     assert made != [scripts(Random(f"2 {number}")) for number in range(50)]
 
 
-def test_a_script_ends_once() -> None:
+def test_each_script_has_one_end() -> None:
     for number in range(200):
         for script in scripts(Random(number)):
             assert script[-1].act in ENDINGS
@@ -35,7 +35,7 @@ GOOD = b"".join(
 
 
 @pytest.mark.parametrize("chunk", [1, 7, len(GOOD)])
-def test_frames_are_followed_however_they_come(chunk: int) -> None:
+def test_the_walk_follows_frames_however_they_are_cut(chunk: int) -> None:
     walk = Walk(masked=False)
     for start in range(0, len(GOOD), chunk):
         walk.feed(GOOD[start : start + chunk])
@@ -54,7 +54,7 @@ def test_frames_are_followed_however_they_come(chunk: int) -> None:
     ],
     ids=["behind a Close", "within a frame", "masked", "long Ping", "half a Ping", "opcode"],
 )
-def test_what_is_no_frame_is_noticed(bad: bytes) -> None:
+def test_the_walk_notices_bytes_that_are_no_frame(bad: bytes) -> None:
     walk = Walk(masked=False)
     walk.feed(bad)
     assert walk.faults

@@ -232,5 +232,5 @@ async def crossed(folder: Path, plane: str) -> None:
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
-def test_a_message_may_take_its_time(tmp_path: Path, plane: str) -> None:
+def test_a_message_may_take_longer_than_a_ping_and_its_pong(tmp_path: Path, plane: str) -> None:
     run(crossed(tmp_path, plane), PATIENCE)

@@ -132,5 +132,5 @@ async def finish(callers: list[Far]) -> None:
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
-def test_answers_that_came_while_it_was_stopped_count(tmp_path: Path, plane: str) -> None:
+def test_pongs_that_came_while_the_relay_was_stopped_count(tmp_path: Path, plane: str) -> None:
     run(stops(tmp_path, plane), PATIENCE)

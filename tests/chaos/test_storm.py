@@ -225,5 +225,5 @@ async def stormed(folder: Path, plane: str) -> None:
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
-def test_nobody_is_touched_by_what_others_do(tmp_path: Path, plane: str) -> None:
+def test_no_honest_session_is_touched_by_the_storm(tmp_path: Path, plane: str) -> None:
     run(stormed(tmp_path, plane), PATIENCE)

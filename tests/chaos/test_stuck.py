@@ -202,5 +202,5 @@ async def stuck(folder: Path, plane: str) -> None:
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
-def test_who_is_stuck_is_ended(tmp_path: Path, plane: str) -> None:
+def test_a_stuck_peer_is_ended_and_no_other_notices(tmp_path: Path, plane: str) -> None:
     run(stuck(tmp_path, plane), PATIENCE)

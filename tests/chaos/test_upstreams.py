@@ -135,7 +135,9 @@ async def flapped(folder: Path, breaker: bool) -> None:
 
 
 @pytest.mark.parametrize("breaker", [False, True])
-def test_a_flapping_upstream(tmp_path: Path, breaker: bool) -> None:
+def test_holds_at_a_flapping_upstream_end_truthfully_and_in_time(
+    tmp_path: Path, breaker: bool
+) -> None:
     run(flapped(tmp_path, breaker), PATIENCE)
 
 
@@ -174,7 +176,7 @@ async def unanswered(folder: Path) -> None:
             assert await holds(running, 20) == {"upstream_timeout": 20}
 
 
-def test_an_upstream_that_does_not_answer(tmp_path: Path) -> None:
+def test_holds_at_a_silent_upstream_time_out_truthfully(tmp_path: Path) -> None:
     run(unanswered(tmp_path), PATIENCE)
 
 
@@ -257,5 +259,5 @@ async def one_dies(crowd: Crowd, first: FaultProxy) -> None:
     assert len(crowd.second) >= second_had + SESSIONS
 
 
-def test_one_of_two_upstreams_dies(tmp_path: Path) -> None:
+def test_when_one_of_two_upstreams_dies_the_other_serves(tmp_path: Path) -> None:
     run(died(tmp_path), PATIENCE)
