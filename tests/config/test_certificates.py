@@ -84,14 +84,14 @@ def test_a_certificate_and_its_key_make_a_listener(tmp_path: Path) -> None:
     assert server_options(*files).getContext() is not None
 
 
-def test_an_expired_certificate_is_an_error(tmp_path: Path) -> None:
+def test_a_listeners_expired_certificate_is_an_error(tmp_path: Path) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     files = written(tmp_path, trustme.CA().issue_cert(HOST, not_after=yesterday))
     with pytest.raises(CertificateFault, match=r"certificate\.pem: has expired"):
         server_options(*files)
 
 
-def test_the_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
+def test_a_listeners_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
     certificate, _ = written(tmp_path, trustme.CA().issue_cert(HOST))
     other = tmp_path / "other"
     other.mkdir()
@@ -101,7 +101,7 @@ def test_the_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"nonsense", ENCRYPTED_KEY])
-def test_a_key_that_is_none_is_an_error(tmp_path: Path, text: bytes) -> None:
+def test_a_listeners_key_file_without_a_key_is_an_error(tmp_path: Path, text: bytes) -> None:
     certificate, key = written(tmp_path, trustme.CA().issue_cert(HOST))
     Path(key).write_bytes(text)
     with pytest.raises(CertificateFault, match=r"key\.pem: not a PEM private key"):

@@ -59,12 +59,12 @@ SECRET_URLS = [
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
-def test_a_websocket_url(url: str) -> None:
+def test_a_good_websocket_url_has_no_fault(url: str) -> None:
     assert checks.websocket_url(url) is None
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
-def test_no_websocket_url(url: str) -> None:
+def test_a_url_that_is_no_websocket_url_is_a_fault(url: str) -> None:
     fault = checks.websocket_url(url)
     assert fault is not None
     assert fault.endswith(" is not a ws:// or wss:// URL")
@@ -82,7 +82,7 @@ def test_a_url_may_have_a_query_without_secrets() -> None:
     assert checks.websocket_url("wss://a.example/p?api-version=2025-04-01-preview") is None
 
 
-def test_no_url_is_named_as_such() -> None:
+def test_a_missing_url_is_named_as_missing() -> None:
     fault = "must be set, for this provider has no URL of its own"
     assert checks.websocket_url("") == fault
 
@@ -99,14 +99,16 @@ def test_no_url_is_named_as_such() -> None:
         ({"a": "b\n"}, '"a" must be given a name'),
     ],
 )
-def test_models(value: object, fault: str | None) -> None:
+def test_models_must_be_a_table_of_names(value: object, fault: str | None) -> None:
     assert fault_of(checks.models, value) == (fault and f"field: {fault}")
 
 
 @pytest.mark.parametrize(
     ("value", "fault"), [(None, None), (1, None), (0, "field: must be at least 1, not 0")]
 )
-def test_a_number_or_none(value: object, fault: str | None) -> None:
+def test_an_optional_number_may_be_left_out_and_has_bounds(
+    value: object, fault: str | None
+) -> None:
     assert fault_of(checks.optional_number(1, 9), value) == fault
 
 
@@ -131,7 +133,7 @@ def test_origins_are_kept_as_browsers_write_them(written: str, normal: str) -> N
     "origin",
     ["null", "*", "", "app.example", "https://a/", "https://a?x", "https://u@a", "https://*.a"],
 )
-def test_no_origin(origin: str) -> None:
+def test_a_value_that_is_no_origin_is_a_fault(origin: str) -> None:
     assert checks.origin(checks.normal_origin(origin)) is not None
 
 
@@ -145,22 +147,22 @@ def test_hosts_are_kept_without_case_brackets_and_last_dot(written: str, normal:
 
 
 @pytest.mark.parametrize("host", ["", "a:80", "a/b", "*.a", "a..b", "[::1", "a b", "x" * 254])
-def test_no_host(host: str) -> None:
+def test_a_value_that_is_no_host_is_a_fault(host: str) -> None:
     assert checks.host(checks.normal_host(host)) is not None
 
 
 @pytest.mark.parametrize("path", ["", "/relay", "/a/b.c", "/..."])
-def test_a_base_path(path: str) -> None:
+def test_a_good_base_path_has_no_fault(path: str) -> None:
     assert checks.base_path(path) is None
 
 
 @pytest.mark.parametrize("path", ["/", "a", "/a/", "//a", "/a//b", "/..", "/a/../b", "/.", "/a b"])
-def test_no_base_path(path: str) -> None:
+def test_a_value_that_is_no_base_path_is_a_fault(path: str) -> None:
     assert checks.base_path(path) is not None
 
 
 @pytest.mark.parametrize("name", ["", "-a", "_a", "A", "a b", "a/b", "../a", "ä", "a\n"])
-def test_no_name(name: str) -> None:
+def test_a_value_that_is_no_name_is_a_fault(name: str) -> None:
     assert checks.name(name) is not None
 
 
@@ -171,6 +173,6 @@ def test_a_key_where_the_name_of_a_variable_belongs_is_not_repeated(key: str) ->
     assert not key or key not in fault
 
 
-def test_what_is_shown_of_a_wrong_value_is_one_short_line() -> None:
+def test_a_wrong_value_is_shown_as_one_short_line() -> None:
     assert checks.shown("a\nb") == '"a?b"'
     assert checks.shown("x" * 61) == f'"{"x" * 60}…"'

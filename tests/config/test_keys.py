@@ -42,7 +42,7 @@ def fault_of(table: UpstreamTable, environ: dict[str, str] | None = None) -> str
     return caught.value.line
 
 
-def test_the_file_goes_before_all(key_file: Path, credentials: Path) -> None:
+def test_a_key_file_goes_before_every_other_place(key_file: Path, credentials: Path) -> None:
     environ = {**ENV, "MINE": "sk-mine", "CREDENTIALS_DIRECTORY": str(credentials)}
     table = UpstreamTable(key_file=str(key_file), key_env="MINE")
     key = upstream_key(table, environ)
@@ -50,12 +50,12 @@ def test_the_file_goes_before_all(key_file: Path, credentials: Path) -> None:
     assert key() == KEY
 
 
-def test_then_the_named_variable(credentials: Path) -> None:
+def test_a_named_variable_goes_before_the_systemd_credential(credentials: Path) -> None:
     environ = {**ENV, "MINE": "sk-mine", "CREDENTIALS_DIRECTORY": str(credentials)}
     assert upstream_key(UpstreamTable(key_env="MINE"), environ) == "sk-mine"
 
 
-def test_then_the_systemd_credential(credentials: Path) -> None:
+def test_the_systemd_credential_goes_before_the_usual_variable(credentials: Path) -> None:
     environ = {**ENV, "CREDENTIALS_DIRECTORY": str(credentials)}
     key = upstream_key(UpstreamTable(), environ)
     assert isinstance(key, KeyFile)
@@ -64,12 +64,12 @@ def test_then_the_systemd_credential(credentials: Path) -> None:
     assert upstream_key(other, environ) == ENV["OPENAI_API_KEY"], "a credential has one owner"
 
 
-def test_then_the_usual_variable_for_openai_only() -> None:
+def test_the_usual_variable_is_used_for_openai_only() -> None:
     assert upstream_key(UpstreamTable(), ENV) == ENV["OPENAI_API_KEY"]
     assert upstream_key(UpstreamTable(provider="generic", url="wss://h/"), ENV) is None
 
 
-def test_no_key_at_all() -> None:
+def test_without_any_of_the_places_there_is_no_key() -> None:
     assert upstream_key(UpstreamTable(), {}) is None
     assert upstream_key(UpstreamTable(), {"OPENAI_API_KEY": ""}) is None
 
@@ -100,7 +100,7 @@ def test_a_named_file_that_is_missing_never_means_another_key(tmp_path: Path) ->
         (b"k" * (LARGEST_FILE + 1), f"larger than {LARGEST_FILE} bytes"),
     ],
 )
-def test_a_file_that_holds_no_key(tmp_path: Path, data: bytes, fault: str) -> None:
+def test_a_file_without_a_key_is_a_fault(tmp_path: Path, data: bytes, fault: str) -> None:
     path = tmp_path / "key"
     path.write_bytes(data)
     table = UpstreamTable(key_file=str(path))
@@ -114,7 +114,7 @@ def test_a_broken_systemd_credential_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["hunter2 hunter2", "hunter2\n", "hünter2", "hunter2\udcff"])
-def test_a_variable_that_holds_no_key(value: str) -> None:
+def test_a_variable_without_a_key_is_a_fault(value: str) -> None:
     line = fault_of(UpstreamTable(), {"OPENAI_API_KEY": value})
     assert line.startswith("upstream openai: OPENAI_API_KEY: holds a space")
 
@@ -132,7 +132,7 @@ def test_a_key_may_go_to_loopback_in_clear(host: str) -> None:
     assert upstream_key(table, {"OPENAI_API_KEY": KEY}) == KEY
 
 
-def test_by_a_proxy_a_loopback_address_is_another_machines() -> None:
+def test_a_key_never_goes_in_clear_to_loopback_by_a_proxy() -> None:
     table = UpstreamTable(url="ws://127.0.0.1:9000/", proxy="http://proxy.example")
     line = "upstream openai: a key is not sent over ws:// to 127.0.0.1; use wss://"
     assert fault_of(table, {"OPENAI_API_KEY": KEY}) == line
@@ -200,31 +200,33 @@ GONE = (
 EMPTY = "error: upstream openai: key_file: the file is empty; the last good key stays in use"
 
 
-def test_a_file_that_stays_is_read_once(watched: Watched) -> None:
+def test_an_unchanged_key_file_is_read_once(watched: Watched) -> None:
     assert [watched.key() for _ in range(3)] == [KEY] * 3
     assert (watched.reads, watched.lines) == (0, [])
 
 
-def test_a_file_that_is_replaced_is_read_anew(watched: Watched) -> None:
+def test_a_replaced_key_file_is_read_anew(watched: Watched) -> None:
     watched.replace(NEW)
     assert [watched.key() for _ in range(3)] == [NEW] * 3
     assert (watched.reads, watched.lines) == (1, [ANEW])
 
 
-def test_a_file_of_the_same_size_and_time_is_another_all_the_same(watched: Watched) -> None:
+def test_a_replaced_key_file_of_the_same_size_and_time_is_read_anew(watched: Watched) -> None:
     found = watched.path.stat()
     watched.replace(KEY[::-1].replace("2retnuh", "hunter2"))
     os.utime(watched.path, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert watched.key() == "hunter2-ks"
 
 
-def test_a_file_that_is_written_in_place_is_read_anew(watched: Watched) -> None:
+def test_a_key_file_that_is_written_in_place_is_read_anew(watched: Watched) -> None:
     watched.path.write_text(KEY.upper())
     os.utime(watched.path, ns=(0, 10**18))
     assert watched.key() == KEY.upper()
 
 
-def test_a_link_that_points_elsewhere_is_read_anew(watched: Watched, tmp_path: Path) -> None:
+def test_a_key_file_whose_link_points_elsewhere_is_read_anew(
+    watched: Watched, tmp_path: Path
+) -> None:
     """As Kubernetes changes its secrets."""
     watched.path.rename(tmp_path / "first")
     (tmp_path / "second").write_text(NEW)
@@ -232,7 +234,7 @@ def test_a_link_that_points_elsewhere_is_read_anew(watched: Watched, tmp_path: P
     assert watched.key() == NEW
 
 
-def test_a_file_that_is_gone_is_one_line_each_time(watched: Watched) -> None:
+def test_a_key_file_that_is_gone_is_one_line_each_time(watched: Watched) -> None:
     for _ in range(2):
         watched.path.unlink()
         assert [watched.key() for _ in range(3)] == [KEY] * 3
@@ -241,7 +243,7 @@ def test_a_file_that_is_gone_is_one_line_each_time(watched: Watched) -> None:
     assert watched.lines == [GONE, ANEW] * 2
 
 
-def test_a_file_that_cannot_be_used_is_one_line_a_change(watched: Watched) -> None:
+def test_a_bad_key_file_is_one_line_for_each_change(watched: Watched) -> None:
     watched.replace("")
     assert [watched.key() for _ in range(3)] == [KEY] * 3
     watched.replace("hunter2 hunter2")
@@ -253,7 +255,7 @@ def test_a_file_that_cannot_be_used_is_one_line_a_change(watched: Watched) -> No
     assert [watched.lines[0], *watched.lines[2:]] == [EMPTY, ANEW]
 
 
-def test_a_fault_of_the_relays_own_passes(
+def test_after_a_shortage_a_changed_key_file_is_read(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Out of descriptors when the file changes: it is read as soon as there are some again."""
@@ -269,7 +271,7 @@ def _fails(path: Path, what: str) -> NoReturn:
     raise KeyFault(f"{what}: cannot be read: Too many open files")
 
 
-def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+def test_a_key_from_a_pipe_is_read_once(tmp_path: Path) -> None:
     """Opening it again would block the reactor."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -280,7 +282,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     assert key() == KEY
 
 
-def test_tokens_of_the_variable_and_of_the_file_each_once(tmp_path: Path) -> None:
+def test_tokens_of_variable_and_file_are_taken_once_each(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     path.write_bytes(b"one\r\n\ntwo\none\n")
     auth = Auth(token_env="TOKEN", token_file=str(path))
@@ -301,7 +303,7 @@ def test_tokens_of_the_variable_and_of_the_file_each_once(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_tokens_that_are_named_and_missing(auth: Auth, line: str) -> None:
+def test_tokens_that_are_named_and_missing_are_a_fault(auth: Auth, line: str) -> None:
     with pytest.raises(KeyFault) as caught:
         downstream_tokens(auth, {})
     assert caught.value.line == line

@@ -38,7 +38,9 @@ PRIVATE = [
         (IPv6Address("TCP", "::", 1), True),
     ],
 )
-def test_which_addresses_other_machines_can_reach(address: IAddress, public: bool) -> None:
+def test_only_loopback_and_local_sockets_cannot_be_reached_from_outside(
+    address: IAddress, public: bool
+) -> None:
     assert is_public(address) is public
 
 
@@ -53,7 +55,7 @@ def test_an_endpoint_that_asks_for_no_public_address_need_not_be_guarded(endpoin
     assert fault_of_access(endpoint, guarded=False) is None
 
 
-def test_what_is_said_of_a_listener_that_is_open_to_all() -> None:
+def test_the_fault_of_an_open_listener_names_the_ways_out() -> None:
     assert fault_of_access("tcp:80", guarded=False) == (
         "tcp:80 can be reached from other machines without authentication; set token_env or"
         " token_file in [auth], or allow_anonymous = true"

@@ -57,7 +57,7 @@ def test_without_file_and_flags_openai_is_relayed_on_loopback() -> None:
     assert found.tokens == ()
 
 
-def test_flags_go_over_the_file(config: Path) -> None:
+def test_flags_override_the_file(config: Path) -> None:
     config.write_text(
         """
         listen = ["tcp:1:interface=127.0.0.1"]
@@ -89,7 +89,7 @@ def test_a_demo_needs_no_key_and_uses_none() -> None:
     assert planned(demo=True).upstreams == ()
 
 
-def test_the_file_is_read(config: Path) -> None:
+def test_the_settings_of_the_file_are_in_the_plan(config: Path) -> None:
     config.write_text('hold_seconds = 3\n[auth]\ntoken_env = "TOKEN"')
     found = planned(config, environ={**KEY, "TOKEN": "t"})
     assert found.settings.hold_seconds == 3
@@ -131,7 +131,7 @@ def test_every_fault_of_the_file_names_it(config: Path) -> None:
     )
 
 
-def test_a_file_that_is_no_text(config: Path) -> None:
+def test_a_file_that_is_no_text_is_a_fault(config: Path) -> None:
     config.write_bytes(b"\xff")
     assert faults(config) == (f"{config}: not UTF-8 text",)
 
@@ -147,7 +147,7 @@ def test_a_public_listener_needs_authentication(endpoint: str, config: Path) -> 
 
 
 @pytest.mark.parametrize("endpoint", ["tcp:80:interface=127.0.0.1", "unix:/run/relay.sock"])
-def test_a_private_listener_needs_none(endpoint: str) -> None:
+def test_a_private_listener_needs_no_authentication(endpoint: str) -> None:
     assert planned(listen=(endpoint,)).settings.listen == (endpoint,)
 
 
@@ -156,7 +156,7 @@ def upstream_with(ca_file: Path, config: Path) -> Path:
     return config
 
 
-def test_the_authorities_of_an_upstream_are_read(config: Path, tmp_path: Path) -> None:
+def test_a_plan_has_the_authorities_of_each_upstream(config: Path, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     assert faults(upstream_with(ca_file, config)) == (
         f"upstream own: ca_file: {ca_file}: No such file or directory",
@@ -169,7 +169,7 @@ def test_the_authorities_of_an_upstream_are_read(config: Path, tmp_path: Path) -
     assert planned(upstream_with(ca_file, config)).upstreams[0].ca_file == str(ca_file)
 
 
-def test_the_certificate_for_an_upstream_is_read(config: Path, tmp_path: Path) -> None:
+def test_a_plan_has_the_client_certificate_of_each_upstream(config: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.pem"
     config.write_text(f'[[upstream]]\nname = "own"\nclient_certificate = "{own}"')
     assert faults(config) == (
@@ -179,7 +179,7 @@ def test_the_certificate_for_an_upstream_is_read(config: Path, tmp_path: Path) -
     assert planned(config).upstreams[0].client_certificate == str(own)
 
 
-def test_what_the_file_says_of_an_upstream_is_what_it_is(config: Path) -> None:
+def test_an_upstream_is_as_the_file_says(config: Path) -> None:
     config.write_text(
         """
         [[upstream]]
@@ -207,7 +207,7 @@ def test_what_the_file_says_of_an_upstream_is_what_it_is(config: Path) -> None:
     )
 
 
-def test_upstreams_that_flags_name_are_tried_in_that_order() -> None:
+def test_upstreams_of_flags_are_tried_in_their_order() -> None:
     upstreams = planned(upstream=("wss://b.example", "wss://a.example")).upstreams
     first, second = sorted(upstreams, key=lambda upstream: upstream.priority)
     assert (first.host, second.host) == ("b.example", "a.example")
@@ -215,7 +215,7 @@ def test_upstreams_that_flags_name_are_tried_in_that_order() -> None:
 
 
 @pytest.mark.parametrize("host", ["a_b.example", "a" * 64 + ".example"])
-def test_a_host_that_no_certificate_can_be_for_is_a_fault(host: str, config: Path) -> None:
+def test_a_host_that_no_certificate_can_name_is_a_fault(host: str, config: Path) -> None:
     config.write_text(f'[[upstream]]\nurl = "wss://{host}/"')
     said = host if len(host) <= 60 else host[:60] + "…"
     assert faults(config) == (f'upstream openai: url: no certificate can be for "{said}"',)
@@ -224,7 +224,7 @@ def test_a_host_that_no_certificate_can_be_for_is_a_fault(host: str, config: Pat
 PASSWORD = {"https_proxy": "http://user:hunter2@proxy.example"}
 
 
-def test_the_environments_proxy_is_for_an_upstream_that_names_none(config: Path) -> None:
+def test_the_environments_proxy_is_used_if_an_upstream_names_none(config: Path) -> None:
     config.write_text(
         """
         [[upstream]]
@@ -248,7 +248,7 @@ def test_the_environments_proxy_is_for_an_upstream_that_names_none(config: Path)
     ]
 
 
-def test_a_proxy_that_is_no_proxys_url_is_one_line() -> None:
+def test_a_proxy_with_a_wrong_url_is_one_line() -> None:
     environ = {**KEY, "HTTPS_PROXY": "socks5://user:hunter2@proxy.example"}
     assert faults(environ=environ) == (
         'upstream openai: HTTPS_PROXY: must be http://HOST[:PORT]; proxy = "none" does without',
@@ -263,7 +263,7 @@ def test_a_proxys_password_in_the_file_is_one_line_that_hides_it(config: Path) -
     )
 
 
-def test_a_key_file_is_read_anew(config: Path, tmp_path: Path) -> None:
+def test_the_key_file_of_a_plan_is_read_anew(config: Path, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("first")
     config.write_text(f'[[upstream]]\nkey_file = "{tmp_path}/key"')
     key = planned(config).upstreams[0].credential
@@ -272,7 +272,7 @@ def test_a_key_file_is_read_anew(config: Path, tmp_path: Path) -> None:
     assert key() == "second-key"
 
 
-def test_the_certificate_of_a_listener_is_read(config: Path, tmp_path: Path) -> None:
+def test_a_plan_has_the_certificate_of_each_listener(config: Path, tmp_path: Path) -> None:
     leaf = trustme.CA().issue_cert("localhost")
     leaf.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
     files = f'certificate = "{tmp_path}/both.pem"\nkey = "{tmp_path}/%s.pem"\n'
@@ -285,7 +285,7 @@ def test_the_certificate_of_a_listener_is_read(config: Path, tmp_path: Path) -> 
     )
 
 
-def test_listen_as_a_flag_goes_over_every_listener_of_the_file(config: Path) -> None:
+def test_the_flag_listen_replaces_every_listener_of_the_file(config: Path) -> None:
     config.write_text('listen = ["tcp:1"]\n[[listener]]\nendpoint = "tcp:2"\n')
     found = planned(config, listen=("unix:/tmp/relay.sock",))
     assert [each.endpoint for each in found.settings.listeners] == ["unix:/tmp/relay.sock"]
@@ -336,7 +336,7 @@ def test_every_fault_of_the_flags_is_told_in_one_go() -> None:
     )
 
 
-def test_where_a_flag_names_a_wrong_upstream_nothing_is_said_of_the_others() -> None:
+def test_after_a_wrong_upstream_flag_no_other_upstream_is_judged() -> None:
     assert faults(upstream=("x",), listen=("tcp:80",), environ={}) == (
         '--upstream: "x" is not a ws:// or wss:// URL',
         f"tcp:80 {OPEN_TO_ALL}",

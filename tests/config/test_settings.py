@@ -25,7 +25,7 @@ def test_an_empty_file_says_the_defaults() -> None:
     assert load("") == Settings()
 
 
-def test_the_defaults() -> None:
+def test_each_setting_has_its_default() -> None:
     settings = Settings()
     assert [each.endpoint for each in settings.listeners] == ["tcp:8080:interface=127.0.0.1"]
     assert settings.hold_seconds < 10, "SDKs give up at 10"
@@ -36,7 +36,7 @@ def test_the_defaults() -> None:
     assert UpstreamTable().url == "wss://api.openai.com/v1/realtime"
 
 
-def test_the_defaults_of_the_end() -> None:
+def test_the_defaults_of_a_drain() -> None:
     settings = Settings()
     assert (settings.drain_delay_seconds, settings.drain_seconds) == (0, 30)
     assert settings.drain_spread == 10
@@ -54,17 +54,17 @@ def test_the_defaults_of_the_end() -> None:
         ("drain_spread_seconds = 0", 0),
     ],
 )
-def test_at_least_half_of_a_drain_is_for_what_ends_by_itself_unless_told(
+def test_at_least_half_of_a_drain_is_unspread_unless_told_otherwise(
     text: str, spread: float
 ) -> None:
     assert load(text).drain_spread == spread
 
 
-def test_an_empty_admin_is_none() -> None:
+def test_an_empty_admin_means_no_admin_listener() -> None:
     assert load('admin = ""').admin == ""
 
 
-def test_a_whole_file() -> None:
+def test_a_file_with_every_setting_is_read() -> None:
     text = """
         listen = ["tcp:80", "unix:/run/relay.sock"]
         hold_seconds = 5
@@ -230,7 +230,7 @@ def test_a_syntax_error_names_the_place_and_nothing_of_the_text(text: str) -> No
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000])
-def test_what_breaks_the_reader_itself(text: str) -> None:
+def test_a_file_that_breaks_the_toml_reader_is_one_line(text: str) -> None:
     assert faults(text) == ("not TOML: nested too deeply, or a number too long",)
 
 
