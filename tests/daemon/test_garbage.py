@@ -10,7 +10,7 @@ import leftovers
 from processes import SECONDS
 
 
-def test_nothing_is_left_of_what_has_ended() -> None:
+def test_nothing_of_an_ended_session_is_left_to_the_collector() -> None:
     command = [sys.executable, str(Path(leftovers.__file__))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
     # Whoever dies is named, and behind it what it leaves.

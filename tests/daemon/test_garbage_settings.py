@@ -20,7 +20,7 @@ def clock() -> Iterator[Clock]:
     assert gc.get_freeze_count() == 0
 
 
-def test_the_old_are_not_collected_while_it_runs(clock: Clock) -> None:
+def test_old_objects_are_not_collected_while_the_daemon_runs(clock: Clock) -> None:
     garbage = Garbage(clock, lambda: 0)
     garbage.start()
     assert gc.get_threshold()[2] == NEVER
@@ -29,7 +29,7 @@ def test_the_old_are_not_collected_while_it_runs(clock: Clock) -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_but_when_few_are_there(clock: Clock) -> None:
+def test_old_objects_are_collected_while_few_are_served(clock: Clock) -> None:
     served = [0, FEW + 1, FEW]
     garbage = Garbage(clock, lambda: served.pop(0))
     garbage.start()

@@ -96,9 +96,7 @@ def was_told(data: bytearray) -> bool:
     return b"log lines were dropped" in data[-300:] and data.endswith(b"\n")
 
 
-def test_whoever_writes_does_not_wait_for_a_reader_and_what_is_dropped_is_counted(
-    pipe: Pipe,
-) -> None:
+def test_writing_does_not_wait_for_a_reader_and_dropped_lines_are_counted(pipe: Pipe) -> None:
     *blocks, told = overflown(pipe)
     assert len(blocks) * len(BLOCK) == WAITING + len(BLOCK), "that is all it keeps"
     namespace = re.escape(module.__name__)
@@ -116,9 +114,7 @@ def test_the_dropped_are_told_in_the_logs_own_format(pipe: Pipe) -> None:
     assert len(blocks) + row["count"] == TOO_MANY
 
 
-def test_nothing_is_written_before_the_start_since_a_fork_would_leave_the_thread_behind(
-    pipe: Pipe,
-) -> None:
+def test_nothing_is_written_before_the_start(pipe: Pipe) -> None:
     writer = LogWriter(pipe.descriptor, TextObserver)
     writer.write("first\n")
     os.write(pipe.writer, b"forked\n")
@@ -127,7 +123,7 @@ def test_nothing_is_written_before_the_start_since_a_fork_would_leave_the_thread
     assert pipe.read(lambda data: b"first" in data) == "forked\nfirst\n"
 
 
-def test_an_end_before_the_start_writes_what_there_is(pipe: Pipe) -> None:
+def test_an_end_before_the_start_writes_all_lines(pipe: Pipe) -> None:
     writer = LogWriter(pipe.descriptor, TextObserver)
     writer.write("why it ends\n")
     writer.flush(0)
@@ -135,7 +131,7 @@ def test_an_end_before_the_start_writes_what_there_is(pipe: Pipe) -> None:
     assert os.read(pipe.reader, 100) == b"why it ends\n"
 
 
-def test_an_end_waits_for_the_last_line(tmp_path: Path) -> None:
+def test_the_end_waits_for_the_last_line(tmp_path: Path) -> None:
     writer = writer_to(WatchedFile(str(tmp_path / "log")).descriptor)
     for number in range(1000):
         writer.write(f"{number}\n")
@@ -143,7 +139,7 @@ def test_an_end_waits_for_the_last_line(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().endswith("\n999\n")
 
 
-def test_an_end_does_not_wait_for_ever_for_a_reader(pipe: Pipe) -> None:
+def test_the_end_does_not_wait_for_ever_for_a_reader(pipe: Pipe) -> None:
     writer = writer_to(pipe.descriptor)
     for _ in range(1000):
         writer.write(BLOCK)
@@ -191,7 +187,9 @@ def test_what_was_dropped_while_writes_failed_is_told_with_the_reason(
     os.close(full)
 
 
-def test_a_reader_that_left_ends_nothing(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_left_does_not_end_the_log(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pauses: list[float] = []
     failed = threading.Event()
 
@@ -243,7 +241,7 @@ def test_a_finalizer_may_log_while_a_line_is_taken(pipe: Pipe) -> None:
     assert sorted(written.splitlines()) == ["from within", "line"]
 
 
-def test_what_is_no_utf_8_is_a_line_too(pipe: Pipe) -> None:
+def test_text_that_is_not_utf_8_is_a_line(pipe: Pipe) -> None:
     writer_to(pipe.descriptor).write("\ud800\n")
     assert pipe.read(lambda data: data.endswith(b"\n")) == "\\ud800\n"
 
@@ -280,7 +278,7 @@ def write(file: WatchedFile, text: str) -> None:
     os.write(file.descriptor(), text.encode())
 
 
-def test_a_renamed_file_is_left(log: Path, file: WatchedFile) -> None:
+def test_a_renamed_log_file_is_left_for_a_new_one(log: Path, file: WatchedFile) -> None:
     write(file, "old\n")
     moved = log.rename(log.with_suffix(".1"))
     write(file, "new\n")
@@ -298,14 +296,14 @@ def test_a_new_file_in_the_place_of_a_renamed_one_is_used_as_it_is(
     assert log.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_copied_and_truncated_file_has_no_hole(log: Path, file: WatchedFile) -> None:
+def test_a_copied_and_truncated_log_file_has_no_hole(log: Path, file: WatchedFile) -> None:
     write(file, "old\n")
     os.truncate(log, 0)
     write(file, "new\n")
     assert log.read_bytes() == b"new\n"
 
 
-def test_a_file_that_exists_is_gone_on_with(log: Path) -> None:
+def test_an_existing_log_file_is_appended_to(log: Path) -> None:
     log.write_text("before\n")
     file = WatchedFile(str(log))
     write(file, "after\n")
@@ -313,7 +311,7 @@ def test_a_file_that_exists_is_gone_on_with(log: Path) -> None:
     assert log.read_text() == "before\nafter\n"
 
 
-def test_a_relative_path_is_that_of_the_beginning(
+def test_a_relative_path_stays_that_of_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -338,7 +336,7 @@ def test_a_new_file_has_the_rights_of_the_old_one_whatever_a_daemons_umask_is(
     assert log.stat().st_mode & 0o777 == 0o644
 
 
-def test_while_no_new_file_can_be_opened_the_old_one_takes_the_lines_and_one_says_so(
+def test_while_no_new_file_opens_the_old_one_takes_the_lines_and_says_so(
     log: Path, file: WatchedFile, errors: list[Any]
 ) -> None:
     moved = log.rename(log.with_suffix(".1"))
@@ -356,12 +354,14 @@ def test_while_no_new_file_can_be_opened_the_old_one_takes_the_lines_and_one_say
     assert len(errors) == 2, "it is another time"
 
 
-def test_what_cannot_be_opened_at_all_is_an_error(tmp_path: Path) -> None:
+def test_a_log_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         WatchedFile(str(tmp_path / "no folder" / "relay.log"))
 
 
-def test_a_look_leaves_a_moved_file_though_nothing_is_logged(log: Path, file: WatchedFile) -> None:
+def test_a_moved_file_is_left_on_request_though_nothing_is_logged(
+    log: Path, file: WatchedFile
+) -> None:
     writer = LogWriter(file.descriptor, TextObserver)
     log.rename(log.with_suffix(".1"))
     writer.look()

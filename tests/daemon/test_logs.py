@@ -46,7 +46,7 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_a_line_says_when_how_grave_whence_what_and_the_fields(stage: Stage) -> None:
+def test_a_line_has_time_level_namespace_message_and_fields(stage: Stage) -> None:
     stage.log.warn("refused {code} {code!r}", code="relay_full", seconds=0.5, subject=None)
     row = stage.row()
     assert row.pop("time").endswith("+00:00")
@@ -60,12 +60,12 @@ def test_a_line_says_when_how_grave_whence_what_and_the_fields(stage: Stage) -> 
     }
 
 
-def test_the_time_is_that_of_the_event_in_utc(stage: Stage) -> None:
+def test_the_time_of_a_line_is_that_of_the_event_in_utc(stage: Stage) -> None:
     stage.observer({"log_time": 1.5, "log_format": "x"})
     assert stage.row()["time"] == "1970-01-01T00:00:01.500+00:00"
 
 
-def test_lists_and_tables_stay_and_objects_do_not(stage: Stage) -> None:
+def test_lists_and_tables_stay_and_objects_become_text(stage: Stage) -> None:
     fields = {"attempts": [{"upstream": "openai", "at": (1, Mute())}], "object": object()}
     stage.log.info("x", **fields)
     row = stage.row()
@@ -84,7 +84,9 @@ def test_a_failure_is_a_traceback_in_a_field(stage: Stage) -> None:
     assert "Traceback" in row["failure"]
 
 
-def test_a_failure_that_cannot_be_printed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_cannot_be_printed_is_still_a_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failure = Failure(ValueError("x"))
     monkeypatch.setattr(failure, "getTraceback", Mute().__repr__)
     stage.log.failure("x", failure=failure)
@@ -126,12 +128,12 @@ def test_no_field_breaks_a_line(stage: Stage, value: Any) -> None:
     assert "value" in row
 
 
-def test_numbers_json_has_not_are_text(stage: Stage) -> None:
+def test_numbers_that_json_lacks_are_text(stage: Stage) -> None:
     stage.log.info("hello", value=float("inf"))
     assert stage.row()["value"] == "inf"
 
 
-def test_what_cannot_be_logged_at_all_is_still_a_line(stage: Stage) -> None:
+def test_an_event_that_cannot_be_logged_is_still_a_line(stage: Stage) -> None:
     stage.observer({"log_time": "never"})
     assert stage.row() == {"level": "error", "message": "unloggable: TypeError"}
 
@@ -158,7 +160,7 @@ def test_in_the_foreground_the_log_is_standard_output(
     assert capfd.readouterr().out == "line\n"
 
 
-def test_whoever_closed_standard_output_gets_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_standard_output_closed_there_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     writer = open_log({"nodaemon": 1}, JSONObserver)
     writer.write("line\n")
@@ -224,7 +226,7 @@ EVENTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_text_is_as_twistd_writes_it(event: dict[str, Any]) -> None:
+def test_a_text_line_is_as_twistd_writes_it(event: dict[str, Any]) -> None:
     ours, theirs = io.StringIO(), io.StringIO()
     observer, model = TextObserver(ours), textFileLogObserver(theirs)
     for when in (1_700_000_000.25, 1_700_000_000.75, 1_700_000_001.0):

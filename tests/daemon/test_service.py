@@ -113,7 +113,9 @@ def fails(service: RelayService, capfd: pytest.CaptureFixture[str]) -> str:
     return err
 
 
-def test_it_listens_everywhere_from_its_privileged_start(stage: Stage, lines: list[str]) -> None:
+def test_the_service_listens_everywhere_from_its_privileged_start(
+    stage: Stage, lines: list[str]
+) -> None:
     service = stage.service(LOOPBACK, r"tcp6:443:interface=\:\:1", base_path="/relay")
     service.privilegedStartService()
     service.startService()
@@ -124,7 +126,7 @@ def test_it_listens_everywhere_from_its_privileged_start(stage: Stage, lines: li
     assert all(isinstance(factory, RelayFactory) for factory in stage.reactor.factories)
 
 
-def test_it_listens_also_if_only_started(stage: Stage) -> None:
+def test_the_service_listens_even_if_only_started(stage: Stage) -> None:
     stage.service().startService()
     assert len(stage.reactor.ports) == 1
 
@@ -148,13 +150,13 @@ def test_every_listener_that_fails_is_told_and_the_others_stop(
     assert [port.listening for port in stage.reactor.ports] == [False, False]
 
 
-def test_twistd_takes_it_for_a_failure_and_python_for_an_exit() -> None:
+def test_a_failed_start_is_a_failure_to_twistd_and_an_exit_to_python() -> None:
     error = CannotStart("cannot listen")
     assert isinstance(error, Exception), "twistd then removes the pid file and tells the parent"
     assert isinstance(error, SystemExit), "Python then prints no traceback"
 
 
-def test_an_error_without_a_socket_is_told_in_its_own_words(
+def test_an_error_that_is_no_socket_error_is_told_in_its_own_words(
     stage: Stage, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -196,12 +198,14 @@ def test_a_public_address_without_authentication_does_not_start(
 
 
 @pytest.mark.parametrize("named", [{"tokens": ("t",)}, {"demo": True}, {"allow_anonymous": True}])
-def test_what_lets_a_public_address_start(stage: Stage, named: dict[str, Any]) -> None:
+def test_tokens_a_demo_or_allow_anonymous_let_a_public_address_start(
+    stage: Stage, named: dict[str, Any]
+) -> None:
     stage.service("tcp:8080", **named).privilegedStartService()
     assert all(port.listening for port in stage.reactor.ports)
 
 
-def test_where_a_listener_is_found() -> None:
+def test_the_url_of_a_listener_says_where_it_is_found() -> None:
     v4 = IPv4Address("TCP", "10.0.0.1", 443)
     plain = ListenerTable(endpoint="systemd:domain=INET:index=0")
     assert url_of(plain, v4, "") == "http://10.0.0.1:443"
@@ -236,7 +240,7 @@ def test_a_demo_relays_to_the_simulator_on_loopback_only(stage: Stage, given: li
     assert (upstream.provider, upstream.credential) == ("openai", None)
 
 
-def test_tokens_are_demanded_where_there_are_some(stage: Stage, given: list[Any]) -> None:
+def test_a_service_with_tokens_demands_one(stage: Stage, given: list[Any]) -> None:
     stage.service().privilegedStartService()
     stage.service(tokens=("t",)).privilegedStartService()
     assert given[0][1]["admit"] is None
@@ -244,7 +248,7 @@ def test_tokens_are_demanded_where_there_are_some(stage: Stage, given: list[Any]
     assert given[0][1]["reactor"] is stage.reactor
 
 
-def test_it_drains_then_stops_listening_then_ends_the_simulator(
+def test_the_service_drains_then_stops_listening_then_ends_the_simulator(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drained: Deferred[None] = Deferred()
@@ -275,7 +279,7 @@ def test_it_drains_then_stops_listening_then_ends_the_simulator(
 ADMIN = "tcp:9090:interface=127.0.0.1"
 
 
-def test_it_listens_for_admin_last(stage: Stage, lines: list[str]) -> None:
+def test_the_service_listens_for_admin_last(stage: Stage, lines: list[str]) -> None:
     stage.service(admin=ADMIN).startService()
     assert [type(factory) for factory in stage.reactor.factories] == [RelayFactory, AdminFactory]
     assert lines[-1] == "admin listener at http://127.0.0.1:9090"
@@ -303,7 +307,7 @@ def test_a_taken_admin_port_is_one_line_that_says_what_to_do(
     assert [port.listening for port in stage.reactor.ports] == [False]
 
 
-def test_asked_for_the_end_it_stops_the_reactor_and_does_not_mind_that_it_has_stopped(
+def test_asked_to_end_the_service_stops_the_reactor_if_it_runs(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = stage.service()
@@ -331,13 +335,13 @@ def test_signals_are_taken_once_the_reactor_runs(
     assert len(installed) == 1
 
 
-def test_stopping_what_never_started(stage: Stage) -> None:
+def test_a_service_that_never_started_can_be_stopped(stage: Stage) -> None:
     ended: list[object] = []
     stage.service().stopService().addCallback(ended.append)
     assert ended == [None]
 
 
-def test_its_log_observer_becomes_the_applications() -> None:
+def test_the_services_log_observer_becomes_the_applications() -> None:
     service = RelayService(DEMO, reactor=Reactor(), observer=globalLogPublisher)
     application = Application("realtime-relay")
     service.setServiceParent(application)
@@ -345,7 +349,7 @@ def test_its_log_observer_becomes_the_applications() -> None:
     assert list(IServiceCollection(application)) == [service]
 
 
-def test_its_log_is_written_from_its_start_when_a_daemon_has_forked(tmp_path: Path) -> None:
+def test_the_log_is_written_from_the_start_after_a_daemon_has_forked(tmp_path: Path) -> None:
     log = LogWriter(WatchedFile(str(tmp_path / "log")).descriptor, TextObserver)
     log.write("line\n")
     service = RelayService(DEMO, reactor=Reactor(), log=log)
@@ -355,13 +359,13 @@ def test_its_log_is_written_from_its_start_when_a_daemon_has_forked(tmp_path: Pa
     assert (tmp_path / "log").read_text() == "line\n"
 
 
-def test_without_one_the_application_keeps_its_own(stage: Stage) -> None:
+def test_without_a_log_observer_the_application_keeps_its_own(stage: Stage) -> None:
     application = Application("realtime-relay")
     stage.service().setServiceParent(application)
     assert application.getComponent(ILogObserver) is None
 
 
-def test_it_may_be_part_of_another_service(stage: Stage) -> None:
+def test_the_service_may_be_part_of_another(stage: Stage) -> None:
     parent = MultiService()
     stage.service().setServiceParent(parent)
     parent.privilegedStartService()
@@ -371,7 +375,7 @@ def test_it_may_be_part_of_another_service(stage: Stage) -> None:
     assert not stage.reactor.ports[0].listening
 
 
-def test_a_deferred_that_has_fired_is_no_obstacle(stage: Stage) -> None:
+def test_a_port_that_stops_at_once_does_not_hinder_the_end(stage: Stage) -> None:
     service = stage.service()
     service.startService()
     stage.reactor.ports[0].stopped = succeed(None)

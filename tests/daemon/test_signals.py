@@ -40,7 +40,7 @@ def stage() -> Iterator[Stage]:
         signal.signal(number, handler)
 
 
-def test_term_and_int_are_alike_and_the_second_ends_at_once(stage: Stage) -> None:
+def test_term_and_int_stop_and_a_second_signal_aborts(stage: Stage) -> None:
     stage.install()
     signal.raise_signal(signal.SIGTERM)
     assert stage.acts == [], "it may have struck within anything"
@@ -52,7 +52,7 @@ def test_term_and_int_are_alike_and_the_second_ends_at_once(stage: Stage) -> Non
     assert stage.acts == ["stop", "abort", "abort"]
 
 
-def test_others_are_left_alone(stage: Stage) -> None:
+def test_other_signals_are_left_alone(stage: Stage) -> None:
     before = signal.getsignal(signal.SIGHUP)
     stage.install()
     assert signal.getsignal(signal.SIGHUP) is before

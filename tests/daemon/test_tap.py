@@ -72,11 +72,11 @@ def test_every_flag_is_in_the_plan(config: Path) -> None:
         (["--log-format", "xml"], '--log-format: must be one of "text", "json", not "xml"'),
     ],
 )
-def test_a_fault_is_one_line(arguments: list[str], fault: str) -> None:
+def test_a_fault_of_the_options_is_one_line(arguments: list[str], fault: str) -> None:
     assert faults(*arguments) == [fault]
 
 
-def test_several_faults_are_several_lines() -> None:
+def test_several_faults_of_the_options_are_several_lines() -> None:
     assert faults("--upstream", "x", "--upstream", "y") == [
         '--upstream: "x" is not a ws:// or wss:// URL',
         '--upstream: "y" is not a ws:// or wss:// URL',
@@ -131,7 +131,7 @@ def test_the_service_is_made_of_the_options(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("clocked")
-def test_what_goes_to_syslog_is_left_to_twistd(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_to_syslog_is_left_to_twistd(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     monkeypatch.setattr(tap, "RelayService", lambda *given, **named: made.append(named))
     options = parse("--demo")
@@ -142,11 +142,11 @@ def test_what_goes_to_syslog_is_left_to_twistd(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("clocked")
-def test_the_service_is_one() -> None:
+def test_the_plugin_makes_one_service() -> None:
     assert IService.providedBy(makeService(parse("--demo")))
 
 
-def test_the_reactors_time_only_goes_forward(clocked: list[Any]) -> None:
+def test_the_daemons_reactor_keeps_monotonic_time(clocked: list[Any]) -> None:
     from twisted.internet import reactor
 
     makeService(parse("--demo"))
