@@ -99,7 +99,7 @@ def environment(request: pytest.FixtureRequest) -> Environment:
     return found
 
 
-def test_twistd_knows_it(environment: Environment) -> None:
+def test_twistd_knows_the_installed_plugin(environment: Environment) -> None:
     assert {"realtime-relay", "web"} <= environment.plugins()
 
 
@@ -108,11 +108,11 @@ def test_the_command_is_installed(environment: Environment) -> None:
     assert "--demo" in environment.run("realtime-relay", "run", "--help")
 
 
-def test_a_demo_runs(environment: Environment) -> None:
+def test_an_installed_demo_runs(environment: Environment) -> None:
     assert environment.runs_demo()
 
 
-def test_uninstalled_it_leaves_twistd_as_it_was(
+def test_uninstalling_leaves_twistd_as_it_was(
     of_wheel: Environment, distributions: Distributions
 ) -> None:
     before = of_wheel.plugins()
@@ -123,7 +123,7 @@ def test_uninstalled_it_leaves_twistd_as_it_was(
         of_wheel.install("--no-deps", str(distributions.wheel))
 
 
-def test_its_types_are_seen_from_outside(
+def test_mypy_sees_the_types_of_the_installed_package(
     of_wheel: Environment, checkout: Path, tmp_path: Path
 ) -> None:
     of_wheel.install("mypy", "mypy-zope")
@@ -133,7 +133,7 @@ def test_its_types_are_seen_from_outside(
 
 
 @pytest.mark.parametrize("version", PYTHONS)
-def test_a_demo_runs_on_the_other_pythons(
+def test_an_installed_demo_runs_on_the_other_pythons(
     version: str, distributions: Distributions, tmp_path: Path
 ) -> None:
     python = find_python(version)
@@ -144,7 +144,7 @@ def test_a_demo_runs_on_the_other_pythons(
     assert environment.runs_demo()
 
 
-def test_the_oldest_requirements_will_do(
+def test_the_oldest_requirements_are_enough(
     distributions: Distributions, checkout: Path, tmp_path: Path
 ) -> None:
     needed = lower_bounds(setup_cfg()["options"]["install_requires"])
