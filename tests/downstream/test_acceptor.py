@@ -30,7 +30,7 @@ def world() -> World:
     return made
 
 
-def test_it_is_seen_to_in_a_later_turn(world: World) -> None:
+def test_a_head_over_the_turns_share_is_read_in_a_later_turn(world: World) -> None:
     line = world.accept()
     line.deliver(HEAD)
     assert world.factory.active_holds == 0
@@ -40,7 +40,7 @@ def test_it_is_seen_to_in_a_later_turn(world: World) -> None:
     assert not line.paused
 
 
-def test_who_leaves_before_leaves_nothing(world: World) -> None:
+def test_a_client_that_leaves_before_its_turn_leaves_nothing(world: World) -> None:
     line = world.accept()
     line.deliver(HEAD)
     line.lose()
@@ -49,7 +49,7 @@ def test_who_leaves_before_leaves_nothing(world: World) -> None:
     assert world.is_clean()
 
 
-def test_what_comes_meanwhile_is_early_all_the_same(world: World) -> None:
+def test_bytes_that_come_before_the_heads_turn_are_too_early(world: World) -> None:
     line = world.accept()
     line.deliver(HEAD)
     # The transport is paused, but TLS on top of it may have decrypted more.
@@ -89,7 +89,7 @@ def test_a_head_that_did_not_come_in_time_is_not_waited_for(world: World) -> Non
     assert line.take().startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_plain_request_may_have_its_body_meanwhile(world: World) -> None:
+def test_the_body_of_a_plain_request_may_come_before_its_turn(world: World) -> None:
     line = world.accept()
     line.deliver(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbo")
     line.deliver(b"dy")
@@ -109,7 +109,7 @@ def answers_wait(world: World) -> None:
     answers(world).later(lambda: None)
 
 
-def test_an_answer_of_upstreams_may_have_to_wait_too(world: World) -> None:
+def test_an_answer_of_upstreams_may_wait_for_its_turn(world: World) -> None:
     downstream = world.downstream()
     world.advance(STEP)
     upstream = world.connected()
@@ -122,7 +122,7 @@ def test_an_answer_of_upstreams_may_have_to_wait_too(world: World) -> None:
 
 
 @pytest.mark.parametrize("ending", ["by downstream", "by upstream"])
-def test_a_hold_may_end_while_the_answer_waits(world: World, ending: str) -> None:
+def test_a_hold_may_end_while_the_answer_waits_for_its_turn(world: World, ending: str) -> None:
     downstream = world.downstream()
     world.advance(STEP)
     upstream = world.connected()

@@ -131,7 +131,7 @@ def test_a_silent_upstream_is_504_at_the_deadline_and_not_before(world: World, s
     assert world.is_clean()
 
 
-def test_the_deadline_is_the_setting() -> None:
+def test_the_deadline_of_a_hold_is_the_setting() -> None:
     world = World(settings=Settings(hold_seconds=0.5))
     downstream = world.downstream()
     world.connected()
@@ -191,7 +191,7 @@ def test_bytes_right_behind_the_head_are_an_error_before_any_dial(world: World) 
         ("something_else", 1011, "upstream_refused", 502),
     ],
 )
-def test_an_error_first_is_a_refusal(
+def test_an_error_as_the_first_event_is_a_refusal(
     world: World, code: str, close: int, refused_as: str, status: int
 ) -> None:
     downstream = world.downstream()
@@ -206,7 +206,7 @@ def test_an_error_first_is_a_refusal(
     assert upstream.line.lost is not None
 
 
-def test_the_close_behind_an_error_is_awaited_a_quarter_second(world: World) -> None:
+def test_the_close_after_an_error_is_awaited_a_quarter_second(world: World) -> None:
     downstream = world.downstream()
     upstream = world.answering()
     upstream.send(ERROR % "invalid_model")
@@ -226,7 +226,7 @@ def test_an_error_and_then_a_reset_is_classified_by_the_error(world: World) -> N
 
 
 @pytest.mark.parametrize("first", ["no json", '{"type":"conversation.created"}', b"\0\1"])
-def test_any_other_first_message_opens_the_session(world: World, first: str | bytes) -> None:
+def test_any_first_message_but_an_error_opens_the_session(world: World, first: str | bytes) -> None:
     downstream = world.downstream()
     world.answering().send(first)
     downstream.read()
@@ -308,7 +308,7 @@ def test_a_callers_own_mistake_is_tried_nowhere_else() -> None:
 # -- the request that goes upstream --------------------------------------------------------
 
 
-def test_only_what_is_allowed_goes_upstream() -> None:
+def test_only_allowed_parameters_and_headers_go_upstream() -> None:
     key = "sk-relay-0123456789"
     world = World(upstream=Upstream("ws://127.0.0.1:9000/v1/realtime", credential=key))
     downstream = Peer(world.accept(), None)
@@ -467,7 +467,7 @@ def refused_in_band(world: World, **options: Any) -> Peer:
         (["openai-insecure-api-key.k", "relay.refusals.event"], "relay.refusals.event"),
     ],
 )
-def test_who_offers_the_relays_subprotocol_is_told_in_band(
+def test_a_client_that_offers_the_relays_subprotocol_is_told_in_band(
     world: World, offered: list[str], selected: str
 ) -> None:
     downstream = refused_in_band(world, subprotocols=offered)
@@ -525,7 +525,7 @@ def test_a_session_right_after_a_refused_one_is_not_disturbed(setting: str) -> N
     assert downstream.received[-1] == "still here"
 
 
-def test_http_is_forced_by_the_setting() -> None:
+def test_the_setting_http_refuses_every_client_by_status() -> None:
     world = World(settings=Settings(refusals="http"))
     downstream = world.downstream(subprotocols=["relay.refusals.event"])
     world.connected().deliver(FAILING)
@@ -544,7 +544,7 @@ def test_messages_of_a_refused_downstream_go_nowhere(world: World) -> None:
 # -- limits and drain ----------------------------------------------------------------------
 
 
-def test_there_is_room_for_so_many_and_no_more() -> None:
+def test_a_hold_over_the_limit_of_sessions_is_relay_full() -> None:
     settings = Settings()
     world = World(settings=evolve(settings, limits=evolve(settings.limits, sessions=2)))
     downstream, upstream = world.open()
@@ -559,7 +559,7 @@ def test_there_is_room_for_so_many_and_no_more() -> None:
     assert again.line.sent == b""
 
 
-def test_drain_refuses_what_comes(world: World) -> None:
+def test_a_drain_refuses_new_requests(world: World) -> None:
     world.downstream()
     world.factory.drain()
     assert answer_of(world.downstream())[1]["code"] == "draining"
@@ -590,7 +590,7 @@ def test_a_hold_whose_time_is_up_in_a_drain_is_told_to_connect_again(world: Worl
     assert world.listener.holds[0].outcome == "draining"
 
 
-def test_one_that_waits_for_its_authorizer_too() -> None:
+def test_a_hold_that_waits_for_admit_in_a_drain_is_told_to_connect_again() -> None:
     world = World(options={"admit": lambda request: Deferred()})
     downstream = world.downstream()
     world.factory.drain()
@@ -660,7 +660,7 @@ def test_a_listener_that_fails_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) 
     assert downstream.received == [CREATED]
 
 
-def test_a_bug_before_the_hold_is_500_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_before_the_hold_is_500(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(head: object) -> None:
         raise RuntimeError("secret detail")
 

@@ -55,7 +55,7 @@ def test_the_holds_deadline_cancels_admit_in_asyncio(upstream: str, tmp_path: Pa
         assert (said(app), said(app)) == ("hanging", "cancelled")
 
 
-def test_who_leaves_cancels_admit_in_asyncio(upstream: str, tmp_path: Path) -> None:
+def test_a_client_that_leaves_cancels_admit_in_asyncio(upstream: str, tmp_path: Path) -> None:
     with asking(upstream, tmp_path, HANGS) as (app, client):
         assert said(app) == "hanging"
         client.close()

@@ -166,11 +166,11 @@ def test_a_refusal_is_told_in_band(browsed: Browsed, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_refusal_by_status_is_hidden(browsed: Browsed, fault: str) -> None:
+def test_a_page_sees_nothing_of_a_refusal_by_status(browsed: Browsed, fault: str) -> None:
     assert browsed.seen["all"][f"http {fault}"] == HIDDEN
 
 
-def test_by_status_means_by_status_whoever_asks(browsed: Browsed) -> None:
+def test_the_setting_http_refuses_even_a_browser_by_status(browsed: Browsed) -> None:
     assert browsed.seen["all"]["http asked in band"] == HIDDEN
 
 

@@ -58,7 +58,7 @@ def checked(folder: Path, url: str, *arguments: str) -> dict[str, Any]:
     return dict(finding)
 
 
-def test_a_good_upstream_is_well(simulator: str, tmp_path: Path) -> None:
+def test_the_check_of_a_good_upstream_is_open(simulator: str, tmp_path: Path) -> None:
     finding = checked(tmp_path, simulator)
     assert finding["ok"]
     assert list(finding["stages"]) == ["dns", "tcp", "upgrade", "first_event"]
@@ -74,7 +74,7 @@ def test_a_good_upstream_is_well(simulator: str, tmp_path: Path) -> None:
         ("fault-reset", "upstream_connect_failed", "down"),  # asked once: a check retries nothing
     ],
 )
-def test_a_refusal_has_its_cause(
+def test_the_check_tells_the_likely_cause_of_a_refusal(
     simulator: str, tmp_path: Path, model: str, code: str, word: str
 ) -> None:
     finding = checked(tmp_path, simulator, "--model", model)
@@ -82,7 +82,7 @@ def test_a_refusal_has_its_cause(
     assert word in finding["cause"]
 
 
-def test_who_does_not_take_the_model_is_asked_for_one_that_it_takes(
+def test_an_upstream_without_the_model_is_asked_for_one_of_its_own(
     simulator: str, tmp_path: Path
 ) -> None:
     text = f'[[upstream]]\nurl = "{simulator}"\nmodels = {{ "mine" = "fault-http-401" }}'
@@ -91,7 +91,7 @@ def test_who_does_not_take_the_model_is_asked_for_one_that_it_takes(
     assert [finding["code"] for finding in json.loads(done.stdout)] == ["upstream_unauthorized"]
 
 
-def test_a_wrong_port_is_told(tmp_path: Path) -> None:
+def test_the_check_tells_of_a_wrong_port(tmp_path: Path) -> None:
     finding = checked(tmp_path, f"ws://localhost:{closed_port()}/")
     assert (finding["code"], finding["stage"]) == ("upstream_connect_failed", "tcp")
     assert "port" in finding["cause"]
@@ -123,7 +123,7 @@ def answers_http(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
-def test_a_plain_http_upstream_is_told(tmp_path: Path) -> None:
+def test_the_check_tells_of_a_plain_http_upstream(tmp_path: Path) -> None:
     with serving(answers_http) as port:
         finding = checked(tmp_path, f"wss://localhost:{port}/v1/realtime")
     assert (finding["code"], finding["stage"]) == ("upstream_tls_failed", "tls")
@@ -155,7 +155,7 @@ YESTERDAY = datetime.now(UTC) - timedelta(days=1)
         ("other.test", True, None, "another host"),
     ],
 )
-def test_a_bad_certificate_is_told(
+def test_the_check_tells_of_a_bad_certificate(
     tmp_path: Path, name: str, trusted: bool, not_after: datetime | None, word: str
 ) -> None:
     authority = trustme.CA()
@@ -175,7 +175,7 @@ def asks_who(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
 
 
-def test_a_proxy_that_refuses_is_told(tmp_path: Path) -> None:
+def test_the_check_tells_of_a_proxy_that_refuses(tmp_path: Path) -> None:
     with serving(asks_who) as port:
         proxy = f"http://relay:hunter2hunter2@127.0.0.1:{port}"
         done = relay(tmp_path, "check", OPENAI_API_KEY=KEY, https_proxy=proxy, no_proxy="")
@@ -188,7 +188,7 @@ def test_a_proxy_that_refuses_is_told(tmp_path: Path) -> None:
     assert "HTTPS_PROXY" in lines[-1]
 
 
-def test_a_proxy_that_opens_the_tls_is_told(tmp_path: Path) -> None:
+def test_the_check_tells_of_a_proxy_that_opens_the_tls(tmp_path: Path) -> None:
     speaks = speaks_tls(trustme.CA().issue_cert("api.openai.com"))
 
     def opens(connection: socket.socket) -> None:
@@ -204,13 +204,13 @@ def test_a_proxy_that_opens_the_tls_is_told(tmp_path: Path) -> None:
     assert "authority" in done.stdout.splitlines()[-1]
 
 
-def test_a_demo_is_well(tmp_path: Path) -> None:
+def test_the_check_of_a_demo_is_open(tmp_path: Path) -> None:
     done = relay(tmp_path, "check", "--demo")
     assert done.returncode == 0
     assert done.stdout.splitlines()[1].startswith("simulator ")
 
 
-def test_the_settings_are_checked_first(tmp_path: Path) -> None:
+def test_the_check_tells_of_wrong_settings_first(tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text("holdseconds = 3\n")
     done = relay(tmp_path, "check", "--config", "relay.toml")
     assert done.returncode == 1
@@ -225,7 +225,9 @@ def test_the_settings_are_checked_first(tmp_path: Path) -> None:
         (["simulate", "--bogus"], "option --bogus not recognized"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], line: str) -> None:
+def test_a_mistake_on_the_command_line_is_one_line(
+    tmp_path: Path, arguments: list[str], line: str
+) -> None:
     done = relay(tmp_path, *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(f"realtime-relay: {line}")

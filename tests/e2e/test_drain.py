@@ -149,7 +149,7 @@ def relay(folder: Path, **settings: object) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
-def test_a_signal_ends_it_gently_and_in_time(tmp_path: Path, plane: str) -> None:
+def test_a_signal_ends_the_relay_gently_and_in_time(tmp_path: Path, plane: str) -> None:
     with relay(tmp_path, plane=plane, drain_seconds=8, drain_spread_seconds=5) as running:
         running.session("busy")
         running.session("idle")
@@ -181,7 +181,7 @@ def test_a_signal_ends_it_gently_and_in_time(tmp_path: Path, plane: str) -> None
     assert took < 30, "what is stuck would last for a minute"
 
 
-def test_in_the_delay_it_is_not_ready_and_goes_on_accepting(tmp_path: Path) -> None:
+def test_in_the_delay_the_relay_is_not_ready_and_goes_on_accepting(tmp_path: Path) -> None:
     with relay(tmp_path, drain_delay_seconds=600) as running:
         running.session("before")
         assert status(f"{running.admin}/readyz") == status(f"{running.url}/readyz") == 200
@@ -213,7 +213,7 @@ def test_a_second_signal_drops_whatever_is_open(tmp_path: Path) -> None:
     assert running.ends == {"idle": None}
 
 
-def test_a_drain_that_was_asked_for_ends_it_and_one_signal_does_not_hurry_it(
+def test_post_drain_ends_the_relay_and_one_signal_does_not_hurry_it(
     tmp_path: Path,
 ) -> None:
     with relay(tmp_path, drain_seconds=600) as running:
@@ -228,7 +228,7 @@ def test_a_drain_that_was_asked_for_ends_it_and_one_signal_does_not_hurry_it(
     assert any(line["message"].startswith("SIGTERM: ending") for line in log)
 
 
-def test_as_a_daemon_too(tmp_path: Path) -> None:
+def test_a_signal_ends_a_daemon_gently(tmp_path: Path) -> None:
     pid_file, log = tmp_path / "relay.pid", tmp_path / "relay.log"
     flags = [f"--pidfile={pid_file}", f"--logfile={log}", "realtime-relay", "--demo"]
     command = [*TWISTD, *flags, "--listen", LOOPBACK, "--admin", LOOPBACK]

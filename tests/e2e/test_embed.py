@@ -85,7 +85,7 @@ def metrics_with(app: App, line: str) -> str:
     raise AssertionError(told)
 
 
-def test_its_users_have_sessions_and_are_counted_and_others_have_not(app: App) -> None:
+def test_users_of_the_example_have_counted_sessions_and_others_have_none(app: App) -> None:
     assert asyncio.run(first_event(app.url, "let-me-in", app.tls)) == "session.created"
     with pytest.raises(InvalidStatus) as caught:
         asyncio.run(first_event(app.url, "wrong", app.tls))
@@ -96,13 +96,13 @@ def test_its_users_have_sessions_and_are_counted_and_others_have_not(app: App) -
     assert re.search(r"\[app#info\] alice was connected for \d+\.\d s", app.log.read_text())
 
 
-def test_its_site_answers_on_the_same_port(app: App) -> None:
+def test_the_examples_site_answers_on_the_same_port(app: App) -> None:
     with urlopen(app.url, timeout=10, context=app.tls) as answer:
         assert answer.read() == b"The app's own page.\n"
         assert answer.headers["Connection"] == "close"
 
 
-def test_the_relays_health_is_on_that_port_too(app: App) -> None:
+def test_the_relays_health_is_on_the_examples_port(app: App) -> None:
     with urlopen(f"{app.url}/readyz", timeout=10, context=app.tls) as answer:
         assert answer.read() == b"ready\n"
 

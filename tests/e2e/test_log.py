@@ -50,7 +50,7 @@ def ids_in(text: str) -> list[str]:
     ]
 
 
-def test_a_log_that_nobody_reads_stops_nobody_and_the_reader_is_told(tmp_path: Path) -> None:
+def test_a_log_that_nobody_reads_stops_no_session_and_tells_what_it_dropped(tmp_path: Path) -> None:
     with running(relay_command("--demo", "--log-format", "json"), tmp_path) as process:
         url = address_of(process)
         long = "m" * 4096
@@ -71,7 +71,7 @@ def test_a_log_that_nobody_reads_stops_nobody_and_the_reader_is_told(tmp_path: P
     assert rows[-1]["message"] == "Server Shut Down."
 
 
-def test_a_log_that_nobody_reads_keeps_no_process_from_its_end(tmp_path: Path) -> None:
+def test_a_log_that_nobody_reads_does_not_stop_the_relays_end(tmp_path: Path) -> None:
     with running(relay_command("--demo"), tmp_path) as process:
         url = address_of(process)
         for _ in range(1000):

@@ -49,7 +49,9 @@ def heard(told: dict[str, Any]) -> bytes:
     return b"".join(base64.b64decode(delta) for delta in told["audio"])
 
 
-def test_openai_writes_and_speaks_over_tls(demo: Relay, trusted: Authority, samples: Path) -> None:
+def test_openai_for_node_writes_and_speaks_over_tls(
+    demo: Relay, trusted: Authority, samples: Path
+) -> None:
     out = node_scripts.run(
         "openai_turns.mjs", f"{demo.secure}/v1", str(samples), ca_file=trusted.ca_file
     )
@@ -60,7 +62,9 @@ def test_openai_writes_and_speaks_over_tls(demo: Relay, trusted: Authority, samp
     assert told["close"] == 3001
 
 
-def test_agents_speak(demo: Relay, trusted: Authority, samples: Path) -> None:
+def test_agents_realtime_speaks_with_a_demo_relay(
+    demo: Relay, trusted: Authority, samples: Path
+) -> None:
     url = demo.plain.replace("http", "ws") + "/v1/realtime?model=gpt-realtime"
     out = node_scripts.run("agents_turn.mjs", url, str(samples), ca_file=trusted.ca_file)
     told = json.loads(out)

@@ -85,7 +85,7 @@ async def refused(address: str, model: str) -> tuple[int, dict[str, Any]]:
         ("fault-reset", 502, "upstream_connect_failed", "upgrade", None),
     ],
 )
-def test_a_fault_of_upstream_is_told(
+def test_the_sdk_is_told_of_an_upstreams_fault(
     demo: str, model: str, status: int, code: str, stage: str, upstream_status: int | None
 ) -> None:
     got, error = asyncio.run(refused(demo, model))
@@ -94,7 +94,7 @@ def test_a_fault_of_upstream_is_told(
     assert error["upstream"]["status"] == upstream_status
 
 
-def test_silence_is_told_before_the_sdk_gives_up(demo: str) -> None:
+def test_the_sdk_is_told_of_a_silent_upstream_before_it_gives_up(demo: str) -> None:
     """Both at once, for each lasts as long as a hold may."""
 
     async def both() -> list[tuple[int, dict[str, Any]]]:
@@ -106,7 +106,7 @@ def test_silence_is_told_before_the_sdk_gives_up(demo: str) -> None:
         assert error["upstream"]["stage"] == stage
 
 
-def test_a_dead_upstream_is_told(tmp_path: Path) -> None:
+def test_the_sdk_is_told_of_a_dead_upstream(tmp_path: Path) -> None:
     dead = f"ws://127.0.0.1:{closed_port()}/v1/realtime"
     with running(relay_command("--upstream", dead), tmp_path) as process:
         address = address_of(process)
@@ -131,7 +131,7 @@ def test_a_close_of_upstream_reaches_the_sdk(demo: str, model: str, code: int) -
     assert asyncio.run(closed_by(demo, model)) == (code, "simulated")
 
 
-def test_a_slow_upstream_is_waited_for(demo: str) -> None:
+def test_the_sdk_waits_for_a_slow_upstream(demo: str) -> None:
     async def first() -> str:
         async with client(demo).realtime.connect(model="fault-slow") as connection:
             return (await connection.recv()).type

@@ -50,7 +50,7 @@ def _url(loopback: Loopback, port: UpstreamPort, tls: Any = None) -> str:
 
 @pytest.mark.parametrize("case", BROKEN_HANDSHAKES, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_no_tls(loopback: Loopback, case: Broken) -> None:
+async def test_a_failed_tls_handshake_gives_its_refusal(loopback: Loopback, case: Broken) -> None:
     port = UpstreamPort(*case.does, cue=case.cue)
     await check_by_http(loopback, case, port, loopback.relay(_url(loopback, port)))
     (peer,) = port.peers
@@ -59,7 +59,7 @@ async def test_no_tls(loopback: Loopback, case: Broken) -> None:
 
 @pytest.mark.parametrize("issue", [expired, of_another_name, of_another_authority])
 @pytest_twisted.ensureDeferred
-async def test_a_bad_certificate(
+async def test_an_upstream_with_a_bad_certificate_is_a_tls_failure(
     loopback: Loopback, authority: trustme.CA, ca_file: str, issue: Issue
 ) -> None:
     port = UpstreamPort(*UNTRUSTED.does)
@@ -69,7 +69,9 @@ async def test_a_bad_certificate(
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_system_does_not_trust_it(loopback: Loopback, authority: trustme.CA) -> None:
+async def test_an_authority_that_the_system_does_not_trust_is_a_tls_failure(
+    loopback: Loopback, authority: trustme.CA
+) -> None:
     port = UpstreamPort(*UNTRUSTED.does)
     url = _url(loopback, port, Certified(good(authority)))
     await check_by_http(loopback, UNTRUSTED, port, loopback.relay(url))
@@ -77,7 +79,7 @@ async def test_the_system_does_not_trust_it(loopback: Loopback, authority: trust
 
 @pytest.mark.parametrize("case", BEHIND_TLS, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_failing_behind_tls(
+async def test_an_upstream_that_fails_after_the_handshake_gives_its_refusal(
     loopback: Loopback, authority: trustme.CA, ca_file: str, case: Broken
 ) -> None:
     port = UpstreamPort(*case.does)
@@ -86,7 +88,9 @@ async def test_failing_behind_tls(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_good_one_opens(loopback: Loopback, authority: trustme.CA, ca_file: str) -> None:
+async def test_an_upstream_with_a_good_certificate_opens(
+    loopback: Loopback, authority: trustme.CA, ca_file: str
+) -> None:
     port = UpstreamPort(switches(CREATED))
     url = _url(loopback, port, Certified(good(authority)))
     relay = loopback.relay(url, ca_file=ca_file)
@@ -129,7 +133,7 @@ async def _opens(loopback: Loopback, relay: Relay) -> bool:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest_twisted.ensureDeferred
-async def test_a_certificate_lets_us_in(
+async def test_an_upstream_accepts_the_client_certificate(
     loopback: Loopback, authority: trustme.CA, ca_file: str, tmp_path: Path, version: str
 ) -> None:
     port, root = UpstreamPort(switches(CREATED)), trustme.CA()
@@ -141,7 +145,7 @@ async def test_a_certificate_lets_us_in(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_session_that_upstream_fails_over_is_not_offered_again(
+async def test_a_tls_session_that_fails_is_not_offered_again(
     loopback: Loopback, authority: trustme.CA, ca_file: str, tmp_path: Path
 ) -> None:
     port, root = UpstreamPort(switches(CREATED)), trustme.CA()
@@ -155,7 +159,7 @@ async def test_a_session_that_upstream_fails_over_is_not_offered_again(
 @pytest.mark.parametrize("shown", ["none", "another's"])
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest_twisted.ensureDeferred
-async def test_without_it_we_are_told_so(
+async def test_without_a_good_client_certificate_it_is_a_tls_failure(
     loopback: Loopback,
     authority: trustme.CA,
     ca_file: str,

@@ -40,7 +40,9 @@ def _assert_left(port: UpstreamPort, case: Broken) -> None:
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_by_http(loopback: Loopback, logged: Logged, case: Broken) -> None:
+async def test_a_broken_upstream_gives_its_refusal_by_status(
+    loopback: Loopback, logged: Logged, case: Broken
+) -> None:
     port, url = _prepare(loopback, case, logged)
     await check_by_http(loopback, case, port, loopback.relay(url))
     _assert_left(port, case)
@@ -48,7 +50,9 @@ async def test_by_http(loopback: Loopback, logged: Logged, case: Broken) -> None
 
 @pytest.mark.parametrize("case", one_of_each(BROKEN), ids=str)
 @pytest_twisted.ensureDeferred
-async def test_in_band(loopback: Loopback, logged: Logged, case: Broken) -> None:
+async def test_a_broken_upstream_gives_its_refusal_in_band(
+    loopback: Loopback, logged: Logged, case: Broken
+) -> None:
     port, url = _prepare(loopback, case, logged)
     await check_in_band(loopback, case, port, loopback.relay(url))
     _assert_left(port, case)
@@ -74,7 +78,9 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("check", [check_by_http, check_in_band])
 @pytest_twisted.ensureDeferred
-async def test_a_refused_port(loopback: Loopback, closed_port: int, check: Any) -> None:
+async def test_an_upstream_with_a_closed_port_is_a_failed_connect(
+    loopback: Loopback, closed_port: int, check: Any
+) -> None:
     relay = loopback.relay(f"ws://127.0.0.1:{closed_port}")
     await check(loopback, REFUSED_PORT, UpstreamPort(), relay)
 
@@ -82,6 +88,8 @@ async def test_a_refused_port(loopback: Loopback, closed_port: int, check: Any) 
 @pytest.mark.parametrize("check", [check_by_http, check_in_band])
 @pytest.mark.usefixtures("no_names")
 @pytest_twisted.ensureDeferred
-async def test_a_name_without_address(loopback: Loopback, check: Any) -> None:
+async def test_an_upstream_without_an_address_is_a_failed_look_up(
+    loopback: Loopback, check: Any
+) -> None:
     relay = loopback.relay("wss://upstream.invalid")
     await check(loopback, NO_NAME, UpstreamPort(), relay)

@@ -87,7 +87,7 @@ async def test_a_burst_finds_room_on_a_unix_socket(
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_endpoint_may_say_how_many(
+async def test_an_endpoint_may_set_its_backlog(
     services: list[RelayService], sockets: ExitStack
 ) -> None:
     (port,) = start(services, listen=("tcp:0:interface=127.0.0.1:backlog=20",), admin="")
@@ -95,7 +95,7 @@ async def test_an_endpoint_may_say_how_many(
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_adopted_socket_stays_as_it_was(sockets: ExitStack) -> None:
+async def test_an_adopted_socket_keeps_its_backlog(sockets: ExitStack) -> None:
     endpoint = serverFromString(REACTOR, "tcp:0:interface=127.0.0.1:backlog=20")
     port: Any = await endpoint.listen(Factory.forProtocol(Protocol))
     make_room(port, "systemd:domain=INET:name=relay")

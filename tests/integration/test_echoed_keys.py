@@ -52,7 +52,7 @@ ECHOES: dict[str, Callable[[str], Step]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("where", ECHOES)
 @pytest_twisted.ensureDeferred
-async def test_a_refusal_never_quotes_it(loopback: Loopback, where: str, form: str) -> None:
+async def test_a_refusal_never_quotes_the_key(loopback: Loopback, where: str, form: str) -> None:
     port = UpstreamPort(ECHOES[where](FORMS[form]))
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
     client = await loopback.connect(relay)
@@ -65,7 +65,7 @@ async def test_a_refusal_never_quotes_it(loopback: Loopback, where: str, form: s
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest_twisted.ensureDeferred
-async def test_a_close_never_quotes_it(loopback: Loopback, form: str) -> None:
+async def test_a_close_never_quotes_the_key(loopback: Loopback, form: str) -> None:
     port = UpstreamPort(switches(CREATED, closes(4000, f"key {FORMS[form]} expired")))
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
     client = WebSocketClient()
@@ -75,7 +75,9 @@ async def test_a_close_never_quotes_it(loopback: Loopback, form: str) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_callback_that_fails_does_not_log_it(loopback: Loopback, logged: Logged) -> None:
+async def test_a_callback_that_fails_does_not_log_the_key(
+    loopback: Loopback, logged: Logged
+) -> None:
     logged.expected.add("credential callback of openai failed")
     relay = loopback.relay("ws://127.0.0.1:1", credential=lambda: f"{CANARY}\n")
     client = await loopback.connect(relay)
@@ -83,7 +85,7 @@ async def test_a_callback_that_fails_does_not_log_it(loopback: Loopback, logged:
     assert parse_answer(await client.closed()).error["code"] == "authorizer_unavailable"
 
 
-def test_traces_are_found() -> None:
+def test_the_search_finds_traces_of_a_key() -> None:
     """The other tests look with this."""
     for form in FORMS.values():
         assert traces_in(f"x{form}y".encode())

@@ -75,7 +75,7 @@ async def echo_of(client: WebSocketClient, text: bytes) -> bytes:
 
 @pytest.mark.parametrize("base", ["", "/below"])
 @pytest_twisted.ensureDeferred
-async def test_the_relays_health_is_there_beside_the_hosts_pages(
+async def test_the_relays_health_answers_beside_the_hosts_pages(
     loopback: Loopback, base: str
 ) -> None:
     settings = Settings(base_path=base)
@@ -94,7 +94,7 @@ async def test_the_relays_health_is_there_beside_the_hosts_pages(
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_hosts_health_is_there_if_it_says_so(loopback: Loopback) -> None:
+async def test_the_hosts_own_health_answers_if_the_host_says_so(loopback: Loopback) -> None:
     relay = loopback.relay(NOWHERE, site=host_site(loopback), probes=False)
     assert (await fetched(loopback, relay, "/healthz")).endswith(b"the host's health")
     await loopback.settled(relay)
@@ -126,7 +126,7 @@ async def test_the_hosts_websocket_is_reached_beside_the_relays(loopback: Loopba
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_comes_behind_the_hosts_upgrade_is_not_lost(loopback: Loopback) -> None:
+async def test_bytes_after_the_hosts_upgrade_are_not_lost(loopback: Loopback) -> None:
     seen: list[bytes] = []
 
     class Watched(Site):

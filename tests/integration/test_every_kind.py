@@ -18,7 +18,7 @@ DRIVEN_ALONE = {
 """By a test without a table."""
 
 
-def test_every_kind_is_driven() -> None:
+def test_every_row_of_the_refusal_table_is_driven_over_a_socket() -> None:
     unreachable = [REFUSED_PORT, NO_NAME, *BROKEN_HANDSHAKES, UNTRUSTED, *BEHIND_TLS]
     upstreams = [*BROKEN_CONNECTIONS, *BROKEN_ANSWERS, *BROKEN_OPENINGS, *unreachable]
     relays_own: list[Wrong | Barred | Situation] = [

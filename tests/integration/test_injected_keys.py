@@ -39,7 +39,7 @@ def _environment(key: str, _: Path) -> Any:
 
 @pytest.mark.parametrize("source", [_string, _file, _environment])
 @pytest.mark.parametrize("key", KEYS)
-def test_none_that_is_read_at_the_start_can_add_a_header(
+def test_no_key_that_is_read_at_the_start_can_add_a_header(
     loopback: Loopback, tmp_path: Path, key: str, source: Callable[[str, Path], Any]
 ) -> None:
     with pytest.raises(RelayError) as caught:
@@ -65,7 +65,7 @@ def _coroutine(key: str) -> Any:
 @pytest.mark.parametrize("source", [_at_once, _later, _coroutine])
 @pytest.mark.parametrize("key", KEYS)
 @pytest_twisted.ensureDeferred
-async def test_none_that_a_callable_returns_can_add_a_header(
+async def test_no_key_that_a_callable_returns_can_add_a_header(
     loopback: Loopback, logged: Logged, key: str, source: Callable[[str], Any]
 ) -> None:
     logged.expected.add("credential callback of openai failed")
@@ -80,7 +80,7 @@ async def test_none_that_a_callable_returns_can_add_a_header(
 
 
 @pytest_twisted.ensureDeferred
-async def test_none_that_a_changed_file_holds_can_add_a_header(
+async def test_no_key_of_a_changed_file_can_add_a_header(
     loopback: Loopback, logged: Logged, tmp_path: Path
 ) -> None:
     logged.expected.add("key_file: ")

@@ -85,7 +85,9 @@ async def _check_left(
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_while_admission_is_pending(loopback: Loopback, leave: Leave) -> None:
+async def test_leaving_while_admission_is_pending_leaves_nothing(
+    loopback: Loopback, leave: Leave
+) -> None:
     admit = Pending()
     relay = loopback.relay("ws://127.0.0.1:1", admit=admit)
     client = await loopback.connect(relay)
@@ -97,7 +99,9 @@ async def test_while_admission_is_pending(loopback: Loopback, leave: Leave) -> N
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_while_the_credential_is_pending(loopback: Loopback, leave: Leave) -> None:
+async def test_leaving_while_the_credential_is_pending_leaves_nothing(
+    loopback: Loopback, leave: Leave
+) -> None:
     credential = Pending()
     relay = loopback.relay("ws://127.0.0.1:1", credential=credential)
     client = await loopback.connect(relay)
@@ -133,7 +137,7 @@ def stuck_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[StuckNames]:
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_while_the_name_is_looked_up(
+async def test_leaving_while_the_name_is_looked_up_leaves_nothing(
     loopback: Loopback, stuck_names: StuckNames, leave: Leave
 ) -> None:
     relay = loopback.relay("wss://upstream.invalid:1")
@@ -168,7 +172,7 @@ def black_hole() -> Iterator[int]:
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_while_tcp_connects(
+async def test_leaving_while_tcp_connects_leaves_nothing(
     loopback: Loopback, black_hole: int, scheme: str, leave: Leave
 ) -> None:
     relay = loopback.relay(f"{scheme}://127.0.0.1:{black_hole}")
@@ -180,7 +184,7 @@ async def test_while_tcp_connects(
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_while_tcp_connects_to_the_proxy(
+async def test_leaving_while_tcp_connects_to_the_proxy_leaves_nothing(
     loopback: Loopback, black_hole: int, leave: Leave
 ) -> None:
     proxy = Proxy("127.0.0.1", black_hole)
@@ -201,7 +205,7 @@ ANSWERS: dict[str, tuple[Step, ...]] = {
 @pytest.mark.parametrize("leave", WAYS)
 @pytest.mark.parametrize("name", ANSWERS)
 @pytest_twisted.ensureDeferred
-async def test_while_the_proxys_answer_is_awaited(
+async def test_leaving_while_the_proxy_is_awaited_leaves_nothing(
     loopback: Loopback, name: str, leave: Leave
 ) -> None:
     port = UpstreamPort(*ANSWERS[name])
@@ -234,7 +238,7 @@ STAGES: dict[str, tuple[str, Cue, tuple[Step, ...], str]] = {
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("by_proxy", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_while_upstream_is_awaited(
+async def test_leaving_while_upstream_is_awaited_leaves_nothing(
     loopback: Loopback, by_proxy: bool, name: str, leave: Leave
 ) -> None:
     scheme, cue, steps, stage = STAGES[name]
@@ -251,7 +255,9 @@ async def test_while_upstream_is_awaited(
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_while_the_next_upstream_is_tried(loopback: Loopback, leave: Leave) -> None:
+async def test_leaving_while_the_next_upstream_is_tried_leaves_nothing(
+    loopback: Loopback, leave: Leave
+) -> None:
     port = UpstreamPort()
     urls = ("ws://127.0.0.1:1", f"ws://127.0.0.1:{loopback.listen(port)}")
     relay = loopback.relay(*urls)
@@ -271,7 +277,7 @@ async def test_while_the_next_upstream_is_tried(loopback: Loopback, leave: Leave
 
 @pytest.mark.parametrize("leave", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_a_browser_that_leaves(loopback: Loopback, leave: Leave) -> None:
+async def test_a_browser_that_leaves_leaves_nothing(loopback: Loopback, leave: Leave) -> None:
     port = UpstreamPort()
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
     client = WebSocketClient(origin="http://localhost", agent="Mozilla/5.0")
@@ -306,7 +312,9 @@ FALLBACKS = {"admit": Grant(), "credential": CANARY}
 
 @pytest.mark.parametrize("callback", FALLBACKS)
 @pytest_twisted.ensureDeferred
-async def test_a_fallback_opens_nothing(loopback: Loopback, callback: str) -> None:
+async def test_after_leaving_a_callbacks_fallback_opens_nothing(
+    loopback: Loopback, callback: str
+) -> None:
     """Nobody is there any more: an upstream session would cost money, and never end."""
     port = UpstreamPort(switches(CREATED))
     headstrong = Headstrong(FALLBACKS[callback])
@@ -323,7 +331,7 @@ async def test_a_fallback_opens_nothing(loopback: Loopback, callback: str) -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_key_that_comes_too_late_dials_nothing(loopback: Loopback) -> None:
+async def test_after_leaving_a_late_key_dials_nothing(loopback: Loopback) -> None:
     keys: list[Deferred[str]] = []
 
     def credential() -> Deferred[str]:

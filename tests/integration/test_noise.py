@@ -60,7 +60,9 @@ NOISE = {
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "reset"])
 @pytest.mark.parametrize("data", NOISE.values(), ids=NOISE.keys())
 @pytest_twisted.ensureDeferred
-async def test_on_a_tls_listener(loopback: Loopback, pem: str, data: bytes, reset: bool) -> None:
+async def test_noise_on_a_tls_listener_logs_no_error_and_leaves_nothing(
+    loopback: Loopback, pem: str, data: bytes, reset: bool
+) -> None:
     relay = loopback.relay("ws://127.0.0.1:1")
     tls: Any = TLSMemoryBIOFactory(server_options(pem, pem), False, relay, clock=loopback.clock)
     relay.port = loopback.listen(tls)

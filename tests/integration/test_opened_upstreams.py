@@ -39,7 +39,9 @@ FIRST = {
 
 @pytest.mark.parametrize("name", FIRST)
 @pytest_twisted.ensureDeferred
-async def test_its_first_message_comes_first(loopback: Loopback, name: str) -> None:
+async def test_the_first_message_of_an_odd_upstream_comes_first(
+    loopback: Loopback, name: str
+) -> None:
     steps, opcode, payload = FIRST[name]
     port = UpstreamPort(*steps)
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
@@ -62,7 +64,9 @@ ENDS = {
 
 @pytest.mark.parametrize("name", ENDS)
 @pytest_twisted.ensureDeferred
-async def test_its_end_right_behind_comes_second(loopback: Loopback, name: str) -> None:
+async def test_an_end_right_after_the_first_message_comes_second(
+    loopback: Loopback, name: str
+) -> None:
     steps, (code, reason) = ENDS[name]
     port = UpstreamPort(*steps)
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
@@ -79,7 +83,7 @@ async def test_its_end_right_behind_comes_second(loopback: Loopback, name: str) 
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_next_upstream_is_tried(loopback: Loopback) -> None:
+async def test_after_a_broken_upstream_the_next_opens(loopback: Loopback) -> None:
     broken, good = UpstreamPort(answers(500)), UpstreamPort(switches(CREATED))
     relay = loopback.relay(*(f"ws://127.0.0.1:{loopback.listen(p)}" for p in (broken, good)))
     client = WebSocketClient()

@@ -28,7 +28,7 @@ def behind(loopback: Loopback, port: int, url: str, **options: Any) -> Relay:
 
 @pytest.mark.parametrize("case", BROKEN_PROXIES, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_by_http(loopback: Loopback, case: Broken) -> None:
+async def test_a_broken_proxy_gives_its_refusal_by_status(loopback: Loopback, case: Broken) -> None:
     proxy = UpstreamPort(*case.does, cue=case.cue)
     relay = behind(loopback, loopback.listen(proxy), "wss://realtime.example/v1/realtime")
     await check_by_http(loopback, case, proxy, relay)
@@ -42,7 +42,7 @@ async def test_by_http(loopback: Loopback, case: Broken) -> None:
 
 @pytest.mark.parametrize("case", one_of_each(BROKEN_PROXIES), ids=str)
 @pytest_twisted.ensureDeferred
-async def test_in_band(loopback: Loopback, case: Broken) -> None:
+async def test_a_broken_proxy_gives_its_refusal_in_band(loopback: Loopback, case: Broken) -> None:
     proxy = UpstreamPort(*case.does, cue=case.cue)
     relay = behind(loopback, loopback.listen(proxy), "ws://realtime.example/v1/realtime")
     await check_in_band(loopback, case, proxy, relay)
@@ -57,13 +57,15 @@ def closed_port() -> Iterator[int]:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_that_refuses_the_port(loopback: Loopback, closed_port: int) -> None:
+async def test_a_proxy_that_refuses_the_port_is_named_in_the_refusal(
+    loopback: Loopback, closed_port: int
+) -> None:
     relay = behind(loopback, closed_port, "wss://realtime.example")
     await check_by_http(loopback, REFUSED, UpstreamPort(), relay)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_proxy_without_an_address(
+async def test_a_proxy_without_an_address_is_named_in_the_refusal(
     loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any, **options: Any) -> NoReturn:
@@ -75,7 +77,7 @@ async def test_a_proxy_without_an_address(
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_comes_with_the_answer_is_upstreams(loopback: Loopback) -> None:
+async def test_bytes_that_come_with_the_proxys_answer_are_upstreams(loopback: Loopback) -> None:
     proxy = UpstreamPort(sends(head(200) + head(500, "Content-Length: 0")))
     case = Broken("500", (), "upstream_refused", 502, True, seen=500)
     relay = behind(loopback, loopback.listen(proxy), "ws://realtime.example")
@@ -99,7 +101,9 @@ def ca_file(authority: trustme.CA, tmp_path: Any) -> str:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_session_opens(loopback: Loopback, authority: trustme.CA, ca_file: str) -> None:
+async def test_a_session_opens_through_a_proxy(
+    loopback: Loopback, authority: trustme.CA, ca_file: str
+) -> None:
     proxy, port = ProxyPort(), UpstreamPort(switches(CREATED))
     address = f"127.0.0.1:{loopback.listen(port, Certified(good(authority)))}"
     relay = behind(loopback, loopback.listen(proxy), f"wss://{address}", ca_file=ca_file)
@@ -119,7 +123,7 @@ async def test_a_session_opens(loopback: Loopback, authority: trustme.CA, ca_fil
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_certificate_must_be_upstreams_all_the_same(
+async def test_through_a_proxy_the_certificate_must_be_upstreams(
     loopback: Loopback, authority: trustme.CA, ca_file: str
 ) -> None:
     proxy, port = ProxyPort(), UpstreamPort(*UNTRUSTED.does)
@@ -130,7 +134,7 @@ async def test_the_certificate_must_be_upstreams_all_the_same(
 
 
 @pytest_twisted.ensureDeferred
-async def test_upstreams_refusal_comes_through(loopback: Loopback) -> None:
+async def test_an_upstreams_refusal_comes_through_a_proxy(loopback: Loopback) -> None:
     port = UpstreamPort(answers(401))
     case = Broken("401", (), "upstream_unauthorized", 502, False, seen=401)
     url = f"ws://127.0.0.1:{loopback.listen(port)}"

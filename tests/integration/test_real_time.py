@@ -36,22 +36,22 @@ async def _status(loopback: Loopback, port: UpstreamPort, data: bytes) -> int:
 
 @pytest.mark.parametrize("name", LATE)
 @pytest_twisted.ensureDeferred
-async def test_the_hold_ends(loopback: Loopback, name: str) -> None:
+async def test_in_real_time_a_hold_ends_at_its_deadline(loopback: Loopback, name: str) -> None:
     assert await _status(loopback, UpstreamPort(*LATE[name]), upgrade()) == 504
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_answer_ends_it_sooner(loopback: Loopback) -> None:
+async def test_in_real_time_an_answer_ends_a_hold_before_its_deadline(loopback: Loopback) -> None:
     assert await _status(loopback, UpstreamPort(answers(500)), upgrade()) == 502
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_head_has_its_time(loopback: Loopback) -> None:
+async def test_in_real_time_a_late_head_is_408(loopback: Loopback) -> None:
     assert await _status(loopback, UpstreamPort(), upgrade()[:-1]) == 408
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_session_leaves_nothing(loopback: Loopback) -> None:
+async def test_in_real_time_a_session_leaves_nothing(loopback: Loopback) -> None:
     port = UpstreamPort(sends(head(103)), switches(CREATED))
     url = f"ws://127.0.0.1:{loopback.listen(port)}"
     relay = loopback.relay(url, settings=SOON, reactor=None)

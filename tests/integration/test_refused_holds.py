@@ -32,7 +32,9 @@ from relay.dial.dialer import Dialer
 
 @pytest.mark.parametrize("case", BARRED, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_barred(loopback: Loopback, logged: Logged, case: Barred) -> None:
+async def test_a_barred_request_gets_its_refusal(
+    loopback: Loopback, logged: Logged, case: Barred
+) -> None:
     if case.logs is not None:
         logged.expected.add(case.logs)
     port = UpstreamPort()
@@ -57,7 +59,9 @@ async def test_barred(loopback: Loopback, logged: Logged, case: Barred) -> None:
 
 @pytest.mark.parametrize("case", SITUATIONS, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_situation(loopback: Loopback, case: Situation) -> None:
+async def test_a_situation_of_the_relay_gives_its_refusal(
+    loopback: Loopback, case: Situation
+) -> None:
     port = UpstreamPort(*case.does)
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}", settings=case.settings)
     client = await case.bring(loopback, relay, port)
@@ -75,7 +79,9 @@ async def test_situation(loopback: Loopback, case: Situation) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_our_bug(loopback: Loopback, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_of_the_relay_is_500_and_its_text_stays_in_the_log(
+    loopback: Loopback, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def dial(*_: object) -> None:
         raise OurBug("this text stays in the log")
 
@@ -107,7 +113,7 @@ async def test_a_freed_place_is_given_again(loopback: Loopback) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_one_drain_ends_all(loopback: Loopback) -> None:
+async def test_a_drain_ends_every_hold(loopback: Loopback) -> None:
     port = UpstreamPort()
     url = f"ws://127.0.0.1:{loopback.listen(port)}"
     relay = loopback.relay(url, settings=Settings(drain_seconds=0))
@@ -134,7 +140,9 @@ BY_STATUS = [
 
 @pytest.mark.parametrize(("form", "client"), IN_BAND)
 @pytest_twisted.ensureDeferred
-async def test_told_in_band(loopback: Loopback, form: Any, client: dict[str, Any]) -> None:
+async def test_a_refusal_is_told_in_band_to_browsers_and_offers(
+    loopback: Loopback, form: Any, client: dict[str, Any]
+) -> None:
     port = UpstreamPort(answers(500))
     url = f"ws://127.0.0.1:{loopback.listen(port)}"
     relay = loopback.relay(url, settings=Settings(refusals=form))
@@ -149,7 +157,9 @@ async def test_told_in_band(loopback: Loopback, form: Any, client: dict[str, Any
 
 @pytest.mark.parametrize(("form", "client"), BY_STATUS)
 @pytest_twisted.ensureDeferred
-async def test_told_by_status(loopback: Loopback, form: Any, client: dict[str, Any]) -> None:
+async def test_a_refusal_is_told_by_status_to_all_others(
+    loopback: Loopback, form: Any, client: dict[str, Any]
+) -> None:
     port = UpstreamPort(answers(500))
     url = f"ws://127.0.0.1:{loopback.listen(port)}"
     relay = loopback.relay(url, settings=Settings(refusals=form))
@@ -160,7 +170,7 @@ async def test_told_by_status(loopback: Loopback, form: Any, client: dict[str, A
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_ignores_a_refusal_in_band_is_cut(loopback: Loopback) -> None:
+async def test_a_client_that_ignores_a_refusal_in_band_is_cut(loopback: Loopback) -> None:
     port = UpstreamPort(answers(500))
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
     client = await loopback.connect(relay, RawClient())

@@ -32,7 +32,7 @@ async def _refused(loopback: Loopback, relay: Relay, data: bytes) -> Answer:
 
 @pytest.mark.parametrize("case", [*MALFORMED, *NOT_SERVED, *NEVER_IN_BAND], ids=str)
 @pytest_twisted.ensureDeferred
-async def test_wrong(loopback: Loopback, case: Wrong) -> None:
+async def test_a_wrong_request_gets_one_whole_refusal(loopback: Loopback, case: Wrong) -> None:
     relay = loopback.relay(NOWHERE)
     answer = await _refused(loopback, relay, case.data)
     assert (answer.status, answer.error["code"]) == (case.status, case.code)
@@ -46,7 +46,7 @@ async def test_wrong(loopback: Loopback, case: Wrong) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_head_gets_the_headers_of_the_refusal_alone(loopback: Loopback) -> None:
+async def test_a_head_request_gets_only_the_headers_of_its_refusal(loopback: Loopback) -> None:
     relay = loopback.relay(NOWHERE)
     client = await loopback.connect(relay)
     client.send(request("HEAD /v1/realtime HTTP/1.1", "Host: localhost"))
@@ -63,7 +63,9 @@ def _has_arrived(relay: Relay, client: RawClient, count: int) -> bool:
 
 @pytest.mark.parametrize("case", MALFORMED[:40:8], ids=str)
 @pytest_twisted.ensureDeferred
-async def test_wrong_a_byte_at_a_time(loopback: Loopback, case: Wrong) -> None:
+async def test_a_wrong_request_in_single_bytes_gets_the_same_refusal(
+    loopback: Loopback, case: Wrong
+) -> None:
     relay = loopback.relay(NOWHERE)
     client = await loopback.connect(relay)
     for sent in range(1, len(case.data) + 1):
@@ -108,7 +110,7 @@ JUST_RIGHT = [_of_size(1024), _of_size(1023), _of_fields(10)]
 
 @pytest.mark.parametrize("data", TOO_LARGE, ids=len)
 @pytest_twisted.ensureDeferred
-async def test_too_large_a_head(loopback: Loopback, data: bytes) -> None:
+async def test_a_head_that_is_too_large_is_431(loopback: Loopback, data: bytes) -> None:
     relay = loopback.relay(NOWHERE, settings=SMALL)
     answer = await _refused(loopback, relay, data)
     assert (answer.status, answer.error["code"]) == (431, "head_too_large")
@@ -117,7 +119,9 @@ async def test_too_large_a_head(loopback: Loopback, data: bytes) -> None:
 
 @pytest.mark.parametrize("data", JUST_RIGHT, ids=len)
 @pytest_twisted.ensureDeferred
-async def test_as_large_as_may_be(loopback: Loopback, data: bytes) -> None:
+async def test_a_head_as_large_as_the_limit_opens_a_session(
+    loopback: Loopback, data: bytes
+) -> None:
     port = UpstreamPort(switches(CREATED))
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}", settings=SMALL)
     client = await loopback.connect(relay)
@@ -136,7 +140,7 @@ SLOW = [
 
 @pytest.mark.parametrize("data", SLOW, ids=len)
 @pytest_twisted.ensureDeferred
-async def test_too_slow(loopback: Loopback, data: bytes) -> None:
+async def test_a_head_that_is_too_slow_is_408(loopback: Loopback, data: bytes) -> None:
     relay = loopback.relay(NOWHERE, settings=SMALL)
     client = await loopback.connect(relay)
     client.send(data)
@@ -150,7 +154,7 @@ async def test_too_slow(loopback: Loopback, data: bytes) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_never_sends_a_byte_is_cut_without_a_record(loopback: Loopback) -> None:
+async def test_a_client_that_never_sends_a_byte_is_cut_without_a_record(loopback: Loopback) -> None:
     relay = loopback.relay(NOWHERE, settings=SMALL)
     client = await loopback.connect(relay)
     await loopback.time_out(0.05)
@@ -169,7 +173,7 @@ class Deaf(RawClient):
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_does_not_read_the_answer_is_cut(loopback: Loopback) -> None:
+async def test_a_client_that_does_not_read_the_answer_is_cut(loopback: Loopback) -> None:
     relay = loopback.relay(NOWHERE)
     client = await loopback.connect(relay, Deaf())
     client.send(b"hello\r\n\r\n")
@@ -202,7 +206,9 @@ NAMED = Settings(hosts=("app.example",), origins=("https://page.example",))
 
 @pytest.mark.parametrize("fields", RIGHT, ids=str)
 @pytest_twisted.ensureDeferred
-async def test_an_allowed_host_and_origin(loopback: Loopback, fields: dict[str, str]) -> None:
+async def test_an_allowed_host_and_origin_open_a_session(
+    loopback: Loopback, fields: dict[str, str]
+) -> None:
     port = UpstreamPort(switches(CREATED))
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}", settings=NAMED)
     client = await loopback.connect(relay)
@@ -214,7 +220,9 @@ async def test_an_allowed_host_and_origin(loopback: Loopback, fields: dict[str, 
 
 @pytest.mark.parametrize("field", RAW)
 @pytest_twisted.ensureDeferred
-async def test_raw_utf_8_in_a_header_that_nobody_reads(loopback: Loopback, field: str) -> None:
+async def test_raw_utf_8_in_a_header_that_decides_nothing_is_accepted(
+    loopback: Loopback, field: str
+) -> None:
     port = UpstreamPort(switches(CREATED))
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
     client = await loopback.connect(relay)

@@ -52,7 +52,7 @@ async def test_the_next_session_has_the_new_key_and_the_open_one_stays(
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_new_key_does_not_come_back_either(loopback: Loopback, tmp_path: Path) -> None:
+async def test_no_refusal_quotes_the_new_key(loopback: Loopback, tmp_path: Path) -> None:
     port, path = UpstreamPort(answers(400, body=error("odd", f"saw {CANARY}"))), tmp_path / "key"
     path.write_text("the-first-key")
     credential = KeyFile(path, "key_file")

@@ -226,7 +226,9 @@ async def test_all_that_is_sent_both_ways_at_once_arrives_in_order(pair: Pair) -
 
 @from_each
 @pytest_twisted.ensureDeferred
-async def test_who_pauses_holds_the_other_up_and_misses_nothing(pair: Pair, sender: Side) -> None:
+async def test_a_reader_that_pauses_holds_the_other_up_and_misses_nothing(
+    pair: Pair, sender: Side
+) -> None:
     end, reader = pair.ends(sender)
     reader.transport.pauseProducing()
     sent = [end.tell(bytes([number]) * MIB) for number in range(32)]
@@ -242,7 +244,9 @@ async def test_who_pauses_holds_the_other_up_and_misses_nothing(pair: Pair, send
 
 @from_each
 @pytest_twisted.ensureDeferred
-async def test_who_reads_nothing_until_the_deadline_is_cut(pair: Pair, sender: Side) -> None:
+async def test_a_side_that_reads_nothing_until_the_deadline_is_cut(
+    pair: Pair, sender: Side
+) -> None:
     end, reader = pair.ends(sender)
     reader.transport.pauseProducing()
     end.tell(b"x" * (16 * MIB))
@@ -260,7 +264,7 @@ async def test_who_reads_nothing_until_the_deadline_is_cut(pair: Pair, sender: S
 
 @from_each
 @pytest_twisted.ensureDeferred
-async def test_what_is_queued_is_delivered_before_the_close(pair: Pair, sender: Side) -> None:
+async def test_queued_messages_are_delivered_before_the_close(pair: Pair, sender: Side) -> None:
     end, reader = pair.ends(sender)
     reader.transport.pauseProducing()
     sent = [end.tell(b"x" * MIB) for _ in range(12)]
@@ -284,7 +288,7 @@ WAYS: list[Callable[[Far], None]] = [
 @from_each
 @pytest.mark.parametrize("way", WAYS)
 @pytest_twisted.ensureDeferred
-async def test_a_lost_end_is_told_to_the_other(
+async def test_the_loss_of_one_side_is_told_to_the_other(
     pair: Pair, sender: Side, way: Callable[[Far], None]
 ) -> None:
     end, other = pair.ends(sender)
@@ -295,7 +299,9 @@ async def test_a_lost_end_is_told_to_the_other(
 
 @from_each
 @pytest_twisted.ensureDeferred
-async def test_who_ends_tls_while_data_waits_for_it_is_lost(pair: Pair, sender: Side) -> None:
+async def test_a_side_that_ends_tls_while_data_waits_for_it_counts_as_lost(
+    pair: Pair, sender: Side
+) -> None:
     end, other = pair.ends(sender)
     if sender not in pair.secure:
         pytest.skip("only TLS ends before its connection does")

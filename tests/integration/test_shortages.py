@@ -77,7 +77,9 @@ def _assert_own(answer: Answer, relay: Relay, lacking: str) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_local_port(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_local_port_the_refusal_names_it(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = loopback.listen(UpstreamPort(switches(CREATED)))
     relay = loopback.relay(f"ws://127.0.0.1:{port}")
     monkeypatch.setattr(loopback.clock, "connectTCP", one_local_port(), raising=False)
@@ -91,7 +93,9 @@ async def test_without_a_local_port(loopback: Loopback, monkeypatch: pytest.Monk
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_descriptor(loopback: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_descriptor_the_refusal_names_it(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
     relay = loopback.relay("ws://127.0.0.1:1")
     monkeypatch.setattr(loopback.clock, "connectTCP", without_descriptors, raising=False)
     for _ in range(6):
@@ -101,7 +105,7 @@ async def test_without_a_descriptor(loopback: Loopback, monkeypatch: pytest.Monk
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_descriptor_for_the_look_up(
+async def test_without_a_descriptor_for_the_look_up_the_refusal_names_it(
     loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relay = loopback.relay("ws://localhost:1")

@@ -73,7 +73,9 @@ def test_a_session_opens_over_tls(relay: tuple[str, int], authority: trustme.CA)
         assert "session.created" in str(websocket.recv(BOUND))
 
 
-def test_a_page_of_the_relays_own_origin_may(relay: tuple[str, int], authority: trustme.CA) -> None:
+def test_a_page_of_the_relays_own_https_origin_is_allowed(
+    relay: tuple[str, int], authority: trustme.CA
+) -> None:
     url = f"wss://localhost:{relay[1]}/v1/realtime?model=m"
     origin = Origin(f"https://localhost:{relay[1]}")
     with connect(url, ssl=trusting(authority), origin=origin) as websocket:
@@ -81,7 +83,7 @@ def test_a_page_of_the_relays_own_origin_may(relay: tuple[str, int], authority: 
 
 
 @pytest.mark.parametrize("protocols", [["http/1.1"], ["h2", "http/1.1"]])
-def test_who_negotiates_the_protocol_gets_http(
+def test_a_client_that_negotiates_a_protocol_gets_http_1_1(
     relay: tuple[str, int], authority: trustme.CA, protocols: list[str]
 ) -> None:
     context = trusting(authority)
@@ -108,13 +110,13 @@ def test_a_stalled_handshake_ends_at_the_deadline(relay: tuple[str, int]) -> Non
         assert ended(client)
 
 
-def test_plain_http_ends(relay: tuple[str, int]) -> None:
+def test_plain_http_on_a_tls_listener_ends(relay: tuple[str, int]) -> None:
     with socket.create_connection(relay, timeout=BOUND) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert ended(client)
 
 
-def test_who_is_silent_behind_the_handshake_ends_at_the_deadline(
+def test_a_client_that_is_silent_after_the_handshake_ends_at_the_deadline(
     relay: tuple[str, int], authority: trustme.CA
 ) -> None:
     with (

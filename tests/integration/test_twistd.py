@@ -41,7 +41,7 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_twistd_knows_it(run: Run) -> None:
+def test_twistd_knows_the_plugin(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
     assert re.search(r"^ +realtime-relay ", done.stdout, re.MULTILINE)
@@ -67,7 +67,7 @@ def test_a_fault_is_one_line_and_no_help_page(run: Run, arguments: list[str], li
     assert done.stdout == ""
 
 
-def test_a_taken_port_in_the_foreground(run: Run, tmp_path: Path) -> None:
+def test_a_taken_port_in_the_foreground_is_one_line(run: Run, tmp_path: Path) -> None:
     with taken_port() as port:
         endpoint = f"tcp:{port}:interface=127.0.0.1"
         done = run("-n", "realtime-relay", "--demo", "--listen", endpoint, "--admin", "")
@@ -90,7 +90,7 @@ def test_a_taken_admin_port_is_one_line_that_says_what_to_do(run: Run) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_a_taken_port_as_a_daemon(run: Run, tmp_path: Path) -> None:
+def test_a_taken_port_as_a_daemon_is_one_line(run: Run, tmp_path: Path) -> None:
     with taken_port() as port:
         endpoint = f"tcp:{port}:interface=127.0.0.1"
         done = run("realtime-relay", "--demo", "--listen", endpoint, "--admin", "")

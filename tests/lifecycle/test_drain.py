@@ -117,7 +117,7 @@ class Stage:
 # -- the phases ----------------------------------------------------------------------------
 
 
-def test_an_empty_relay_ends_at_once() -> None:
+def test_a_drain_of_an_empty_relay_ends_at_once() -> None:
     stage = Stage()
     assert stage.drain.phase == "serving"
     stage.begin()
@@ -138,7 +138,7 @@ def test_half_of_a_short_drain_passes_before_anything_is_closed(seconds: float) 
     assert max(ends) - min(ends) > seconds / 3, "evenly, not at once"
 
 
-def test_but_not_before_the_delay() -> None:
+def test_a_drain_of_an_empty_relay_does_not_end_before_the_delay() -> None:
     stage = Stage(delay=5)
     stage.begin()
     stage.until(4.9)
@@ -147,7 +147,7 @@ def test_but_not_before_the_delay() -> None:
     assert stage.over == [pytest.approx(5, abs=0.01)]
 
 
-def test_in_the_delay_it_is_not_ready_and_goes_on_accepting() -> None:
+def test_in_the_delay_the_relay_is_not_ready_and_goes_on_accepting() -> None:
     stage = Stage(delay=5)
     session = stage.session()
     stage.begin()
@@ -162,7 +162,7 @@ def test_in_the_delay_it_is_not_ready_and_goes_on_accepting() -> None:
     assert stage.over == []
 
 
-def test_it_is_over_as_soon_as_the_last_has_ended_by_itself() -> None:
+def test_a_drain_is_over_as_soon_as_the_last_session_has_ended() -> None:
     stage = Stage()
     sessions = [stage.session() for _ in range(2)]
     stage.begin()
@@ -175,7 +175,7 @@ def test_it_is_over_as_soon_as_the_last_has_ended_by_itself() -> None:
     assert stage.clock.getDelayedCalls() == []
 
 
-def test_a_hold_is_waited_for_and_may_still_open() -> None:
+def test_a_drain_waits_for_a_hold_which_may_still_open() -> None:
     stage = Stage()
     hold = stage.hold()
     stage.begin()
@@ -189,7 +189,7 @@ def test_a_hold_is_waited_for_and_may_still_open() -> None:
     assert session.closed_at is not None
 
 
-def test_a_hold_is_refused_at_the_deadline() -> None:
+def test_a_hold_is_refused_at_the_drains_deadline() -> None:
     stage = Stage(seconds=12)
     holds = [stage.hold() for _ in range(3)]
     stage.begin()
@@ -203,7 +203,7 @@ def test_a_hold_is_refused_at_the_deadline() -> None:
     assert len(stage.over) == 1
 
 
-def test_the_last_answers_have_a_moment_to_be_read() -> None:
+def test_the_last_answers_of_a_drain_have_a_moment_to_be_read() -> None:
     stage = Stage()
     session, connection = stage.session(), stage.connection()
     stage.begin()
@@ -215,7 +215,7 @@ def test_the_last_answers_have_a_moment_to_be_read() -> None:
     assert stage.over == [pytest.approx(0.1)]
 
 
-def test_and_no_more_than_that_whoever_else_comes() -> None:
+def test_new_connections_do_not_lengthen_the_last_moment_of_a_drain() -> None:
     stage = Stage()
     connection = stage.connection()
     stage.begin()
@@ -226,7 +226,7 @@ def test_and_no_more_than_that_whoever_else_comes() -> None:
     assert not connection.aborted
 
 
-def test_to_begin_twice_is_one_drain() -> None:
+def test_a_drain_that_is_begun_twice_is_one_drain() -> None:
     stage = Stage()
     session = stage.session()
     stage.begin()
@@ -245,7 +245,7 @@ def test_to_begin_twice_is_one_drain() -> None:
     st.integers(0, 100_000),
     st.lists(st.tuples(st.floats(0, 0.5), st.integers(0, 100)), max_size=50),
 )
-def test_a_step_closes_no_more_than_there_are_and_a_turn_bears(
+def test_a_step_of_the_spread_closes_no_more_than_a_turn_bears(
     left: int, steps: list[tuple[float, int]]
 ) -> None:
     """However late it comes, and however many have ended by themselves."""
@@ -259,7 +259,9 @@ def test_a_step_closes_no_more_than_there_are_and_a_turn_bears(
 
 
 @given(st.integers(1, 3000), st.floats(5, 600), st.floats(0, 0.01))
-def test_a_pace_is_even_though_steps_come_late(left: int, seconds: float, late: float) -> None:
+def test_the_pace_of_the_spread_is_even_though_steps_come_late(
+    left: int, seconds: float, late: float
+) -> None:
     pace, now, closed = Pace(seconds), 0.0, 0
     while now < seconds:
         count, wait = pace.step(left - closed, now)
@@ -271,14 +273,14 @@ def test_a_pace_is_even_though_steps_come_late(left: int, seconds: float, late: 
     assert left - closed <= slack
 
 
-def test_at_the_deadline_the_steps_follow_each_other() -> None:
+def test_at_the_deadline_the_steps_of_the_spread_follow_at_once() -> None:
     assert Pace(10.0).step(3, 10.0) == (3, BREATH)
     assert Pace(10.0).step(BATCH + 1, 11.0) == (BATCH, BREATH)
     assert Pace(10.0).step(0, 7.5) == (0, 2.5)
 
 
 @pytest.mark.parametrize(("count", "spread"), [(1, 10), (2, 10), (7, 10), (40, 4), (100, 30)])
-def test_few_are_closed_one_by_one_at_even_intervals(count: int, spread: float) -> None:
+def test_few_sessions_are_closed_one_by_one_at_even_intervals(count: int, spread: float) -> None:
     stage = Stage(spread=spread)
     sessions = [stage.session() for _ in range(count)]
     stage.begin()
@@ -290,7 +292,7 @@ def test_few_are_closed_one_by_one_at_even_intervals(count: int, spread: float) 
     assert stage.over[0] < 30
 
 
-def test_thousands_are_closed_evenly_some_in_each_turn() -> None:
+def test_thousands_of_sessions_are_closed_evenly_some_in_each_turn() -> None:
     stage = Stage()
     sessions = [stage.session() for _ in range(5000)]
     stage.begin()
@@ -302,7 +304,7 @@ def test_thousands_are_closed_evenly_some_in_each_turn() -> None:
     assert max(times.count(time) for time in set(times)) <= BATCH
 
 
-def test_those_without_a_response_in_progress_go_first() -> None:
+def test_sessions_without_a_response_in_progress_are_closed_first() -> None:
     stage = Stage()
     busy = [stage.session(responding=True) for _ in range(5)]
     idle = [stage.session() for _ in range(5)]
@@ -316,7 +318,7 @@ def test_those_without_a_response_in_progress_go_first() -> None:
     assert min(rest) > max(*(session.closed_at or 0 for session in idle), busy[0].closed_at or 0)
 
 
-def test_who_is_ending_already_is_left_to_it() -> None:
+def test_a_drain_leaves_a_session_that_is_ending_to_its_end() -> None:
     stage = Stage()
     session = stage.session()
     session.is_ending = True
@@ -325,7 +327,7 @@ def test_who_is_ending_already_is_left_to_it() -> None:
     assert session.closed_at is None
 
 
-def test_who_comes_in_the_spread_is_closed_by_the_deadline() -> None:
+def test_a_session_that_opens_in_the_spread_is_closed_by_the_deadline() -> None:
     stage = Stage()
     hold = stage.hold()
     stage.begin()
@@ -337,7 +339,7 @@ def test_who_comes_in_the_spread_is_closed_by_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 3])
-def test_without_a_spread_all_are_closed_at_the_deadline(seconds: float) -> None:
+def test_without_a_spread_all_sessions_are_closed_at_the_deadline(seconds: float) -> None:
     stage = Stage(seconds=seconds, spread=0)
     sessions = [stage.session() for _ in range(3 * BATCH)]
     stage.begin()
@@ -360,7 +362,7 @@ def test_a_drain_may_be_all_spread() -> None:
 # -- the bound -----------------------------------------------------------------------------
 
 
-def test_what_is_stuck_is_cut_within_a_second_after_the_deadline() -> None:
+def test_a_stuck_session_is_cut_within_a_second_after_the_deadline() -> None:
     stage = Stage(delay=2, seconds=12)
     stuck = [stage.session(stuck=True) for _ in range(3 * BATCH)]
     stage.begin()
@@ -373,7 +375,7 @@ def test_what_is_stuck_is_cut_within_a_second_after_the_deadline() -> None:
     assert stage.clock.getDelayedCalls() == []
 
 
-def test_even_what_cannot_be_cut_does_not_hold_it_up() -> None:
+def test_a_connection_that_cannot_be_cut_does_not_hold_up_a_drain() -> None:
     stage = Stage(seconds=12)
     stage.register.holds.add(Hold(stage))
     stage.connection()
@@ -386,7 +388,7 @@ def test_even_what_cannot_be_cut_does_not_hold_it_up() -> None:
 
 
 @pytest.mark.parametrize("when", [0, 3, 6, 27])
-def test_cut_short_it_is_over_at_once(when: float) -> None:
+def test_a_drain_that_is_cut_short_is_over_at_once(when: float) -> None:
     """Before it begins, in the delay, while it waits, and while it closes."""
     stage = Stage(delay=5)
     stuck, connection = stage.session(stuck=True), stage.connection()
@@ -407,7 +409,7 @@ def test_cut_short_it_is_over_at_once(when: float) -> None:
     assert stage.drain.phase == "ended"
 
 
-def test_thousands_are_cut_in_more_than_one_turn() -> None:
+def test_thousands_of_sessions_are_cut_in_more_than_one_turn() -> None:
     stage = Stage()
     stuck = [stage.session(stuck=True) for _ in range(4 * BATCH)]
     stage.drain.cut()

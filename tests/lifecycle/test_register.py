@@ -88,19 +88,19 @@ class TestAdmission:
             (2, 2, FULL),
         ],
     )
-    def test_holds_and_sessions_count_alike(
+    def test_holds_and_sessions_count_alike_towards_the_limit(
         self, holds: int, sessions: int, expected: Refusal | None
     ) -> None:
         register = Register(3, [])
         fill(register, holds, sessions)
         assert register.admission_refusal() == expected
 
-    def test_nobody_is_let_in_while_it_drains(self) -> None:
+    def test_no_hold_is_let_in_during_a_drain(self) -> None:
         register = Register(1, [])
         register.draining = True
         assert register.admission_refusal() == DRAINING
 
-    def test_draining_goes_before_full(self) -> None:
+    def test_a_full_relay_that_drains_says_draining(self) -> None:
         register = Register(1, [])
         register.sessions.add(FakeSession())
         register.draining = True
@@ -108,7 +108,7 @@ class TestAdmission:
 
 
 class TestListeners:
-    def test_each_is_told_of_everything(self) -> None:
+    def test_each_listener_is_told_of_everything(self) -> None:
         listeners = [Listener(), Listener()]
         register = Register(1, listeners)
         session = FakeSession()
@@ -128,7 +128,7 @@ class TestListeners:
         assert [listener.told for listener in listeners] == [expected, expected]
         assert register.sessions == set()
 
-    def test_one_that_fails_is_logged_and_harms_nobody(self) -> None:
+    def test_a_listener_that_raises_is_logged_and_harms_no_other(self) -> None:
         last = Listener()
         register = Register(1, [Listener(RuntimeError("theirs")), last])
         logged: list[dict[str, Any]] = []
@@ -146,7 +146,7 @@ class TestListeners:
 class TestEnds:
     """What waits for the last to end is told of each end."""
 
-    def test_of_a_session_a_hold_and_a_connection(self) -> None:
+    def test_the_end_of_a_session_hold_or_connection_is_told(self) -> None:
         register = Register(9, [])
         session, connection = FakeSession(), FakeConnection()
         register.sessions.add(session)
@@ -158,7 +158,7 @@ class TestEnds:
         register.refused(HOLD, None)
         assert told == [(0, 1), (0, 0), (0, 0)]
 
-    def test_nobody_need_wait(self) -> None:
+    def test_an_end_that_is_not_waited_for_is_no_error(self) -> None:
         register = Register(9, [])
         register.gone(FakeConnection())
         assert register.connections == set()

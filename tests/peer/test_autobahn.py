@@ -19,7 +19,7 @@ def decodes(text: bytes) -> bool:
 
 
 @given(st.binary() | st.text().map(str.encode), st.integers(1, 5))
-def test_it_is_what_python_can_decode(text: bytes, part: int) -> None:
+def test_text_is_utf8_if_python_can_decode_it(text: bytes, part: int) -> None:
     with patch("relay.peer.autobahn.PART", part):
         assert is_utf8(text) == decodes(text)
 

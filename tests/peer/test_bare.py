@@ -64,7 +64,7 @@ def test_the_relays_protocols_share_the_initial_state(cls: type) -> None:
         assert getattr(protocol, name) is value
 
 
-def test_of_the_initial_state_only_what_is_never_used_can_change() -> None:
+def test_only_unused_parts_of_the_initial_state_can_change() -> None:
     kinds = {name: type(value) for name, value in INITIAL.items()}
     constant = (type(None), bool, int, bytes)
     assert {name: kind for name, kind in kinds.items() if kind not in constant} == {
@@ -77,7 +77,7 @@ def test_of_the_initial_state_only_what_is_never_used_can_change() -> None:
     }
 
 
-def test_a_life_leaves_the_initial_state_as_it_was(
+def test_a_whole_connection_leaves_the_initial_state_as_it_was(
     bare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("_transport_details", "utf8validator"):
@@ -125,7 +125,7 @@ def test_connections_are_not_counted() -> None:
 # What it logs
 
 
-def test_nothing_is_logged_of_a_life(bare: Any, lines: list[str]) -> None:
+def test_nothing_is_logged_of_a_whole_connection(bare: Any, lines: list[str]) -> None:
     live(bare)
     assert lines == []
 
@@ -159,7 +159,7 @@ def test_the_quiet_logger_says_nothing_below_error() -> None:
 # Messages
 
 
-def test_a_message_goes_up_and_is_let_go_of(bare: Any) -> None:
+def test_a_message_is_handed_on_and_not_kept(bare: Any) -> None:
     masked = opened(bare).factory.isServer
     parts = frame(1, b"\xc3", fin=False, masked=masked) + frame(0, b"\xa9", masked=masked)
     bare._dataReceived(parts + frame(2, b"\xff", masked=masked))
@@ -191,7 +191,7 @@ def test_autobahns_own_check_of_utf8_is_off(bare: Any, monkeypatch: pytest.Monke
     assert bare.told == [b"x"]
 
 
-def test_behind_a_close_nothing_is_kept_and_nothing_goes_up(bare: Any) -> None:
+def test_after_a_close_nothing_is_kept_or_handed_on(bare: Any) -> None:
     masked = opened(bare).factory.isServer
     bare.sendClose(1000)
     whole = frame(1, b"abc", masked=masked)

@@ -59,7 +59,7 @@ def known(line: Line) -> Written:
     return found
 
 
-def test_what_the_other_end_reads_is_taken(ends: Ends) -> None:
+def test_bytes_that_the_other_end_reads_count_as_taken(ends: Ends) -> None:
     writer, reader = ends
     count = fill(writer)
     line = Line(writer)
@@ -70,21 +70,21 @@ def test_what_the_other_end_reads_is_taken(ends: Ends) -> None:
     assert known(line).taken_since(before) >= count // 4
 
 
-def test_with_all_read_nothing_waits(ends: Ends) -> None:
+def test_when_all_is_read_no_byte_waits(ends: Ends) -> None:
     writer, reader = ends
     drain(reader, fill(writer))
     assert known(Line(writer)).waiting == 0
 
 
-def test_what_the_kernel_has_not_taken_waits_too(ends: Ends) -> None:
+def test_bytes_that_the_kernel_has_not_taken_count_as_waiting(ends: Ends) -> None:
     assert known(Line(ends[0], queued=5)).waiting == 5
 
 
-def test_where_a_layer_above_refills_something_was_taken() -> None:
+def test_bytes_that_a_layer_above_refills_count_as_taken() -> None:
     assert Written(200, None).taken_since(Written(100, None)) == 100
 
 
-def test_what_came_and_nobody_has_read_is_seen(ends: Ends) -> None:
+def test_bytes_that_have_arrived_unread_are_seen(ends: Ends) -> None:
     writer, reader = ends
     assert not has_arrived(Line(reader))  # type: ignore[arg-type]
     writer.send(b"x")
@@ -104,7 +104,7 @@ def test_what_came_by_tcp_is_counted_read_or_not(ends: Ends) -> None:
     assert arrived(Line(reader)) == 6 * counts  # type: ignore[arg-type]
 
 
-def test_without_an_open_socket_nothing_is_known(ends: Ends) -> None:
+def test_without_an_open_socket_delivery_is_unknown(ends: Ends) -> None:
     ends[0].close()
     for line in (Line(ends[0]), Line(None)):
         assert written(line) is None  # type: ignore[arg-type]

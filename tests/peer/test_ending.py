@@ -23,7 +23,7 @@ def run(happenings: list[Happening]) -> tuple[Phase, list[Action]]:
     return phase, done
 
 
-def test_each_phase_has_an_answer_to_all_that_can_happen() -> None:
+def test_each_phase_of_an_end_has_an_answer_to_every_happening() -> None:
     assert set(ENDING) == set(PHASES)
     for row in ENDING.values():
         assert set(row) == set(HAPPENINGS)
@@ -47,14 +47,14 @@ def test_the_listener_is_told_of_one_end_at_most(happenings: list[Happening]) ->
 
 
 @given(st.lists(st.sampled_from(HAPPENINGS)))
-def test_no_end_is_taken_back(happenings: list[Happening]) -> None:
+def test_no_phase_of_an_end_is_taken_back(happenings: list[Happening]) -> None:
     order = ("open", "closing", "failing", "ending", "gone")
     phases = [run(happenings[:count])[0] for count in range(len(happenings) + 1)]
     assert phases == sorted(phases, key=order.index)
 
 
 @given(st.lists(st.sampled_from(HAPPENINGS)))
-def test_a_connection_that_has_begun_to_end_does_so_at_a_deadline_at_the_latest(
+def test_a_connection_that_has_begun_to_end_is_over_by_a_deadline(
     happenings: list[Happening],
 ) -> None:
     phase, done = run(happenings)
@@ -62,6 +62,6 @@ def test_a_connection_that_has_begun_to_end_does_so_at_a_deadline_at_the_latest(
         assert {"linger", "hang_up", "cut_off"} & set(done)
 
 
-def test_nothing_is_read_behind_a_fault() -> None:
+def test_nothing_is_read_after_a_fault() -> None:
     assert ENDING["open"]["fault"][0] in DEAF
     assert ENDING["closing"]["fault"][0] in DEAF

@@ -37,13 +37,13 @@ def watched() -> Watched:
     return Watched()
 
 
-def test_who_is_silent_is_pinged_and_given_up(watched: Watched) -> None:
+def test_a_silent_peer_is_pinged_and_then_given_up(watched: Watched) -> None:
     watched.wait(60)
     assert watched.told == [("ping", 20), ("gone", 30)]
     assert watched.clock.getDelayedCalls() == []
 
 
-def test_any_sign_of_life_will_do_until_the_next_look(watched: Watched) -> None:
+def test_any_sign_of_life_spares_a_peer_until_the_next_look(watched: Watched) -> None:
     watched.wait(15)
     watched.keepalive.heard = True
     watched.wait(24)
@@ -57,7 +57,7 @@ def test_any_sign_of_life_will_do_until_the_next_look(watched: Watched) -> None:
     assert watched.told == [("ping", 40), ("ping", 70)]
 
 
-def test_a_peer_of_which_nothing_can_be_told_is_pinged_on(watched: Watched) -> None:
+def test_a_peer_of_unknown_progress_is_pinged_again(watched: Watched) -> None:
     watched.shows_life = None
     watched.wait(55)
     assert watched.told == [("ping", 20), ("ping", 30), ("ping", 40), ("ping", 50)]
@@ -81,7 +81,7 @@ def test_a_peer_that_shows_life_when_its_time_is_up_is_kept(watched: Watched) ->
     assert watched.told == [("ping", 20)]
 
 
-def test_who_is_no_longer_watched_is_left_alone(watched: Watched) -> None:
+def test_a_peer_that_is_no_longer_watched_is_not_pinged(watched: Watched) -> None:
     watched.keepalive.stop()
     watched.wait(60)
     assert watched.told == []

@@ -79,7 +79,7 @@ def has_form(row: Name) -> bool:
 
 
 @pytest.mark.parametrize("row", BY_NAME)
-def test_it_exists_in_its_form(row: Name) -> None:
+def test_each_name_exists_in_autobahn_in_its_form(row: Name) -> None:
     owner = holder(row)
     found = vars(owner).get(row.name)
     assert has_form(row), (
@@ -88,7 +88,7 @@ def test_it_exists_in_its_form(row: Name) -> None:
 
 
 @pytest.mark.parametrize("row", BY_NAME)
-def test_it_does_what_is_relied_on(row: Name) -> None:
+def test_each_name_of_autobahn_does_what_is_relied_on(row: Name) -> None:
     assert str(row) in CHECKS, "nothing checks it"
     for check in CHECKS[str(row)]:
         try:
@@ -99,7 +99,7 @@ def test_it_does_what_is_relied_on(row: Name) -> None:
 
 
 @pytest.mark.parametrize(("row", "cls"), OVERRIDES)
-def test_an_override_takes_what_autobahn_gives(row: Name, cls: type) -> None:
+def test_each_override_takes_the_arguments_that_autobahn_gives(row: Name, cls: type) -> None:
     theirs = [
         each.name for each in inspect.signature(vars(holder(row))[row.name]).parameters.values()
     ]
@@ -114,7 +114,7 @@ def test_an_override_takes_what_autobahn_gives(row: Name, cls: type) -> None:
         (UpstreamProtocol, WebSocketProtocol.CONFIG_ATTRS_CLIENT),
     ],
 )
-def test_each_option_that_autobahn_has_is_set(cls: type, names: list[str]) -> None:
+def test_each_option_of_autobahn_is_set(cls: type, names: list[str]) -> None:
     wanted = {*WebSocketProtocol.CONFIG_ATTRS_COMMON, *names} - UNREAD
     # The limit of a message comes from the settings.
     assert {name for name in wanted if not hasattr(cls, name)} == {"maxMessagePayloadSize"}
@@ -123,19 +123,19 @@ def test_each_option_that_autobahn_has_is_set(cls: type, names: list[str]) -> No
 # The list is what the relay touches
 
 
-def test_what_the_protocols_touch_is_listed() -> None:
+def test_each_name_that_the_protocols_touch_is_listed() -> None:
     assert touched_by_protocols() - OF_PROTOCOLS == set()
 
 
-def test_what_other_modules_touch_of_the_protocols_is_listed() -> None:
+def test_each_name_that_other_modules_touch_is_listed() -> None:
     assert touched_elsewhere() - LISTED == set()
 
 
-def test_what_the_factories_are_for_autobahn_is_listed() -> None:
+def test_each_name_that_the_factories_have_for_autobahn_is_listed() -> None:
     assert touched_by_factories() - OF_FACTORIES == set()
 
 
-def test_what_is_imported_from_autobahn_is_listed() -> None:
+def test_each_import_from_autobahn_is_listed() -> None:
     names = {name for module, name in imported() if (module, name) not in _listed_in_modules()}
     assert names - set(HOLDERS) == set()
 
@@ -144,14 +144,14 @@ def _listed_in_modules() -> set[tuple[str, str]]:
     return {(row.owner, row.name) for row in SEAM if row.owner not in HOLDERS}
 
 
-def test_what_is_listed_is_touched() -> None:
+def test_each_listed_name_is_touched() -> None:
     touched = touched_by_protocols() | touched_elsewhere()
     # A word that anyone may have is searched for in the protocols alone.
     assert {name for name in OF_PROTOCOLS - touched if not is_plain(name)} == set()
     assert _listed_in_modules() <= imported()
 
 
-def test_a_check_is_of_a_row() -> None:
+def test_each_check_is_of_a_listed_name() -> None:
     assert CHECKS.keys() - {str(row) for row in SEAM} == set()
 
 
@@ -170,7 +170,7 @@ class Another(DownstreamProtocol):
         print(self.send_state)
 
 
-def test_another_override_or_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlisted_override_or_use_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peer.touched.PROTOCOLS", [*PROTOCOLS, Another])
     added = {"autoPingSize", "onMessageBegin", "wasClean", "beginMessage", "send_state"}
     assert touched_by_protocols() - OF_PROTOCOLS == added

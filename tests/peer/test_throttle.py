@@ -24,12 +24,14 @@ def throttle(clock: Clock, over: list[float]) -> Throttle:
     return Throttle(clock, lambda: over.append(clock.seconds()))
 
 
-def test_a_burst_is_free(throttle: Throttle) -> None:
+def test_a_burst_of_frames_is_read_without_a_wait(throttle: Throttle) -> None:
     assert not throttle.spend(BURST)
     assert not throttle.is_set
 
 
-def test_what_is_more_is_waited_for(clock: Clock, throttle: Throttle, over: list[float]) -> None:
+def test_frames_beyond_a_burst_are_waited_for(
+    clock: Clock, throttle: Throttle, over: list[float]
+) -> None:
     assert throttle.spend(BURST + RATE)
     assert throttle.is_set
     clock.pump([0.5, 0.25, 0.25])
@@ -37,13 +39,13 @@ def test_what_is_more_is_waited_for(clock: Clock, throttle: Throttle, over: list
     assert not throttle.is_set
 
 
-def test_a_steady_stream_at_the_rate_passes(clock: Clock, throttle: Throttle) -> None:
+def test_a_steady_stream_at_the_rate_is_not_throttled(clock: Clock, throttle: Throttle) -> None:
     for _ in range(1000):
         assert not throttle.spend(RATE // 100)
         clock.advance(0.011)
 
 
-def test_a_steady_stream_above_it_does_not(clock: Clock, throttle: Throttle) -> None:
+def test_a_steady_stream_above_the_rate_is_throttled(clock: Clock, throttle: Throttle) -> None:
     for _ in range(100):
         if throttle.spend(RATE // 100):
             return
@@ -51,12 +53,12 @@ def test_a_steady_stream_above_it_does_not(clock: Clock, throttle: Throttle) -> 
     raise AssertionError("a flood passes")
 
 
-def test_silence_saves_no_more_than_a_burst(clock: Clock, throttle: Throttle) -> None:
+def test_silence_earns_no_more_than_one_burst(clock: Clock, throttle: Throttle) -> None:
     clock.advance(1000)
     assert throttle.spend(BURST + 1)
 
 
-def test_stopped_it_leaves_no_call_behind(clock: Clock, throttle: Throttle) -> None:
+def test_a_stopped_throttle_leaves_no_delayed_call(clock: Clock, throttle: Throttle) -> None:
     throttle.spend(10 * RATE)
     throttle.stop()
     assert clock.getDelayedCalls() == []

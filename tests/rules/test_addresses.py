@@ -26,7 +26,7 @@ from relay.rules.addresses import bracketed, is_loopback
         ("", False),
     ],
 )
-def test_what_is_loopback(host: str, expected: bool) -> None:
+def test_only_loopback_addresses_and_names_are_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 

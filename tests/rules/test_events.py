@@ -48,7 +48,7 @@ def test_an_error_is_read(error: object, code: str, message: str) -> None:
     assert error_in({"error": error}) == (code, message)
 
 
-def test_the_code_of_another_event_is_none() -> None:
+def test_an_event_that_is_no_error_has_no_code() -> None:
     payload = b'{"type":"response.done","error":{"code":"c","message":"m"}}'
     assert parse_event(payload) == ServerEvent("response.done")
 
@@ -85,12 +85,12 @@ def test_the_session_id_is_text_or_none(session: object, session_id: str | None)
     ],
     ids=repr,
 )
-def test_what_is_no_event_has_no_type(payload: bytes) -> None:
+def test_a_message_that_is_no_event_has_no_type(payload: bytes) -> None:
     assert parse_event(payload) == ServerEvent()
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
-def test_what_is_too_large_is_not_read(over: int) -> None:
+def test_a_message_that_is_too_large_is_not_read(over: int) -> None:
     start = b'{"type":"x","padding":"'
     payload = start + b"x" * (MAX_READ + over - len(start) - 2) + b'"}'
     assert len(payload) == MAX_READ + over

@@ -82,7 +82,7 @@ def parsed(response: bytes) -> tuple[str, dict[str, str], Any]:
     return line, named, json.loads(body)
 
 
-def test_the_table_is_the_designs() -> None:
+def test_the_table_of_refusals_is_as_designed() -> None:
     assert [row[0] for row in sorted(DESIGN)] == CODES
 
 
@@ -122,7 +122,7 @@ def test_the_in_band_form_of_each_row(code: RefusalCode, status: int, retry: boo
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_the_connection_closes(code: RefusalCode) -> None:
+def test_an_http_refusal_closes_the_connection(code: RefusalCode) -> None:
     _, headers, _ = parsed(http_response(refuse(code), "req_1"))
     expected = "close, upgrade" if code == "upgrade_required" else "close"
     assert headers["Connection"] == expected
@@ -148,7 +148,7 @@ def test_each_message_is_one_sentence(code: RefusalCode) -> None:
         ("draining", "Retry-After", "1"),
     ],
 )
-def test_what_the_headers_say(code: RefusalCode, name: str, value: str) -> None:
+def test_the_headers_of_a_refusal_say_its_details(code: RefusalCode, name: str, value: str) -> None:
     assert dict(http_headers(refuse(code), "req_1"))[name] == value
 
 
@@ -156,7 +156,7 @@ def test_calls_are_told_that_there_is_only_websocket() -> None:
     assert "WebSocket only" in refuse("not_supported").message
 
 
-def test_a_case_may_know_better_than_its_row() -> None:
+def test_a_refusal_may_have_another_status_and_message_than_its_row() -> None:
     better = refuse(
         "upstream_refused", "Why.", status=503, retryable=True, retry_after=7, upstream=FACTS
     )
@@ -168,34 +168,34 @@ def test_a_case_may_know_better_than_its_row() -> None:
     assert better.close_code == 1013
 
 
-def test_a_case_may_say_that_a_retryable_row_is_not() -> None:
+def test_a_refusal_may_be_final_though_its_row_is_retryable() -> None:
     assert refuse("upstream_timeout", retryable=False).close_code == 4504
     assert refuse("draining", retry_after=0).retry_after == 0
 
 
-def test_the_upstream_is_told() -> None:
+def test_a_refusal_tells_of_its_upstream() -> None:
     refusal = attributed(refuse("upstream_timeout"), FACTS)
     assert refusal == refuse("upstream_timeout", upstream=FACTS)
     told = json.loads(http_body(refusal, "r"))["error"]["upstream"]
     assert told == {"name": "openai", "stage": "tls", "status": 503, "request_id": "req_up"}
 
 
-def test_the_attempts_are_told() -> None:
+def test_a_refusal_tells_the_number_of_attempts() -> None:
     refusal = Refusal("upstream_timeout", 504, True, "Late.", attempts=2)
     assert json.loads(error_event(refusal, "r"))["error"]["attempts"] == 2
 
 
-def test_the_type_of_the_codes_is_the_table() -> None:
+def test_the_type_of_the_codes_names_each_row() -> None:
     assert get_args(RefusalCode) == tuple(KINDS)
 
 
 @pytest.mark.parametrize("wrong", [{"message": b"no"}, {"retry_after": 1.5}, {"retry_after": -1}])
-def test_what_a_refusal_cannot_say_is_an_error_here(wrong: dict[str, Any]) -> None:
+def test_a_value_that_no_refusal_can_say_is_an_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(RelayError, match=next(iter(wrong))):
         refuse("bad_request", **wrong)
 
 
-def test_an_unknown_code_is_an_error_here() -> None:
+def test_refusing_with_an_unknown_code_is_an_error() -> None:
     with pytest.raises(RelayError, match="must be one of bad_request, "):
         refuse("no_such_code")  # type: ignore[arg-type]
 
@@ -222,7 +222,7 @@ def refusals() -> Iterator[st.SearchStrategy[Refusal]]:
 
 
 @given(st.one_of(*refusals()))
-def test_no_text_breaks_either_form(refusal: Refusal) -> None:
+def test_no_text_breaks_a_refusal_by_status_or_in_band(refusal: Refusal) -> None:
     line, headers, body = parsed(http_response(refusal, "req_1"))
     assert line.startswith(f"HTTP/1.1 {refusal.status} ")
     assert set(headers) >= ALWAYS

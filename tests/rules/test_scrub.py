@@ -38,7 +38,7 @@ def test_the_whole_word_is_redacted(shown: str) -> None:
 
 
 @each_form
-def test_it_is_so_for_each_secret_and_each_time(shown: str) -> None:
+def test_each_secret_is_redacted_each_time(shown: str) -> None:
     text = f"{shown} and second-key-2 and ({shown})"
     assert redact(text, ["second-key-1", KEY]) == "[redacted] and [redacted] and [redacted]"
 
@@ -49,27 +49,27 @@ def test_both_base64_alphabets_are_known(encode: Callable[[bytes], bytes]) -> No
     assert redact(encode(secret.encode()).decode(), [secret]) == "[redacted]"
 
 
-def test_eight_characters_give_it_away() -> None:
+def test_eight_characters_of_a_secret_are_redacted() -> None:
     assert redact("sk-proj-***", ["sk-proj-abcdefgh"]) == "[redacted]"
 
 
-def test_a_short_secret_is_none() -> None:
+def test_a_secret_of_less_than_eight_characters_is_not_redacted() -> None:
     assert redact("there are none, nobody", ["none", "nobody", "x" * (PREFIX - 1)]) == (
         "there are none, nobody"
     )
     assert redact("x" * PREFIX, ["x" * PREFIX]) == "[redacted]"
 
 
-def test_seven_characters_give_nothing_away() -> None:
+def test_seven_characters_of_a_secret_are_not_redacted() -> None:
     assert redact(KEY[: PREFIX - 1], [KEY]) == KEY[: PREFIX - 1]
 
 
-def test_a_secret_is_no_pattern() -> None:
+def test_a_secret_is_not_read_as_a_pattern() -> None:
     assert redact("aaaaaaaaaaaa .*.*.*.*.*", [".*.*.*.*.*"]) == "aaaaaaaaaaaa [redacted]"
 
 
 @pytest.mark.parametrize("secrets", [[], ["another-key-of-somebody"]])
-def test_other_text_stays(secrets: list[str]) -> None:
+def test_text_without_a_secret_stays(secrets: list[str]) -> None:
     assert redact("model not found: x", secrets) == "model not found: x"
 
 
@@ -108,7 +108,7 @@ def test_no_form_of_a_key_shows_in_any_text(key: str, before: str, after: str) -
 
 
 @given(st.text(st.characters(codec=None), max_size=400), st.lists(st.text(max_size=12), max_size=3))
-def test_any_text_is_scrubbed(text: str, secrets: list[str]) -> None:
+def test_any_scrubbed_text_is_printable_and_short(text: str, secrets: list[str]) -> None:
     shown = scrub(text, secrets)
     assert shown.isprintable()
     assert len(shown) <= MAX_TEXT

@@ -22,7 +22,7 @@ from relay.rules.shortage import NoThread, shortage_in
     ],
 )
 @pytest.mark.parametrize("make", [OSError, ConnectError, ConnectBindError])
-def test_what_lacks_has_a_name_and_a_remedy(
+def test_a_shortage_has_a_name_and_a_remedy(
     make: type[Exception], number: int, name: str, says: str
 ) -> None:
     error = make(number, "") if make is OSError else make(number)
@@ -33,7 +33,7 @@ def test_what_lacks_has_a_name_and_a_remedy(
     assert "operator must" in shortage.message
 
 
-def test_a_thread_that_cannot_be_started_is_one_too() -> None:
+def test_a_thread_that_cannot_be_started_is_a_shortage() -> None:
     shortage = shortage_in(NoThread("can't start new thread"))
     assert shortage is not None
     assert (shortage.error, "threads" in shortage.message) == ("NoThread", True)
@@ -51,5 +51,5 @@ def test_a_thread_that_cannot_be_started_is_one_too() -> None:
         UnicodeError("label too long"),
     ],
 )
-def test_all_else_is_not_ours(error: Exception) -> None:
+def test_any_other_error_is_no_shortage_of_the_relays(error: Exception) -> None:
     assert shortage_in(error) is None

@@ -31,11 +31,13 @@ NAMES = st.lists(
         (["openai-insecure-api-key.a.b"], "a.b"),
     ],
 )
-def test_a_browsers_credential(offered: list[str], credential: str | None) -> None:
+def test_a_browsers_credential_is_found_among_its_subprotocols(
+    offered: list[str], credential: str | None
+) -> None:
     assert credential_in(offered) == credential
 
 
-def test_what_goes_upstream() -> None:
+def test_neither_credentials_nor_the_relays_own_subprotocols_go_upstream() -> None:
     offered = ["realtime", *CREDENTIALS, REFUSALS_EVENT, "relay.x", "openai-agents-sdk.1", "relay"]
     assert for_upstream(offered) == ["realtime", "openai-agents-sdk.1", "relay"]
 
@@ -56,7 +58,7 @@ def test_what_goes_upstream() -> None:
         (["relay.other"], None, None),
     ],
 )
-def test_what_is_selected(
+def test_the_selected_subprotocol_is_upstreams_or_realtime_or_the_relays_own(
     offered: list[str], by_upstream: str | None, selected: str | None
 ) -> None:
     assert select(offered, by_upstream) == selected
@@ -74,7 +76,9 @@ def test_what_is_selected(
         (["x", "y"], "x"),
     ],
 )
-def test_what_is_selected_to_carry_a_refusal(offered: list[str], selected: str | None) -> None:
+def test_a_refusal_in_band_selects_an_offered_subprotocol(
+    offered: list[str], selected: str | None
+) -> None:
     assert select_for_refusal(offered) == selected
 
 
@@ -97,7 +101,7 @@ def test_no_credential_is_echoed_and_nothing_unoffered_selected(offered: list[st
         ("event", [], False, True),
     ],
 )
-def test_the_form_of_a_refusal(
+def test_the_form_of_a_refusal_follows_setting_offer_and_browser(
     setting: str, offered: list[str], browser: bool, in_band: bool
 ) -> None:
     assert refusal_is_in_band(setting, offered, browser) is in_band

@@ -54,7 +54,7 @@ def test_a_transcription_is_another_models() -> None:
         {"type": TRANSCRIBED, "usage": {"input_tokens": True, "output_tokens": "7"}},
     ],
 )
-def test_what_is_no_count_is_none(event: dict[str, object]) -> None:
+def test_an_event_without_token_counts_gives_none(event: dict[str, object]) -> None:
     assert tokens_of(event) == {}
 
 
@@ -65,7 +65,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_usage_is_read_without_a_fault(value: object) -> None:
+def test_any_usage_is_read_without_an_error(value: object) -> None:
     for kind in ("response.done", TRANSCRIBED):
         assert all(
             type(count) is int and count > 0

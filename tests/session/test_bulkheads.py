@@ -258,7 +258,7 @@ def test_an_exception_ends_its_own_session_only(
     ends_alone(pair, logged)
 
 
-def test_a_session_that_cannot_begin_ends_alone(
+def test_a_session_that_raises_at_its_beginning_ends_alone(
     plane: Plane, pair: Pair, logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = pair.world
@@ -276,7 +276,7 @@ def test_a_session_that_cannot_begin_ends_alone(
     assert world.factory.active_sessions == 2
 
 
-def test_an_exception_out_of_the_end_itself_still_ends_the_session(
+def test_an_exception_while_a_session_ends_still_ends_it(
     plane: Plane, pair: Pair, logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -288,7 +288,7 @@ def test_an_exception_out_of_the_end_itself_still_ends_the_session(
     ends_alone(pair, logged)
 
 
-def test_a_session_of_which_nothing_works_any_more_gives_its_room_back(
+def test_a_session_that_fails_at_everything_gives_its_room_back(
     plane: Plane, pair: Pair, logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -303,7 +303,7 @@ def test_a_session_of_which_nothing_works_any_more_gives_its_room_back(
 
 
 @pytest.mark.parametrize("name", ["close", "abort"])
-def test_a_drain_ends_the_others(
+def test_a_drain_ends_all_sessions_though_one_raises(
     plane: Plane, pair: Pair, logged: list[LogEvent], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     world = pair.world

@@ -131,10 +131,10 @@ def bytewise(stream: bytes) -> Iterable[bytes]:
 
 class TestFrame:
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
-    def test_it_is_whole_and_in_its_shortest_form(self, size: int) -> None:
+    def test_a_frame_is_made_whole_and_in_its_shortest_form(self, size: int) -> None:
         assert frame(TEXT, filler(size)) == raw(TEXT, filler(size))
 
-    def test_of_any_opcode(self) -> None:
+    def test_a_frame_is_made_of_any_opcode(self) -> None:
         assert frame(PONG, b"x") == b"\x8a\x01x"
 
 
@@ -142,7 +142,7 @@ class TestCrossing:
     @pytest.mark.parametrize("tap", [False, True])
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
-    def test_a_chunk_without_control_frames_is_itself(
+    def test_a_chunk_without_control_frames_crosses_uncopied(
         self, size: int, masked: bool, tap: bool
     ) -> None:
         one = raw(TEXT, filler(size), key=KEY if masked else None)
@@ -150,17 +150,17 @@ class TestCrossing:
             (piece,) = fed(chunk, masked=masked, tap=tap).pieces
             assert piece is chunk
 
-    def test_part_of_a_payload_is_itself(self) -> None:
+    def test_a_part_of_a_payload_crosses_uncopied(self) -> None:
         chunks = [raw(TEXT, size=300) + b"a" * 100, b"b" * 100, b"c" * 100, raw(BINARY)]
         pieces = fed(*chunks).pieces
         assert all(piece is chunk for piece, chunk in zip(pieces, chunks, strict=True))
 
-    def test_the_end_of_a_payload_and_more(self) -> None:
+    def test_the_end_of_a_payload_and_the_next_frame_cross_uncopied(self) -> None:
         chunks = [raw(TEXT, size=300) + b"a" * 100, b"b" * 200 + raw(BINARY, b"c")]
         pieces = fed(*chunks).pieces
         assert all(piece is chunk for piece, chunk in zip(pieces, chunks, strict=True))
 
-    def test_a_memoryview(self) -> None:
+    def test_a_chunk_may_be_a_memoryview(self) -> None:
         chunk = memoryview(raw(TEXT, b"a") + raw(PING, b"p") + raw(TEXT, b"b", fin=False))
         assert fed(chunk).out == raw(TEXT, b"a") + raw(TEXT, b"b", fin=False)
         (piece,) = fed(chunk[:3]).pieces
@@ -173,7 +173,7 @@ class TestCrossing:
         assert [bytes(piece) for piece in pieces] == [raw(TEXT, b"a"), raw(TEXT, b"b")]
         assert all(isinstance(piece, memoryview) and piece.obj is chunk for piece in pieces)
 
-    def test_of_a_split_header_only_that_is_copied(self) -> None:
+    def test_of_a_chunk_after_a_split_header_only_the_header_is_copied(self) -> None:
         whole = raw(TEXT, filler(300))
         held, chunk = whole[:3], whole[3:] + raw(TEXT, b"next")
         head, rest = fed(held, chunk).pieces
@@ -193,7 +193,7 @@ class TestCrossing:
             (raw(TEXT, filler(65536), key=KEY), 14),
         ],
     )
-    def test_a_payload_is_cut_through_and_a_header_is_not(self, whole: bytes, header: int) -> None:
+    def test_a_payload_crosses_in_parts_and_a_header_whole(self, whole: bytes, header: int) -> None:
         masked = bool(whole[1] & 0x80)
         for at in range(1, header):
             assert fed(whole[:at], masked=masked).out == b""
@@ -204,7 +204,7 @@ class TestCrossing:
         assert some.out == whole[: header + 1]
         assert (some.walk.begun, some.walk.remaining) == (header + 1, len(whole) - header - 1)
 
-    def test_bytewise(self) -> None:
+    def test_a_stream_in_single_bytes_is_walked_the_same(self) -> None:
         stream = raw(TEXT, filler(130)) + raw(PING, b"ping") + raw(BINARY) + raw(TEXT, b"x")
         some = fed(*bytewise(stream))
         assert some.out == raw(TEXT, filler(130)) + raw(BINARY) + raw(TEXT, b"x")
@@ -218,7 +218,7 @@ class TestCrossing:
 
 
 class TestCounts:
-    def test_messages_and_payload_count_what_has_crossed(self) -> None:
+    def test_messages_and_payload_are_counted_as_they_cross(self) -> None:
         some = fed(raw(TEXT, b"abc") + raw(BINARY) + raw(TEXT, size=200) + b"x" * 150)
         assert (some.walk.messages, some.walk.payload, some.walk.remaining) == (2, 153, 50)
         some.feed(b"x" * 49)
@@ -226,7 +226,7 @@ class TestCounts:
         some.feed(b"x")
         assert (some.walk.messages, some.walk.payload, some.walk.remaining) == (3, 203, 0)
 
-    def test_fragments_are_one_message(self) -> None:
+    def test_fragments_count_as_one_message(self) -> None:
         some = fed(raw(TEXT, b"ab", fin=False))
         assert (some.walk.messages, some.walk.payload) == (0, 2)
         some.feed(raw(PING, b"p") + raw(CONT, b"cd", fin=False)[:-1])
@@ -250,40 +250,40 @@ class TestControl:
         assert walk.feed(raw(TEXT))
         assert (walk.told, walk.ping) == (False, None)
 
-    def test_of_several_in_a_chunk_the_last_counts(self) -> None:
+    def test_of_several_pings_in_a_chunk_the_last_counts(self) -> None:
         chunk = raw(PING, b"1") + raw(TEXT) + raw(PING, b"2") + raw(PONG, b"3")
         assert fed(chunk).pings == [b"2"]
 
-    def test_an_empty_one_is_one(self) -> None:
+    def test_an_empty_ping_and_an_empty_close_are_told(self) -> None:
         assert fed(raw(PING)).pings == [b""]
         assert fed(raw(CLOSE)).walk.close == b""
 
     @pytest.mark.parametrize("size", [1, 3, 4, 5, 125])
-    def test_the_mask_is_taken_off(self, size: int) -> None:
+    def test_the_mask_of_a_control_frame_is_taken_off(self, size: int) -> None:
         payload = b"\x00" + filler(size - 1)
         assert fed(raw(PING, payload, key=KEY), masked=True).pings == [payload]
         close = b"\x03\xe8" + filler(min(size, 123))
         assert fed(raw(CLOSE, close, key=KEY), masked=True).walk.close == close
 
-    def test_a_pong_is_eaten(self) -> None:
+    def test_a_pong_is_taken_out_and_not_told(self) -> None:
         walk = fed().walk
         assert walk.feed(raw(PONG, b"p")) == []
         assert (walk.told, walk.ping, walk.close, walk.fault) == (True, None, None, None)
 
-    def test_an_incomplete_one_waits(self) -> None:
+    def test_an_incomplete_control_frame_waits(self) -> None:
         whole = raw(PING, filler(125), key=KEY)
         walk = fed(whole[:-1], masked=True).walk
         assert (walk.told, walk.ping) == (False, None)
         assert walk.feed(whole[-1:] + raw(TEXT, key=KEY)) == [raw(TEXT, key=KEY)]
         assert walk.ping == filler(125)
 
-    def test_between_fragments(self) -> None:
+    def test_a_ping_between_fragments_is_taken_out(self) -> None:
         some = fed(raw(TEXT, b"a", fin=False) + raw(PING, b"p") + raw(CONT, b"b"))
         assert some.out == raw(TEXT, b"a", fin=False) + raw(CONT, b"b")
         assert some.pings == [b"p"]
         assert some.walk.messages == 1
 
-    def test_a_close_ends_it(self) -> None:
+    def test_after_a_close_nothing_crosses(self) -> None:
         some = fed(raw(TEXT, b"a") + raw(CLOSE, b"\x03\xe8bye") + raw(TEXT, b"b") + raw(PING))
         assert some.out == raw(TEXT, b"a")
         assert some.walk.close == b"\x03\xe8bye"
@@ -292,7 +292,7 @@ class TestControl:
         assert some.out == raw(TEXT, b"a")
         assert (some.walk.close, some.walk.fault, some.pings) == (b"\x03\xe8bye", None, [])
 
-    def test_a_close_behind_part_of_a_header(self) -> None:
+    def test_a_close_in_two_chunks_ends_the_walk(self) -> None:
         some = fed(raw(CLOSE)[:1], raw(CLOSE)[1:] + raw(TEXT), raw(TEXT))
         assert some.walk.close == b""
         assert some.out == b""
@@ -324,7 +324,7 @@ VIOLATIONS = [
 
 class TestFaults:
     @pytest.mark.parametrize(("bad", "reason"), VIOLATIONS)
-    def test_a_violation_is_1002(self, bad: bytes, reason: str) -> None:
+    def test_a_violation_of_the_framing_is_1002(self, bad: bytes, reason: str) -> None:
         good = raw(TEXT, b"good")
         for chunks in ([good + bad], [good, bad], [good + bad + good], bytewise(good + bad)):
             some = fed(*chunks)
@@ -339,13 +339,13 @@ class TestFaults:
 
     @pytest.mark.parametrize("opcode", [TEXT, BINARY])
     @pytest.mark.parametrize("fin", [False, True])
-    def test_a_message_inside_a_message(self, opcode: int, fin: bool) -> None:
+    def test_a_message_inside_a_message_is_1002(self, opcode: int, fin: bool) -> None:
         good = raw(TEXT, b"a", fin=False) + raw(CONT, b"b", fin=False)
         some = fed(good + raw(opcode, b"c", fin=fin))
         assert some.walk.fault == (1002, "new message inside a message")
         assert some.out == good
 
-    def test_a_continuation_behind_the_last(self) -> None:
+    def test_a_continuation_without_a_message_is_1002(self) -> None:
         good = raw(TEXT, b"a", fin=False) + raw(CONT, b"b")
         some = fed(good + raw(CONT, b"c"))
         assert some.walk.fault == (1002, "continuation without a message")
@@ -358,26 +358,26 @@ class TestFaults:
         assert some.out == raw(TEXT, key=KEY)
 
     @pytest.mark.parametrize("size", [125, 126, 65536])
-    def test_a_message_too_large(self, size: int) -> None:
+    def test_a_message_over_the_limit_is_1009(self, size: int) -> None:
         good = raw(TEXT, filler(size))
         assert fed(good, size=size).out == good
         some = fed(raw(BINARY) + good, size=size - 1)
         assert some.walk.fault == (1009, "message too large")
         assert some.out == raw(BINARY)
 
-    def test_it_is_judged_by_its_header(self) -> None:
+    def test_a_message_over_the_limit_is_known_by_its_header(self) -> None:
         some = fed(raw(BINARY, size=1001), size=1000)
         assert some.walk.fault == (1009, "message too large")
         assert some.out == b""
 
-    def test_fragments_too_large_together(self) -> None:
+    def test_fragments_over_the_limit_together_are_1009(self) -> None:
         good = raw(TEXT, b"abcd", fin=False) + raw(CONT, b"efgh", fin=False) + raw(CONT, b"ij")
         assert fed(good * 2, size=10).out == good * 2
         some = fed(good * 2, size=9)
         assert some.walk.fault == (1009, "message too large")
         assert some.out == good[:-4]
 
-    def test_too_many_fragments(self) -> None:
+    def test_more_fragments_than_the_limit_are_1009(self) -> None:
         good = raw(TEXT, fin=False) + raw(CONT, fin=False) + raw(CONT)
         assert fed(good * 2 + raw(TEXT), fragments=3).out == good * 2 + raw(TEXT)
         some = fed(good, fragments=2)
@@ -385,13 +385,13 @@ class TestFaults:
         assert some.out == good[:-2]
         assert fed(raw(TEXT), fragments=1).walk.fault is None
 
-    def test_control_frames_are_no_fragments(self) -> None:
+    def test_control_frames_do_not_count_as_fragments(self) -> None:
         good = raw(TEXT, b"ab", fin=False) + raw(PING, b"ping") * 9 + raw(CONT, b"cd")
         assert fed(good, fragments=2, size=4).walk.fault is None
 
 
 class TestTap:
-    def test_portions_of_text(self) -> None:
+    def test_the_tap_sees_text_in_portions(self) -> None:
         some = fed(raw(TEXT, b"abcdef")[:5], b"de", b"f" + raw(TEXT))
         assert some.portions == [
             (b"abc", True, False),
@@ -400,16 +400,16 @@ class TestTap:
             (b"", True, True),
         ]
 
-    def test_fragments_with_a_ping_between(self) -> None:
+    def test_the_tap_sees_fragments_without_the_ping_between(self) -> None:
         some = fed(raw(TEXT, b"ab", fin=False) + raw(PING) + raw(CONT, fin=False) + raw(CONT))
         assert some.portions == [(b"ab", True, False), (b"", False, False), (b"", False, True)]
 
-    def test_nothing_of_binary(self) -> None:
+    def test_the_tap_sees_no_binary_message(self) -> None:
         chunks = [raw(BINARY, b"a"), raw(BINARY, b"b", fin=False), raw(CONT, b"cd")[:-1], b"d"]
         assert fed(*chunks).portions == []
         assert fed(raw(TEXT, b"a"), *chunks, raw(TEXT, b"b")).shown == [(b"a", True), (b"b", True)]
 
-    def test_as_it_came_in_its_chunk(self) -> None:
+    def test_the_tap_sees_portions_masked_in_their_chunk(self) -> None:
         seen: list[tuple[Piece, int, int]] = []
         walk = FrameWalk(
             masked=True,
@@ -423,7 +423,7 @@ class TestTap:
         assert data is chunk
         assert (start, end) == (6, 9)
 
-    def test_nothing_of_a_fault(self) -> None:
+    def test_the_tap_sees_nothing_of_a_fault(self) -> None:
         assert fed(raw(TEXT, b"ab"), size=1).portions == []
 
 
@@ -558,7 +558,7 @@ class TestAnyStream:
         st.sampled_from([NO_LIMIT, 70_000, 126]),
         st.sampled_from([1_000, 3]),
     )
-    def test_it_is_walked_the_same_however_it_is_cut(
+    def test_a_stream_is_walked_the_same_however_it_is_cut(
         self, stream: tuple[bool, list[Frame], list[int]], size: int, fragments: int
     ) -> None:
         masked, frames, points = stream
@@ -584,7 +584,7 @@ class TestAnyStream:
             assert len(walk._held) == (0 if want.close is not None or want.fault else want.held)
 
     @given(either)
-    def test_the_tap_makes_no_difference(self, stream: tuple[bool, list[Frame]]) -> None:
+    def test_the_tap_does_not_change_what_crosses(self, stream: tuple[bool, list[Frame]]) -> None:
         masked, frames = stream
         data = b"".join(one.raw for one in frames)
         assert fed(data, masked=masked, tap=False).pieces == fed(data, masked=masked).pieces
@@ -763,7 +763,9 @@ class TestOtherReaders:
     @example((False, raw(TEXT, size=NO_LIMIT)), NO_LIMIT)
     @example((False, raw(TEXT, size=NO_LIMIT)), 126)
     @example((True, raw(TEXT, size=2**63, form=8, key=KEY)), 126)
-    def test_autobahn_reads_the_same(self, stream: tuple[bool, bytes], size: int) -> None:
+    def test_autobahn_reads_a_stream_as_the_walk_does(
+        self, stream: tuple[bool, bytes], size: int
+    ) -> None:
         """No difference is known, to the byte at which a fault shows."""
         masked, data = stream
         mine, out = walk_reads(data, masked, size)
@@ -776,7 +778,7 @@ class TestOtherReaders:
     @example((True, raw(TEXT, form=8, key=b"")))  # a length in a wrong form, no mask yet
     @example((False, raw(TEXT, form=8, key=b"")[:2]))  # a wrong mask, no length yet
     @example((False, raw(CONT, size=1)))  # out of its message, no payload yet
-    def test_wsproto_reads_the_same(self, stream: tuple[bool, bytes]) -> None:
+    def test_wsproto_reads_a_stream_as_the_walk_does(self, stream: tuple[bool, bytes]) -> None:
         """
         But not to the byte: it sees a length in a wrong form before the mask has come, a wrong mask
         only behind the longer length, and a frame out of its message only with the first byte of
@@ -792,7 +794,9 @@ class TestOtherReaders:
         assert behind == Reading(messages=other.messages)
 
     @given(st.booleans().flatmap(lambda masked: st.tuples(st.just(masked), streams(masked))))
-    def test_large_frames_too(self, stream: tuple[bool, list[Frame]]) -> None:
+    def test_autobahn_and_wsproto_read_large_frames_as_the_walk_does(
+        self, stream: tuple[bool, list[Frame]]
+    ) -> None:
         masked, frames = stream
         data = b"".join(one.raw for one in frames)
         some = fed(data, masked=masked)
@@ -802,7 +806,7 @@ class TestOtherReaders:
             assert len(reads(some.out, masked).messages) == some.walk.messages
 
     @pytest.mark.parametrize(("bad", "reason"), VIOLATIONS)
-    def test_each_violation_is_one_to_them(self, bad: bytes, reason: str) -> None:
+    def test_each_violation_is_one_to_autobahn_and_wsproto(self, bad: bytes, reason: str) -> None:
         assert autobahn_reads(bad, False).fault == 1002
         assert wsproto_reads(bad + bytes(16), False).fault == 1002
 
@@ -813,7 +817,7 @@ class TestGarbage:
         st.lists(st.binary(max_size=40) | wild_frames, max_size=20),
         st.sampled_from([NO_LIMIT, 100]),
     )
-    def test_it_never_raises_nor_passes_more_than_came(
+    def test_the_walk_never_raises_and_passes_no_more_than_came(
         self, masked: bool, chunks: list[bytes], size: int
     ) -> None:
         some = fed(masked=masked, size=size)

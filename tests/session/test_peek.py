@@ -33,7 +33,7 @@ def seen(payload: bytes, points: Sequence[int] = (), cap: int = 262_144) -> list
 
 class TestWanted:
     @pytest.mark.parametrize("kind", WANTED)
-    def test_each_kind(self, kind: str) -> None:
+    def test_each_wanted_kind_of_event_is_seen(self, kind: str) -> None:
         payload = json.dumps({"event_id": "e", "type": kind, "more": "x" * 1000}).encode()
         assert seen(payload) == [payload]
 
@@ -50,7 +50,7 @@ class TestWanted:
             b'{"type":"no","b":{"type":"error"}}',
         ],
     )
-    def test_wherever_the_type_stands(self, payload: bytes) -> None:
+    def test_a_wanted_event_is_seen_wherever_its_type_stands(self, payload: bytes) -> None:
         assert seen(payload) == [payload]
 
     @pytest.mark.parametrize(
@@ -83,15 +83,15 @@ class TestWanted:
             b'{"a":"type","b":"error"}',
         ],
     )
-    def test_near_misses(self, payload: bytes) -> None:
+    def test_a_message_that_nearly_names_a_wanted_type_is_not_seen(self, payload: bytes) -> None:
         for points in ([], [1], [5], range(1, len(payload))):
             assert seen(payload, [point for point in points if point < len(payload)]) == []
 
-    def test_a_binary_looking_one(self) -> None:
+    def test_a_wanted_type_between_binary_bytes_is_seen(self) -> None:
         assert seen(b'\x00\xff{"type":"error"}\xff') == [b'\x00\xff{"type":"error"}\xff']
 
     @pytest.mark.parametrize("kind", WANTED)
-    def test_the_first_256_bytes_count(self, kind: str) -> None:
+    def test_a_wanted_type_is_seen_in_the_first_256_bytes_only(self, kind: str) -> None:
         end = b'"type":"' + kind.encode() + b'"'
         for size, found in ((256, True), (257, False)):
             payload = b'{"a":"' + b"x" * (size - len(end) - 8) + b'",' + end
@@ -100,14 +100,14 @@ class TestWanted:
             for points in ([], [1], [255], [256], [257], [10, 256, 260]):
                 assert seen(payload, points) == ([payload] if found else [])
 
-    def test_what_stands_around_the_portion_does_not_count(self) -> None:
+    def test_bytes_outside_the_portion_do_not_count(self) -> None:
         found: list[bytes] = []
         data = b'{"type":"error"}'
         Peek(found.append)(data, 2, len(data), True, True)
         Peek(found.append)(data, 0, len(data) - 2, True, True)
         assert found == []
 
-    def test_one_after_another(self) -> None:
+    def test_several_messages_are_judged_one_after_another(self) -> None:
         found: list[bytes] = []
         peek = Peek(found.append)
         for payload in (b'{"type":"error"}', b'{"type":"x"}', b'{"type":"response.done"}'):
@@ -119,14 +119,14 @@ class TestWanted:
 
 
 class TestCap:
-    def test_a_larger_one_is_dropped(self) -> None:
+    def test_a_wanted_event_over_the_cap_is_dropped(self) -> None:
         payload = b'{"type":"error"}'
         size = len(payload)
         for points in ([], [4], [0, 4, 8]):
             assert seen(payload, points, cap=size) == [payload]
             assert seen(payload, points, cap=size - 1) == []
 
-    def test_it_is_forgotten_at_once(self) -> None:
+    def test_a_wanted_event_over_the_cap_is_forgotten_at_once(self) -> None:
         found: list[bytes] = []
         peek = Peek(found.append, cap=300)
         head = b'{"type":"error"}' + b" " * 280
@@ -140,7 +140,7 @@ class TestCap:
         peek.message(b'{"type":"error"}')
         assert found == [b'{"type":"error"}']
 
-    def test_little_is_kept_of_an_unwanted_one(self) -> None:
+    def test_of_an_unwanted_message_little_is_kept(self) -> None:
         peek = Peek(lambda _: None)
         data = b"x" * 255
         peek(data, 0, 0, True, False)
@@ -163,7 +163,7 @@ class TestCap:
         peek(b"}", 0, 1, False, True)
         assert found == []
 
-    def test_what_the_owner_raises_comes_out(self) -> None:
+    def test_an_exception_of_the_owners_comes_out(self) -> None:
         found: list[bytes] = []
 
         def wanted(payload: bytes) -> None:
@@ -192,7 +192,7 @@ class TestAny:
     @given(payloads | objects, st.lists(st.integers(0, 400), max_size=8), st.integers(0, 400))
     @example(b'{"type":"error"}', [1, 2, 8], 100)
     @example(b'{"type":"error"}' + b" " * 300, [1, 2, 8, 16, 256, 270], 400)
-    def test_portions_are_seen_like_the_whole(
+    def test_a_message_in_portions_is_seen_like_the_whole(
         self, payload: bytes, points: list[int], cap: int
     ) -> None:
         inside = sorted(min(point, len(payload)) for point in points)
@@ -204,7 +204,7 @@ class TestAny:
         assert seen(payload, range(1, len(payload)), cap) == whole
 
     @given(objects)
-    def test_of_json_it_is_the_key_and_the_value(self, payload: bytes) -> None:
+    def test_in_json_only_a_key_type_with_a_wanted_value_is_seen(self, payload: bytes) -> None:
         value = json.loads(payload)
         near = payload[:256].find(b'"type": "') >= 0 and len(payload) <= 256
         wanted = value.get("type") in WANTED
@@ -220,7 +220,7 @@ class TestAny:
         ),
         st.lists(st.booleans(), min_size=6, max_size=6),
     )
-    def test_nothing_raises(
+    def test_no_bytes_make_the_peek_raise(
         self, calls: list[tuple[bytes, int, int, bool]], finals: list[bool]
     ) -> None:
         peek = Peek(lambda _: None, cap=100)

@@ -153,7 +153,7 @@ def test_a_close_crosses_by_the_table(
     assert world.is_clean()
 
 
-def test_what_came_before_a_close_is_delivered_before_it(world: World) -> None:
+def test_messages_before_a_close_are_delivered_before_it(world: World) -> None:
     downstream, upstream = world.open()
     for _ in range(80):
         upstream.send(b"x" * 65536)
@@ -277,7 +277,7 @@ def test_text_that_is_not_utf8_is_a_fault(world: World) -> None:
 
 
 @splice_plane
-def test_spliced_text_is_judged_by_its_receiver(world: World) -> None:
+def test_spliced_text_crosses_unchecked(world: World) -> None:
     downstream, upstream = world.open()
     downstream.line.deliver(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
     assert Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=False)[0] == upstream.line.sent[0]
@@ -415,7 +415,7 @@ def test_a_ping_flood_from_a_non_reader_costs_nothing(world: World) -> None:
     assert len(downstream.line.sent) == before
 
 
-def test_an_upstream_lost_while_downstream_is_behind_is_told_behind_the_data(
+def test_an_upstreams_loss_is_told_after_the_data_that_waits_for_downstream(
     world: World,
 ) -> None:
     downstream, upstream = world.open()
@@ -480,7 +480,7 @@ def test_bytes_that_come_are_life_though_they_are_no_whole_tls_record(
     assert other.close is not None
 
 
-def test_who_is_not_read_is_not_called_silent(world: World) -> None:
+def test_a_peer_that_is_not_read_is_not_called_silent(world: World) -> None:
     settings = Settings(limits=Limits(stall_seconds=300))
     world = World(settings=settings)
     downstream, upstream = world.open()
@@ -530,7 +530,7 @@ def test_a_session_may_end_by_itself_while_the_relay_drains(world: World) -> Non
     assert world.is_clean()
 
 
-def test_who_is_being_answered_is_closed_last(world: World) -> None:
+def test_a_drain_closes_sessions_within_a_response_last(world: World) -> None:
     pairs = [world.open() for _ in range(4)]
     for _, upstream in pairs[:3]:
         upstream.send('{"type":"response.created","response":{}}')
@@ -545,7 +545,7 @@ def test_who_is_being_answered_is_closed_last(world: World) -> None:
     assert [event["type"] for event in world.listener.events] == ["response.done"] * 2
 
 
-def test_responses_side_by_side_are_all_waited_for(world: World) -> None:
+def test_a_drain_waits_for_every_response_of_a_session(world: World) -> None:
     pairs = [world.open() for _ in range(2)]
     (_, busy), (other, _) = pairs
     for kind in ("created", "created", "done"):
@@ -556,7 +556,7 @@ def test_responses_side_by_side_are_all_waited_for(world: World) -> None:
     assert other.close is not None
 
 
-def test_a_response_that_nobody_saw_begin_is_no_debt(world: World) -> None:
+def test_the_end_of_an_unseen_response_hides_no_later_one(world: World) -> None:
     (busy, upstream), (other, _) = world.open(), world.open()
     for kind in ("done", "done", "created"):
         upstream.send(f'{{"type":"response.{kind}","response":{{}}}}')
@@ -568,7 +568,7 @@ def test_a_response_that_nobody_saw_begin_is_no_debt(world: World) -> None:
     assert busy.close is None
 
 
-def test_where_nobody_listens_no_response_is_known(plane: Plane) -> None:
+def test_without_a_listener_no_response_is_known(plane: Plane) -> None:
     world = World(options={"listeners": []})
     downstream, upstream = world.open()
     upstream.send('{"type":"response.created","response":{}}')
@@ -578,7 +578,7 @@ def test_where_nobody_listens_no_response_is_known(plane: Plane) -> None:
     assert downstream.close == (1012, "relay: shutting down")
 
 
-def test_at_the_deadline_a_stuck_session_is_cut(plane: Plane) -> None:
+def test_at_a_drains_deadline_a_stuck_session_is_cut(plane: Plane) -> None:
     """However long a closing connection may take otherwise, or what it has not read."""
     limits = Limits(linger_seconds=60, stall_seconds=3600)
     world = World(settings=Settings(drain_seconds=12, limits=limits))
@@ -598,7 +598,7 @@ def test_at_the_deadline_a_stuck_session_is_cut(plane: Plane) -> None:
     assert {(r.close_code, r.closed_by) for r in world.listener.ends} == {(1012, "relay")}
 
 
-def test_aborted_the_relay_drops_everything_at_once(world: World) -> None:
+def test_an_aborted_relay_drops_everything_at_once(world: World) -> None:
     pairs = [world.open() for _ in range(2)]
     held = world.downstream()
     drained: list[None] = []
@@ -681,7 +681,9 @@ def test_a_reader_below_the_slowest_pace_is_cut_at_a_close(
 
 
 @pytest.mark.parametrize("by", ["downstream", "relay"])
-def test_at_the_end_a_slow_reader_has_the_whole_time_again(world: World, by: str) -> None:
+def test_at_a_sessions_end_a_slow_reader_has_all_of_stall_seconds_again(
+    world: World, by: str
+) -> None:
     downstream, upstream = world.open()
     downstream.answers_close = False
     flood(upstream, downstream)
@@ -745,7 +747,7 @@ def in_turns(world: World, reader: Peer) -> None:
 
 @message_plane
 @pytest.mark.parametrize("side", ["downstream", "upstream"])
-def test_what_is_left_of_a_lost_peer_is_parsed_by_turns(
+def test_the_unparsed_rest_of_a_lost_peer_is_parsed_in_turns(
     world: World, side: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downstream, upstream = world.open()
@@ -785,7 +787,7 @@ def test_a_chunk_of_tiny_frames_takes_several_turns_and_keeps_its_order(world: W
     assert downstream.received[1:] == expected
 
 
-def test_tiny_frames_before_the_end_are_delivered_before_it(world: World) -> None:
+def test_tiny_frames_of_upstream_before_its_end_are_delivered_before_it(world: World) -> None:
     downstream, upstream = world.open()
     upstream.line.deliver(tiny(5000))
     upstream.line.lose()
@@ -795,7 +797,7 @@ def test_tiny_frames_before_the_end_are_delivered_before_it(world: World) -> Non
     assert world.is_clean()
 
 
-def test_tiny_frames_of_downstream_before_its_end_are_delivered_too(world: World) -> None:
+def test_tiny_frames_of_downstream_before_its_end_are_delivered(world: World) -> None:
     downstream, upstream = world.open()
     frames = (Frame(Opcode.TEXT, b"x").serialize(mask=True) for _ in range(5000))
     downstream.line.deliver(b"".join(frames))
@@ -806,7 +808,7 @@ def test_tiny_frames_of_downstream_before_its_end_are_delivered_too(world: World
 
 
 @message_plane
-def test_an_exception_in_a_later_turn_is_1011_to_both_too(
+def test_an_exception_in_a_later_turn_is_1011_to_both(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downstream, upstream = world.open()
@@ -825,7 +827,7 @@ def test_an_exception_in_a_later_turn_is_1011_to_both_too(
     assert world.is_clean()
 
 
-def test_who_is_behind_pauses_also_who_is_being_parsed(world: World) -> None:
+def test_a_slow_receiver_pauses_the_parsing_of_the_other_side(world: World) -> None:
     downstream, upstream = world.open()
     upstream.line.deliver(tiny(40_000))
     for _ in range(200):
@@ -865,7 +867,7 @@ def test_listeners_are_told_of_usage_and_errors_and_the_record_adds_up(world: Wo
     assert record.tokens == {"input": 15, "input_audio": 6, "transcription_output": 4}
 
 
-def test_what_only_looks_like_an_event_is_not_told(world: World) -> None:
+def test_a_message_that_only_looks_like_an_event_is_not_told(world: World) -> None:
     downstream, upstream = world.open()
     broken = '{"type":"error",'
     upstream.send(broken)
@@ -877,7 +879,7 @@ def test_what_only_looks_like_an_event_is_not_told(world: World) -> None:
     assert world.listener.events == []
 
 
-def test_with_no_listener_nothing_is_read() -> None:
+def test_without_a_listener_no_event_is_read() -> None:
     world = World(options={"listeners": []})
     downstream, upstream = world.open()
     with patch("relay.session.session.parse_json") as parse:

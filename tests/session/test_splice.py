@@ -129,7 +129,7 @@ def test_a_loss_within_a_small_frame_is_told_by_a_close(pair: tuple[Peer, Peer],
     assert downstream.close == (1011, LOST["upstream"].reason)
 
 
-def test_within_a_large_frame_there_is_no_place_for_one(
+def test_a_loss_within_a_large_frame_cuts_downstream_without_a_close(
     world: World, pair: tuple[Peer, Peer]
 ) -> None:
     downstream, upstream = pair
@@ -143,7 +143,9 @@ def test_within_a_large_frame_there_is_no_place_for_one(
     assert (record.close_code, record.closed_by) == (1011, "upstream")
 
 
-def test_so_it_is_for_upstream(world: World, pair: tuple[Peer, Peer]) -> None:
+def test_a_loss_within_a_large_frame_cuts_upstream_without_a_close(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
     downstream, upstream = pair
     begun = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=True)[:-1]
     downstream.line.deliver(begun)
@@ -153,7 +155,7 @@ def test_so_it_is_for_upstream(world: World, pair: tuple[Peer, Peer]) -> None:
     assert world.is_clean()
 
 
-def test_who_reads_nothing_of_an_unfinished_frame_is_cut(
+def test_a_peer_that_reads_nothing_of_an_unfinished_frame_is_cut(
     world: World, pair: tuple[Peer, Peer]
 ) -> None:
     downstream, upstream = pair
@@ -218,7 +220,7 @@ def test_a_peer_that_takes_the_bytes_of_a_long_frame_lives(
 
 
 @pytest.mark.parametrize("from_upstream", [True, False])
-def test_a_peer_that_stops_within_its_frame_is_given_up_and_not_the_one_that_waits(
+def test_a_peer_that_stops_within_its_frame_is_given_up_not_its_receiver(
     world: World, pair: tuple[Peer, Peer], from_upstream: bool
 ) -> None:
     downstream, upstream = pair
@@ -254,7 +256,7 @@ def test_a_peer_that_takes_nothing_of_a_long_frame_is_given_up(
     assert upstream.close == (1001, SILENT["downstream"].reason)
 
 
-def test_a_pong_waits_too(pair: tuple[Peer, Peer]) -> None:
+def test_a_pong_waits_for_the_end_of_the_frame(pair: tuple[Peer, Peer]) -> None:
     downstream, upstream = pair
     upstream.line.deliver(BIG[:2000])
     downstream.send_frame(Frame(Opcode.PING, b"there?"))
@@ -279,7 +281,7 @@ def test_of_the_pings_in_a_chunk_the_last_is_answered(pair: tuple[Peer, Peer]) -
     assert downstream.line.sent == b""
 
 
-def test_of_the_pongs_behind_a_frame_the_last_is_kept(
+def test_of_the_pongs_that_wait_behind_a_frame_the_last_is_kept(
     world: World, pair: tuple[Peer, Peer]
 ) -> None:
     downstream, upstream = pair
@@ -323,7 +325,9 @@ def drain(world: World) -> None:
     world.advance(world.settings.drain_seconds - world.settings.drain_spread)
 
 
-def test_a_drain_waits_for_the_end_of_the_frame(world: World, pair: tuple[Peer, Peer]) -> None:
+def test_the_close_of_a_drain_waits_for_the_end_of_the_frame(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
     downstream, upstream = pair
     upstream.line.deliver(BIG[:2000])
     drain(world)
@@ -336,7 +340,9 @@ def test_a_drain_waits_for_the_end_of_the_frame(world: World, pair: tuple[Peer, 
     assert downstream.line.lost is not None
 
 
-def test_but_not_for_ever(world: World, pair: tuple[Peer, Peer]) -> None:
+def test_the_close_of_a_drain_waits_for_a_frame_no_longer_than_the_linger(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
     downstream, upstream = pair
     upstream.line.deliver(BIG[:2000])
     drain(world)
@@ -348,7 +354,9 @@ def test_but_not_for_ever(world: World, pair: tuple[Peer, Peer]) -> None:
     assert world.is_clean()
 
 
-def test_a_close_is_answered_behind_the_frame(world: World, pair: tuple[Peer, Peer]) -> None:
+def test_a_close_is_answered_after_the_end_of_the_frame(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
     downstream, upstream = pair
     upstream.line.deliver(BIG[:2000])
     downstream.answers_close = False
@@ -374,7 +382,7 @@ def test_a_close_crosses_between_fragments(pair: tuple[Peer, Peer]) -> None:
 # -- what is counted and told --------------------------------------------------------------
 
 
-def test_what_crossed_is_counted_the_first_event_included(
+def test_the_record_counts_what_crossed_and_the_first_event(
     world: World, pair: tuple[Peer, Peer]
 ) -> None:
     downstream, upstream = pair

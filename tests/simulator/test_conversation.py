@@ -122,7 +122,7 @@ def done(events: list[Event]) -> Event:
 
 
 class TestSession:
-    def test_opens_with_the_session(self) -> None:
+    def test_a_conversation_opens_with_its_session(self) -> None:
         event = Talk().open()
         session = event["session"]
         assert event["type"] == "session.created"
@@ -133,13 +133,13 @@ class TestSession:
         assert session["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
         assert session["audio"]["input"]["turn_detection"] is None
 
-    def test_opens_a_transcription_session(self) -> None:
+    def test_without_a_model_a_transcription_session_opens(self) -> None:
         session = Talk(model=None).open()["session"]
         assert session["type"] == "transcription"
         assert "model" not in session
         assert "output" not in session["audio"]
 
-    def test_update_changes_what_it_names(self) -> None:
+    def test_a_session_update_changes_only_what_it_names(self) -> None:
         talk = Talk()
         before = talk.open()["session"]
         audio = {"output": {"voice": "cedar"}, "input": None}
@@ -154,7 +154,7 @@ class TestSession:
         assert changed == {"instructions", "audio"}
         assert before["instructions"] == ""
 
-    def test_update_keeps_model_and_format(self) -> None:
+    def test_a_session_update_keeps_model_and_format(self) -> None:
         talk = Talk()
         (event,) = talk.say(
             "session.update",
@@ -169,7 +169,7 @@ class TestSession:
         assert event["session"]["output_modalities"] == ["audio"]
         assert event["session"]["audio"]["input"]["format"]["type"] == "audio/pcm"
 
-    def test_null_switches_off(self) -> None:
+    def test_null_in_a_session_update_switches_off(self) -> None:
         talk = Talk()
         for reduction in ({"type": "near_field"}, None):
             audio = {"input": {"noise_reduction": reduction}}
@@ -203,14 +203,16 @@ class TestSession:
             ),
         ],
     )
-    def test_update_is_refused(self, session: object, code: str, param: str) -> None:
+    def test_a_wrong_session_update_is_refused(
+        self, session: object, code: str, param: str
+    ) -> None:
         talk = Talk()
         error = talk.refused("session.update", session=session)
         assert (error["code"], error["param"]) == (code, param)
 
 
 class TestBuffer:
-    def test_commit_makes_an_item(self) -> None:
+    def test_a_commit_makes_an_item_of_the_audio(self) -> None:
         talk = Talk()
         talk.append(b"ab")
         talk.append(b"cd")
@@ -226,37 +228,37 @@ class TestBuffer:
         assert added["item"]["role"] == "user"
         assert "audio" not in added["item"]["content"][0]
 
-    def test_commit_names_the_item_before(self) -> None:
+    def test_a_commit_names_the_item_before_it(self) -> None:
         talk = Talk()
         first = talk.speak(b"ab")
         talk.append(b"cd")
         committed, added, _ = talk.say("input_audio_buffer.commit")
         assert committed["previous_item_id"] == added["previous_item_id"] == first
 
-    def test_commit_of_nothing(self) -> None:
+    def test_a_commit_of_an_empty_buffer_is_refused(self) -> None:
         assert Talk().refused("input_audio_buffer.commit")["code"] == (
             "input_audio_buffer_commit_empty"
         )
 
-    def test_clear(self) -> None:
+    def test_clearing_empties_the_audio_buffer(self) -> None:
         talk = Talk()
         talk.append(b"ab")
         assert types(talk.say("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
         talk.refused("input_audio_buffer.commit")
 
     @pytest.mark.parametrize("audio", ["a", "ab=c", "ab c", "é", "\ud800"])
-    def test_append_of_no_base64(self, audio: str) -> None:
+    def test_an_append_that_is_no_base64_is_refused(self, audio: str) -> None:
         error = Talk().refused("input_audio_buffer.append", audio=audio, event_id="mine")
         assert (error["code"], error["param"]) == ("invalid_value", "audio")
         assert error["event_id"] == "mine"
 
-    def test_append_takes_15_mib_and_no_more(self) -> None:
+    def test_an_append_takes_15_mib_and_no_more(self) -> None:
         talk = Talk()
         talk.append(bytes(MAX_AUDIO))
         error = talk.refused("input_audio_buffer.append", audio=encoded(bytes(MAX_AUDIO + 1)))
         assert error["code"] == "string_above_max_length"
 
-    def test_buffer_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_audio_buffer_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(conversation_module, "MAX_BUFFER", 4)
         talk = Talk()
         talk.append(b"abcd")
@@ -266,7 +268,7 @@ class TestBuffer:
 
 
 class TestItems:
-    def test_create(self) -> None:
+    def test_a_created_item_is_added_and_done(self) -> None:
         events = Talk().say("conversation.item.create", item=message("Hi."))
         assert types(events) == ["conversation.item.added", "conversation.item.done"]
         item = events[0]["item"]
@@ -283,7 +285,7 @@ class TestItems:
             message("Well.", "assistant"),
         ],
     )
-    def test_create_other_kinds(self, item: Event) -> None:
+    def test_items_of_other_kinds_can_be_created(self, item: Event) -> None:
         talk = Talk()
         added, _ = talk.say("conversation.item.create", item=item)
         (event,) = talk.say("conversation.item.retrieve", item_id=added["item"]["id"])
@@ -291,7 +293,7 @@ class TestItems:
         assert event["item"] == added["item"]
         assert heard_text(talk.answer()) == NOTHING_TO_SAY
 
-    def test_order(self) -> None:
+    def test_an_item_is_inserted_where_it_asks_for(self) -> None:
         talk = Talk()
         create = "conversation.item.create"
         for name, after, before in [
@@ -353,20 +355,20 @@ class TestItems:
             ({"item": message("x", id="taken")}, "item_create_invalid_item_id", "item.id"),
         ],
     )
-    def test_create_is_refused(self, fields: Event, code: str, param: str) -> None:
+    def test_a_wrong_item_is_refused(self, fields: Event, code: str, param: str) -> None:
         talk = Talk()
         talk.say("conversation.item.create", item=message("first", id="taken"))
         error = talk.refused("conversation.item.create", **fields)
         assert (error["code"], error["param"]) == (code, param)
         assert heard_text(talk.answer()) == "first"
 
-    def test_retrieve_brings_the_audio(self) -> None:
+    def test_a_retrieved_item_has_its_audio(self) -> None:
         talk = Talk()
         item_id = talk.speak(b"abcd")
         (event,) = talk.say("conversation.item.retrieve", item_id=item_id)
         assert b64decode(event["item"]["content"][0]["audio"]) == b"abcd"
 
-    def test_delete(self) -> None:
+    def test_a_deleted_item_is_gone(self) -> None:
         talk = Talk()
         item_id = talk.speak(b"abcd")
         assert talk.say("conversation.item.delete", item_id=item_id)[0]["item_id"] == item_id
@@ -375,11 +377,11 @@ class TestItems:
         # What was deleted is not parroted.
         assert heard_text(talk.answer()) == NOTHING_TO_SAY
 
-    def test_retrieve_of_nothing(self) -> None:
+    def test_retrieving_an_unknown_item_is_refused(self) -> None:
         error = Talk().refused("conversation.item.retrieve", item_id="x")
         assert (error["code"], error["param"]) == ("item_retrieve_invalid_item_id", "item_id")
 
-    def test_the_oldest_make_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_over_the_limit_the_oldest_items_go(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(items_module, "MAX_WEIGHT", 8_000)
         talk = Talk()
         first = talk.speak(bytes(2_000))
@@ -398,7 +400,7 @@ class TestItems:
         ]
         talk.refused("conversation.item.retrieve", item_id=third)
 
-    def test_what_was_said_weighs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_spoken_items_count_towards_the_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(items_module, "MAX_WEIGHT", 8_000)
         talk = Talk()
         item = message("x" * 3_000, id="mine")
@@ -406,7 +408,7 @@ class TestItems:
         talk.answer()
         talk.refused("conversation.item.retrieve", item_id="mine")
 
-    def test_what_is_inserted_weighs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_inserted_items_count_towards_the_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(items_module, "MAX_WEIGHT", 8_000)
         talk = Talk()
         first = talk.speak(bytes(2_000))
@@ -415,7 +417,7 @@ class TestItems:
             talk.say("conversation.item.create", item=item, previous_item_id=first)
         talk.refused("conversation.item.retrieve", item_id=first)
 
-    def test_deleting_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_deleted_item_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(items_module, "MAX_WEIGHT", 8_000)
         talk = Talk()
         kept = talk.speak(bytes(2_000))
@@ -432,7 +434,7 @@ class TestTruncate:
         events = talk.answer()
         return talk, str(done(events)["output"][0]["id"])
 
-    def test_cuts_audio_and_transcript(self) -> None:
+    def test_truncation_cuts_audio_and_transcript(self) -> None:
         samples = bytes(range(256)) * 100
         talk, item_id = self.spoken(samples)
         fields: Event = {"item_id": item_id, "content_index": 0, "audio_end_ms": 10}
@@ -458,7 +460,7 @@ class TestTruncate:
             ({"audio_end_ms": 1001}, "invalid_value", "audio_end_ms"),
         ],
     )
-    def test_is_refused(self, fields: Event, code: str, param: str) -> None:
+    def test_a_wrong_truncation_is_refused(self, fields: Event, code: str, param: str) -> None:
         talk, item_id = self.spoken()
         right: Event = {"item_id": item_id, "content_index": 0, "audio_end_ms": 1000}
         error = talk.refused("conversation.item.truncate", **{**right, **fields})
@@ -467,13 +469,13 @@ class TestTruncate:
             "conversation.item.truncated"
         ]
 
-    def test_to_nothing(self) -> None:
+    def test_an_item_can_be_truncated_to_nothing(self) -> None:
         talk, item_id = self.spoken()
         fields: Event = {"item_id": item_id, "content_index": 0, "audio_end_ms": 0}
         (event,) = talk.say("conversation.item.truncate", **fields)
         assert event["type"] == "conversation.item.truncated"
 
-    def test_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_truncation_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(items_module, "MAX_WEIGHT", 9_000)
         talk, item_id = self.spoken(bytes(3_000))
         fields: Event = {"item_id": item_id, "content_index": 0, "audio_end_ms": 0}
@@ -485,12 +487,12 @@ class TestTruncate:
         talk.say("conversation.item.retrieve", item_id=first)
         assert talk.seen[-1]["type"] == "conversation.item.retrieved"
 
-    def test_of_the_user_is_refused(self) -> None:
+    def test_truncating_the_users_item_is_refused(self) -> None:
         talk = Talk()
         item_id = talk.speak(SECOND)
         talk.refused("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=1)
 
-    def test_while_speaking_holds(self) -> None:
+    def test_a_truncation_during_the_answer_holds(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         added = talk.say("response.create")[1]
@@ -500,7 +502,7 @@ class TestTruncate:
         (event,) = talk.say("conversation.item.retrieve", item_id=item_id)
         assert len(b64decode(event["item"]["content"][0]["audio"])) == 480
 
-    def test_counts_in_the_session_format(self) -> None:
+    def test_truncation_counts_in_the_sessions_format(self) -> None:
         talk = Talk()
         audio = {"input": {"format": {"type": "audio/pcmu"}}}
         talk.say("session.update", session={"type": "realtime", "audio": audio})
@@ -511,7 +513,7 @@ class TestTruncate:
 
 
 class TestAudioAnswer:
-    def test_is_the_same_audio(self) -> None:
+    def test_the_answer_is_the_same_audio(self) -> None:
         talk = Talk()
         samples = bytes(range(256)) * 120 + b"\x01"
         for start in range(0, len(samples), 1_000):
@@ -522,7 +524,7 @@ class TestAudioAnswer:
         sizes = [len(e["delta"]) for e in of(events, "response.output_audio.delta")]
         assert sizes == [16_384, 16_384, 8_196]
 
-    def test_order_of_events(self) -> None:
+    def test_the_events_of_an_audio_answer_have_their_order(self) -> None:
         talk = Talk()
         talk.speak(bytes(12_289))
         opening = talk.say("response.create")
@@ -547,7 +549,7 @@ class TestAudioAnswer:
         assert not talk.conversation.speaking
         assert talk.conversation.advance() == []
 
-    def test_events_belong_together(self) -> None:
+    def test_the_events_of_an_answer_name_the_same_response_and_item(self) -> None:
         talk = Talk()
         user = talk.speak(SECOND)
         events = talk.answer()
@@ -569,7 +571,7 @@ class TestAudioAnswer:
             {"type": "output_audio", "transcript": "(1.00 s of your own audio)"}
         ]
 
-    def test_joins_all_since_the_last_answer(self) -> None:
+    def test_an_answer_joins_all_audio_since_the_last_one(self) -> None:
         talk = Talk()
         talk.speak(b"before")
         talk.answer()
@@ -591,7 +593,7 @@ class TestAudioAnswer:
         ]
         assert heard_audio(events) == b"not committed"
 
-    def test_usage(self) -> None:
+    def test_an_answer_tells_its_usage(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         talk.say("conversation.item.create", item=message("12345678"))
@@ -603,7 +605,7 @@ class TestAudioAnswer:
         assert usage["output_tokens"] == 27
         assert usage["total_tokens"] == 39
 
-    def test_rate_limits_sink(self) -> None:
+    def test_each_answer_lowers_the_rate_limits(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         for answers in (1, 2):
@@ -613,13 +615,13 @@ class TestAudioAnswer:
         used = sum(e["response"]["usage"]["total_tokens"] for e in of(talk.seen, "response.done"))
         assert tokens["remaining"] == tokens["limit"] - used
 
-    def test_metadata_comes_back(self) -> None:
+    def test_an_answer_repeats_the_requests_metadata(self) -> None:
         assert done(Talk().answer())["metadata"] is None
         events = Talk().answer(response={"metadata": {"turn": "1"}})
         assert events[0]["response"]["metadata"] == done(events)["metadata"] == {"turn": "1"}
 
     @pytest.mark.parametrize("where", ["response", "session"])
-    def test_as_text_where_asked(self, where: str) -> None:
+    def test_audio_is_answered_as_text_if_asked(self, where: str) -> None:
         talk = Talk()
         talk.speak(SECOND)
         fields: Event = {"output_modalities": ["text"]}
@@ -630,7 +632,7 @@ class TestAudioAnswer:
         assert heard_audio(events) == b""
         assert done(events)["output_modalities"] == ["text"]
 
-    def test_one_at_a_time(self) -> None:
+    def test_a_second_answer_at_the_same_time_is_refused(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         talk.say("response.create")
@@ -646,7 +648,7 @@ class TestAudioAnswer:
             ({"metadata": 1}, "response.metadata"),
         ],
     )
-    def test_is_refused(self, response: object, param: str) -> None:
+    def test_a_wrong_request_for_an_answer_is_refused(self, response: object, param: str) -> None:
         talk = Talk()
         talk.append(b"ab")
         assert talk.refused("response.create", response=response)["param"] == param
@@ -655,7 +657,7 @@ class TestAudioAnswer:
 
 
 class TestTextAnswer:
-    def test_is_the_same_text(self) -> None:
+    def test_the_answer_is_the_same_text(self) -> None:
         talk = Talk()
         text = "Grüße, 世界! " * 30
         talk.say("conversation.item.create", item=message("first"))
@@ -677,7 +679,7 @@ class TestTextAnswer:
         assert response["output_modalities"] == ["text"]
         assert response["usage"]["output_token_details"]["audio_tokens"] == 0
 
-    def test_is_remembered(self) -> None:
+    def test_an_answer_becomes_an_item_of_the_conversation(self) -> None:
         talk = Talk()
         talk.say("conversation.item.create", item=message("Hi."))
         item = done(talk.answer())["output"][0]
@@ -685,7 +687,7 @@ class TestTextAnswer:
         assert event["item"] == item
 
     @pytest.mark.parametrize("model", ["gpt-realtime", None])
-    def test_nothing_to_say(self, model: str | None) -> None:
+    def test_without_any_input_the_answer_says_so(self, model: str | None) -> None:
         assert heard_text(Talk(model).answer()) == NOTHING_TO_SAY
 
     def test_each_item_is_answered_once(self) -> None:
@@ -696,7 +698,7 @@ class TestTextAnswer:
 
 
 class TestCancel:
-    def test_stops_the_answer(self) -> None:
+    def test_a_cancel_stops_the_answer(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         opening = talk.say("response.create")
@@ -714,7 +716,7 @@ class TestCancel:
         (event,) = talk.say("conversation.item.retrieve", item_id=item["id"])
         assert b64decode(event["item"]["content"][0]["audio"]) == heard_audio(delta)
 
-    def test_before_the_first_delta(self) -> None:
+    def test_a_cancel_before_the_first_delta_stops_the_answer(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         talk.say("response.create")
@@ -722,7 +724,7 @@ class TestCancel:
         assert response["output"][0]["content"] == [{"type": "output_audio", "transcript": ""}]
         assert response["usage"]["output_tokens"] == 0
 
-    def test_of_text(self) -> None:
+    def test_a_cancel_stops_a_text_answer(self) -> None:
         talk = Talk()
         talk.say("conversation.item.create", item=message("x" * 1_000))
         talk.say("response.create")
@@ -731,17 +733,17 @@ class TestCancel:
         assert 0 < len(said) < 1_000
         assert response["output"][0]["content"][0]["text"] == said
 
-    def test_of_nothing(self) -> None:
+    def test_a_cancel_without_an_answer_is_refused(self) -> None:
         error = Talk().refused("response.cancel", event_id="mine")
         assert (error["code"], error["event_id"]) == ("response_cancel_not_active", "mine")
 
-    def test_of_another_response(self) -> None:
+    def test_a_cancel_of_another_response_is_refused(self) -> None:
         talk = Talk()
         talk.say("response.create")
         talk.refused("response.cancel", response_id="resp_other")
         assert talk.conversation.speaking
 
-    def test_of_a_deleted_item(self) -> None:
+    def test_an_answer_whose_item_was_deleted_can_be_cancelled(self) -> None:
         talk = Talk()
         talk.speak(SECOND)
         item_id = talk.say("response.create")[1]["item"]["id"]
@@ -769,12 +771,12 @@ class TestMistakes:
             nested(100_000),
         ],
     )
-    def test_no_json(self, payload: bytes) -> None:
+    def test_a_message_that_is_no_json_is_an_error_event(self, payload: bytes) -> None:
         talk = Talk()
         (event,) = talk.check(talk.conversation.receive(payload))
         assert event["error"]["code"] == "invalid_json"
 
-    def test_nesting_that_is_not_too_deep(self) -> None:
+    def test_nesting_just_below_the_limit_is_read(self) -> None:
         talk = Talk()
         (event,) = talk.check(talk.conversation.receive(nested(MAX_DEPTH - 1)))
         assert event["error"]["param"] == "type"
@@ -785,7 +787,7 @@ class TestMistakes:
         (event,) = talk.check(talk.conversation.receive(payload))
         assert event["type"] == "input_audio_buffer.cleared"
 
-    def test_binary(self) -> None:
+    def test_a_binary_message_is_an_error_event(self) -> None:
         talk = Talk()
         payload = b'{"type":"input_audio_buffer.clear"}'
         (event,) = talk.check(talk.conversation.receive(payload, is_binary=True))
@@ -799,13 +801,13 @@ class TestMistakes:
             ({"type": "response.dance", "event_id": "mine"}, "invalid_value"),
         ],
     )
-    def test_no_known_type(self, event: Event, code: str) -> None:
+    def test_an_event_of_unknown_type_is_an_error_event(self, event: Event, code: str) -> None:
         talk = Talk()
         (answer,) = talk.check(talk.conversation.receive_event(event))
         assert (answer["error"]["code"], answer["error"]["param"]) == (code, "type")
         assert answer["error"]["event_id"] == event.get("event_id")
 
-    def test_odd_event_id(self) -> None:
+    def test_an_event_id_that_is_no_text_is_not_repeated(self) -> None:
         assert Talk().refused("x", event_id=7)["event_id"] is None
 
 
@@ -852,7 +854,7 @@ _kinds = st.sampled_from([*conversation_module._ANSWERS, "other"])
 
 class TestFuzz:
     @given(st.lists(st.tuples(_kinds, _fields), max_size=8))
-    def test_no_event_raises(self, events: list[tuple[str, Event]]) -> None:
+    def test_no_event_makes_the_simulator_raise(self, events: list[tuple[str, Event]]) -> None:
         conversation = Conversation("m", lambda: NOW, lambda kind: kind)
         for kind, fields in events:
             payload = json.dumps({**fields, "type": kind}).encode()
@@ -860,6 +862,6 @@ class TestFuzz:
                 json.dumps(answer, allow_nan=False)
 
     @given(st.binary())
-    def test_no_bytes_raise(self, payload: bytes) -> None:
+    def test_no_bytes_make_the_simulator_raise(self, payload: bytes) -> None:
         (event,) = Conversation("m", lambda: NOW, lambda kind: kind).receive(payload)
         assert event["type"] == "error"

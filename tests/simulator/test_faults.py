@@ -43,7 +43,7 @@ from relay.simulator.faults import (
         ("fault-slow", Slow()),
     ],
 )
-def test_simple_faults(model: str, fault: Fault) -> None:
+def test_a_models_name_asks_for_its_fault(model: str, fault: Fault) -> None:
     assert parse_model(model) == fault
 
 
@@ -58,7 +58,9 @@ def test_simple_faults(model: str, fault: Fault) -> None:
         ("fault-quota", 429, "insufficient_quota", False),
     ],
 )
-def test_http_refusals(model: str, status: int, code: str, retries: bool) -> None:
+def test_a_models_name_asks_for_an_http_refusal(
+    model: str, status: int, code: str, retries: bool
+) -> None:
     fault = parse_model(model)
     assert isinstance(fault, HttpRefusal)
     assert (fault.status, fault.code) == (status, code)
@@ -69,7 +71,7 @@ def test_http_refusals(model: str, status: int, code: str, retries: bool) -> Non
     ("model", "close", "code"),
     [("fault-error-3000", 3000, "invalid_api_key"), ("fault-error-4000", 4000, "invalid_model")],
 )
-def test_event_refusals(model: str, close: int, code: str) -> None:
+def test_a_models_name_asks_for_a_refusal_by_event(model: str, close: int, code: str) -> None:
     fault = parse_model(model)
     assert isinstance(fault, EventRefusal)
     assert (fault.close_code, fault.code) == (close, code)
@@ -94,17 +96,17 @@ def test_event_refusals(model: str, close: int, code: str) -> None:
         "fault-hangx",
     ],
 )
-def test_any_other_model_is_healthy(model: str) -> None:
+def test_any_other_model_has_no_fault(model: str) -> None:
     assert parse_model(model) is None
 
 
-def test_the_table_is_fit_to_print() -> None:
+def test_each_row_of_the_table_is_one_sentence_with_its_own_name() -> None:
     assert len({row.name for row in FAULTS}) == len(FAULTS)
     for row in FAULTS:
         assert re.fullmatch(r"[A-Z][^.]*(\.created[^.]*)?\.", row.description), row.description
 
 
-def test_every_row_can_be_met() -> None:
+def test_every_fault_of_the_table_can_be_asked_for() -> None:
     for row in FAULTS:
         assert parse_model(re.sub("[A-Z]+", "1000", row.name)) is not None
 
@@ -123,11 +125,13 @@ def test_every_row_can_be_met() -> None:
         ("/", {}, NOT_FOUND),
     ],
 )
-def test_requests(path: str, query: dict[str, list[str]], fault: Fault | None) -> None:
+def test_path_and_query_decide_the_fault(
+    path: str, query: dict[str, list[str]], fault: Fault | None
+) -> None:
     assert parse_request(path, query) == fault
 
 
-def test_http_answer() -> None:
+def test_an_http_refusal_is_a_whole_answer() -> None:
     head, body = http_answer(HttpRefusal(503, "t", "c", "m", 7), "req_1").split(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
         b"HTTP/1.1 503 Service Unavailable",
@@ -140,5 +144,5 @@ def test_http_answer() -> None:
     assert json.loads(body) == {"error": {"message": "m", "type": "t", "param": None, "code": "c"}}
 
 
-def test_http_answer_without_retry() -> None:
+def test_an_http_refusal_without_retry_has_no_retry_after() -> None:
     assert b"Retry-After" not in http_answer(HttpRefusal(500, "t", "c", "m"), "req_1")

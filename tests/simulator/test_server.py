@@ -173,7 +173,7 @@ def opened(model: str = "gpt-realtime", **fields: Any) -> Wire:
 
 
 class TestHandshake:
-    def test_opens_with_the_session(self) -> None:
+    def test_a_connection_opens_with_session_created(self) -> None:
         wire = opened()
         (event,) = wire.events
         assert event["type"] == "session.created"
@@ -182,16 +182,16 @@ class TestHandshake:
         # Compact, the type first: readers go by the first bytes.
         assert b'{"type":"session.created","event_id":"event_' in wire.received
 
-    def test_selects_realtime_only(self) -> None:
+    def test_the_handshake_selects_the_subprotocol_realtime(self) -> None:
         wire = opened(subprotocols=("openai-insecure-api-key.K", "realtime"))
         assert wire.client.subprotocol == "realtime"
         assert b"api-key" not in wire.received
 
-    def test_selects_nothing_else(self) -> None:
+    def test_the_handshake_selects_no_other_subprotocol(self) -> None:
         wire = opened(subprotocols=("other",))
         assert wire.client.subprotocol is None
 
-    def test_head_of_the_answer(self) -> None:
+    def test_the_101_has_a_request_id(self) -> None:
         response = Wire().shake()
         assert response is not None
         assert response.headers["x-request-id"].startswith("req_")
@@ -205,13 +205,15 @@ class TestHandshake:
             ("?intent=transcription&model=m", "realtime", "m"),
         ],
     )
-    def test_other_queries(self, query: str, kind: str, model: str | None) -> None:
+    def test_the_query_decides_the_kind_of_session(
+        self, query: str, kind: str, model: str | None
+    ) -> None:
         wire = Wire(query)
         wire.shake()
         session = wire.events[0]["session"]
         assert (session["type"], session.get("model")) == (kind, model)
 
-    def test_other_path(self) -> None:
+    def test_another_path_is_404(self) -> None:
         response = Wire(path="/v1/other").shake()
         assert response is not None
         assert response.status_code == 404
@@ -231,7 +233,7 @@ class TestHandshake:
             ),
         ],
     )
-    def test_no_handshake(self, head: bytes, status: bytes) -> None:
+    def test_a_wrong_handshake_is_refused_with_its_status(self, head: bytes, status: bytes) -> None:
         wire = Wire()
         wire.protocol.dataReceived(head)
         answer = wire.transport.getOutBuffer()
@@ -240,14 +242,14 @@ class TestHandshake:
         assert wire.transport.disconnecting
         assert not wire.transport.aborted
 
-    def test_head_that_does_not_end(self) -> None:
+    def test_a_head_that_does_not_end_is_cut_off(self) -> None:
         wire = Wire()
         wire.protocol.dataReceived(b"x" * HEAD_BYTES)
         assert not wire.transport.aborted
         wire.protocol.dataReceived(b"x")
         assert wire.transport.aborted
 
-    def test_head_that_does_not_come(self) -> None:
+    def test_a_head_that_does_not_come_in_time_is_cut_off(self) -> None:
         wire = Wire()
         wire.clock.advance(HEAD_SECONDS - 0.1)
         assert not wire.transport.aborted
@@ -259,7 +261,7 @@ class TestHandshake:
         wire.advance(HEAD_SECONDS * 100)
         assert not wire.lost
 
-    def test_events_sent_with_the_head(self) -> None:
+    def test_events_sent_with_the_head_are_answered(self) -> None:
         wire = Wire()
         wire.client.send_request(wire.client.connect())
         head = b"".join(wire.client.data_to_send())
@@ -297,7 +299,7 @@ class TestSession:
         assert wire.types() == ["response.output_audio.delta"]
         assert len(wire.clock.getDelayedCalls()) == 1
 
-    def test_cancel(self) -> None:
+    def test_a_cancel_stops_the_answer_on_the_wire(self) -> None:
         wire = opened()
         wire.speaking()
         wire.advance(DELTA_SECONDS)
@@ -307,7 +309,7 @@ class TestSession:
         assert wire.types() == []
         assert wire.clock.getDelayedCalls() == []
 
-    def test_mistakes_leave_it_open(self) -> None:
+    def test_mistakes_leave_the_session_open(self) -> None:
         wire = opened()
         wire.send(b"no")
         wire.client.send_binary(b"{}")
@@ -316,7 +318,7 @@ class TestSession:
         wire.say("input_audio_buffer.clear")
         assert wire.types() == ["session.created", *["error"] * 3, "input_audio_buffer.cleared"]
 
-    def test_an_append_of_15_mib(self) -> None:
+    def test_an_append_of_15_mib_is_taken(self) -> None:
         wire = opened()
         samples = bytes(range(256)) * 4 * 1024 * 15
         wire.append(samples)
@@ -325,7 +327,7 @@ class TestSession:
         wire.say("conversation.item.retrieve", item_id=item_id)
         assert b64decode(wire.events[-1]["item"]["content"][0]["audio"]) == samples
 
-    def test_a_message_that_is_too_large(self) -> None:
+    def test_a_message_that_is_too_large_is_1009(self) -> None:
         wire = opened()
         payload = b'{"type":"input_audio_buffer.clear"}'
         wire.send(payload.ljust(24 * 1024 * 1024))
@@ -333,13 +335,13 @@ class TestSession:
         wire.send(payload.ljust(24 * 1024 * 1024 + 1))
         assert wire.close()[0] == 1009
 
-    def test_ping(self) -> None:
+    def test_a_ping_is_answered(self) -> None:
         wire = opened()
         wire.client.send_ping(b"x")
         wire.pump()
         assert [frame.data for frame in wire.frames if frame.opcode is Opcode.PONG] == [b"x"]
 
-    def test_nothing_is_logged(self) -> None:
+    def test_a_session_logs_nothing(self) -> None:
         seen: list[LogEvent] = []
         observer = cast(ILogObserver, seen.append)
         globalLogPublisher.addObserver(observer)
@@ -364,7 +366,9 @@ class TestFaults:
             ("fault-quota", 429, None),
         ],
     )
-    def test_http(self, model: str, status: int, retry_after: str | None) -> None:
+    def test_an_http_fault_refuses_the_upgrade(
+        self, model: str, status: int, retry_after: str | None
+    ) -> None:
         wire = Wire(f"?model={model}")
         response = wire.shake()
         assert response is not None
@@ -384,7 +388,9 @@ class TestFaults:
             ("?intent=dance", 4000, "invalid_intent"),
         ],
     )
-    def test_event(self, query: str, close: int, code: str) -> None:
+    def test_an_event_fault_opens_tells_its_error_and_closes(
+        self, query: str, close: int, code: str
+    ) -> None:
         wire = Wire(query)
         wire.shake()
         (event,) = wire.events
@@ -397,14 +403,14 @@ class TestFaults:
         assert wire.lost
         assert not wire.transport.aborted
 
-    def test_silent(self) -> None:
+    def test_fault_silent_opens_and_sends_no_event(self) -> None:
         wire = opened("fault-silent")
         wire.say("input_audio_buffer.clear")
         wire.advance(1_000)
         assert wire.types() == []
         assert not wire.lost
 
-    def test_hang(self) -> None:
+    def test_fault_hang_answers_nothing(self) -> None:
         wire = Wire("?model=fault-hang")
         assert wire.shake() is None
         # Autobahn would take this for a second request.
@@ -416,13 +422,13 @@ class TestFaults:
         assert wire.protocol._unanswered is not None
         assert wire.protocol._unanswered.called
 
-    def test_reset(self) -> None:
+    def test_fault_reset_resets_before_an_answer(self) -> None:
         wire = Wire("?model=fault-reset")
         assert wire.shake() is None
         assert wire.received == b""
         assert wire.transport.aborted
 
-    def test_reset_after(self) -> None:
+    def test_fault_reset_after_n_resets_at_that_message(self) -> None:
         wire = opened("fault-reset-after-2")
         wire.say("input_audio_buffer.clear")
         assert wire.types() == ["session.created", "input_audio_buffer.cleared"]
@@ -432,7 +438,7 @@ class TestFaults:
         assert wire.types() == []
         assert wire.lost
 
-    def test_reset_with_messages_left(self) -> None:
+    def test_fault_reset_after_n_resets_though_messages_wait(self) -> None:
         wire = opened("fault-reset-after-1")
         wire.types()
         wire.protocol.pauseProducing()
@@ -444,7 +450,7 @@ class TestFaults:
         assert wire.types() == []
 
     @pytest.mark.parametrize("code", [0, 1000, 1005, 1011, 4999, 65535])
-    def test_close(self, code: int) -> None:
+    def test_fault_close_closes_with_its_code(self, code: int) -> None:
         wire = opened(f"fault-close-{code}")
         assert wire.types() == ["session.created"]
         frame = Frame(Opcode.TEXT, b"{}").serialize(mask=True)
@@ -453,7 +459,7 @@ class TestFaults:
         payload = code.to_bytes(2, "big") + b"simulated"
         assert sent == bytes([0x88, len(payload)]) + payload
 
-    def test_close_is_answered(self) -> None:
+    def test_the_close_of_fault_close_is_answered(self) -> None:
         wire = opened("fault-close-4321")
         wire.say("input_audio_buffer.clear")
         wire.pump()
@@ -461,7 +467,7 @@ class TestFaults:
         assert wire.lost
         assert wire.client.close_rcvd == Close(4321, "simulated")
 
-    def test_slow(self) -> None:
+    def test_fault_slow_sends_session_created_late(self) -> None:
         wire = opened("fault-slow")
         wire.say("input_audio_buffer.clear")
         assert not wire.transport.reading
@@ -471,7 +477,7 @@ class TestFaults:
         assert wire.types() == ["session.created", "input_audio_buffer.cleared"]
         assert wire.transport.reading
 
-    def test_slow_sees_the_client_leave(self) -> None:
+    def test_fault_slow_sees_the_client_leave(self) -> None:
         wire = opened("fault-slow")
         assert wire.transport.reading
         wire.client.send_close(1000)
@@ -483,7 +489,7 @@ class TestFaults:
 class TestUnread:
     """The client does not read."""
 
-    def test_the_answer_waits(self) -> None:
+    def test_an_unread_answer_waits(self) -> None:
         wire = opened()
         wire.speaking()
         wire.advance(DELTA_SECONDS)
@@ -500,7 +506,7 @@ class TestUnread:
         wire.advance(STALL_SECONDS * 2)
         assert not wire.lost
 
-    def test_nothing_more_is_read(self) -> None:
+    def test_nothing_more_is_read_from_a_client_that_does_not_read(self) -> None:
         wire = opened()
         wire.types()
         assert wire.transport.streamingProducer
@@ -515,7 +521,7 @@ class TestUnread:
         assert wire.types() == ["input_audio_buffer.cleared", "error"]
         assert wire.transport.reading
 
-    def test_a_full_buffer_stops_the_inbox(self) -> None:
+    def test_a_full_send_buffer_stops_the_reading_of_events(self) -> None:
         wire = opened("fault-slow")
         for _ in range(3):
             wire.say("input_audio_buffer.clear")
@@ -528,7 +534,7 @@ class TestUnread:
         assert wire.types() == ["input_audio_buffer.cleared"]
         assert not wire.transport.reading
 
-    def test_a_request_for_an_answer_starts_none(self) -> None:
+    def test_no_answer_starts_for_a_client_that_does_not_read(self) -> None:
         wire = opened()
         wire.transport.full = True
         wire.say("response.create")
@@ -536,7 +542,7 @@ class TestUnread:
         assert call.getTime() == STALL_SECONDS
         assert not wire.transport.reading
 
-    def test_for_too_long(self) -> None:
+    def test_a_client_that_does_not_read_for_too_long_is_cut(self) -> None:
         wire = opened()
         wire.transport.producer.pauseProducing()
         wire.advance(STALL_SECONDS - 0.1)
@@ -544,7 +550,7 @@ class TestUnread:
         wire.advance(0.1)
         assert wire.transport.aborted
 
-    def test_while_closing(self) -> None:
+    def test_a_client_that_does_not_read_while_closing_is_cut(self) -> None:
         wire = opened("fault-close-1000")
         wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=True))
         producer = wire.transport.producer
@@ -558,7 +564,7 @@ class TestUnread:
 
 
 class TestEnd:
-    def test_the_client_closes(self) -> None:
+    def test_a_close_of_the_client_is_answered_and_ends_the_connection(self) -> None:
         wire = opened()
         wire.speaking()
         wire.client.send_close(1000, "bye")
@@ -568,7 +574,7 @@ class TestEnd:
         assert not wire.transport.aborted
         assert wire.clock.getDelayedCalls() == []
 
-    def test_closes_that_cross(self) -> None:
+    def test_closes_that_cross_end_the_connection(self) -> None:
         wire = opened("fault-close-4321")
         ours = Frame(Opcode.CLOSE, Close(1000, "").serialize()).serialize(mask=True)
         wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=True) + ours)
@@ -576,7 +582,7 @@ class TestEnd:
         assert wire.transport.disconnecting
         assert not wire.transport.aborted
 
-    def test_a_close_that_is_not_answered(self) -> None:
+    def test_a_close_that_is_not_answered_is_followed_by_a_cut(self) -> None:
         wire = opened("fault-close-4321")
         wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=True))
         wire.clock.advance(LINGER_SECONDS - 0.1)
@@ -584,13 +590,13 @@ class TestEnd:
         wire.clock.advance(0.1)
         assert wire.transport.aborted
 
-    def test_an_http_answer_that_is_not_read(self) -> None:
+    def test_an_http_answer_that_is_not_read_is_followed_by_a_cut(self) -> None:
         wire = Wire()
         wire.protocol.dataReceived(b"nonsense\r\n\r\n")
         wire.clock.advance(LINGER_SECONDS)
         assert wire.transport.aborted
 
-    def test_a_closing_client_is_read(self) -> None:
+    def test_a_client_that_is_being_closed_is_read_on(self) -> None:
         wire = opened("fault-close-4321")
         wire.protocol._choked = True
         text = Frame(Opcode.TEXT, b"{}").serialize(mask=True)
@@ -601,14 +607,14 @@ class TestEnd:
         wire.protocol.dataReceived(text)
         assert not wire.protocol._inbox
 
-    def test_messages_behind_the_end_are_dropped(self) -> None:
+    def test_messages_after_the_end_are_dropped(self) -> None:
         wire = opened("fault-reset-after-1")
         text = Frame(Opcode.TEXT, b'{"type":"input_audio_buffer.clear"}').serialize(mask=True)
         wire.protocol.dataReceived(text * 3)
         wire.pump()
         assert wire.types() == ["session.created"]
 
-    def test_a_violation_ends_the_answer(self) -> None:
+    def test_a_violation_is_1002_and_ends_the_answer(self) -> None:
         wire = opened()
         wire.speaking()
         wire.protocol.dataReceived(Frame(Opcode.TEXT, b"{}").serialize(mask=False))
@@ -633,7 +639,7 @@ class TestEnd:
             "fault-slow",
         ],
     )
-    def test_nothing_survives(self, model: str) -> None:
+    def test_nothing_of_a_lost_connection_survives(self, model: str) -> None:
         wire = Wire(f"?model={model}")
         assert wire.factory.countConnections == 1
         wire.client.send_request(wire.client.connect())
@@ -648,13 +654,13 @@ class TestEnd:
         wire.protocol.stopProducing()
         assert not wire.transport.getOutBuffer()
 
-    def test_nothing_survives_without_a_head(self) -> None:
+    def test_nothing_of_a_connection_without_a_head_survives(self) -> None:
         wire = Wire()
         wire.lose()
         assert wire.clock.getDelayedCalls() == []
 
 
-def test_random_ids() -> None:
+def test_ids_are_random_and_name_their_kind() -> None:
     first, second = random_id("item"), random_id("item")
     assert first != second
     assert first.startswith("item_")
@@ -681,7 +687,7 @@ async def sdk_round_trip(port: int, samples: bytes) -> tuple[list[str], bytes]:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_sdk_over_a_socket() -> None:
+async def test_the_openai_sdk_talks_with_the_simulator_over_a_socket() -> None:
     from twisted.internet import reactor
 
     factory = SimulatorFactory(reactor, delta_seconds=0.0)

@@ -67,7 +67,7 @@ def relay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Co
 # -- what is counted -----------------------------------------------------------------------
 
 
-def test_a_relay_that_has_done_nothing_has_all_of_them(relay: Counted) -> None:
+def test_a_relay_that_has_done_nothing_has_every_metric(relay: Counted) -> None:
     families = {family.name: family.type for family in parse(relay.text())}
     assert families == {name.removesuffix("_total"): kind.type for name, kind in METRICS.items()}
     samples = relay.samples()
@@ -76,7 +76,7 @@ def test_a_relay_that_has_done_nothing_has_all_of_them(relay: Counted) -> None:
     assert samples["relay_stalled_total"] == {("downstream",): 0, ("upstream",): 0}
 
 
-def test_a_session_from_its_hold_to_its_end(relay: Counted) -> None:
+def test_a_session_is_counted_from_its_hold_to_its_end(relay: Counted) -> None:
     downstream = relay.world.downstream()
     assert relay.samples()["relay_holds_active"] == {(): 1}
     relay.world.advance(0.5)
@@ -101,7 +101,7 @@ def test_a_session_from_its_hold_to_its_end(relay: Counted) -> None:
     assert samples["relay_sessions_total"] == {("4xxx", "downstream"): 1}
 
 
-def test_traffic_is_read_while_the_session_goes_on_and_not_lost_at_its_end(
+def test_traffic_is_counted_during_the_session_and_kept_after_it(
     relay: Counted,
 ) -> None:
     sessions = [relay.world.open() for _ in range(2)]
@@ -122,7 +122,7 @@ def test_traffic_is_read_while_the_session_goes_on_and_not_lost_at_its_end(
     assert relay.samples()["relay_messages_total"] == messages
 
 
-def test_tokens(relay: Counted) -> None:
+def test_tokens_are_counted_when_their_session_ends(relay: Counted) -> None:
     downstream, upstream = relay.world.open()
     usage = {"input_tokens": 7, "output_tokens": 9, "made_up": 5}
     for _ in range(2):
@@ -136,7 +136,7 @@ def test_tokens(relay: Counted) -> None:
 
 
 @pytest.mark.parametrize("side", ["downstream", "upstream"])
-def test_who_stalls(side: Literal["downstream", "upstream"]) -> None:
+def test_a_stalled_session_is_counted_by_its_side(side: Literal["downstream", "upstream"]) -> None:
     relay = counted(settings=Settings(limits=Limits(stall_seconds=2, linger_seconds=1)))
     downstream, upstream = relay.world.open()
     talker, reader = (upstream, downstream) if side == "downstream" else (downstream, upstream)
@@ -153,7 +153,7 @@ def test_who_stalls(side: Literal["downstream", "upstream"]) -> None:
     assert samples["relay_sessions_total"] == {("1008", "relay"): 1}
 
 
-def test_failed_attempts_and_the_refusal_that_comes_of_them(relay: Counted) -> None:
+def test_failed_attempts_and_their_refusal_are_counted(relay: Counted) -> None:
     downstream = relay.world.downstream()
     relay.world.advance(0.5)
     relay.world.connected().reset()
@@ -167,7 +167,7 @@ def test_failed_attempts_and_the_refusal_that_comes_of_them(relay: Counted) -> N
     assert samples["relay_refusals_total"] == {("upstream_connect_failed",): 1}
 
 
-def test_breakers_and_who_was_passed_over(relay: Counted) -> None:
+def test_breakers_and_passed_over_upstreams_are_counted(relay: Counted) -> None:
     assert relay.samples()["relay_breaker_state"] == {("openai",): 0}
     first = relay.world.downstream()
     relay.world.connected().deliver(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
@@ -182,12 +182,12 @@ def test_breakers_and_who_was_passed_over(relay: Counted) -> None:
     assert samples["relay_attempt_seconds_count"] == {("openai",): 1}
 
 
-def test_without_a_breaker_there_is_no_state_of_one() -> None:
+def test_an_upstream_without_a_breaker_has_no_breaker_state() -> None:
     upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", breaker=False)
     assert "relay_breaker_state" not in counted(upstream=upstream).samples()
 
 
-def test_who_left_was_refused_nothing(relay: Counted) -> None:
+def test_a_client_that_left_counts_as_no_refusal(relay: Counted) -> None:
     relay.world.downstream().line.fin()
     samples = relay.samples()
     assert "relay_refusals_total" not in samples
@@ -195,7 +195,7 @@ def test_who_left_was_refused_nothing(relay: Counted) -> None:
     assert samples["relay_hold_seconds_count"] == {(): 0}
 
 
-def test_what_is_refused_before_a_hold_is_no_hold(relay: Counted) -> None:
+def test_a_request_refused_before_a_hold_counts_as_no_hold(relay: Counted) -> None:
     line = relay.world.accept()
     line.deliver(b"GET /v1/realtime HTTP/1.1\r\nHost: evil.example\r\n\r\n")
     samples = relay.samples()
@@ -204,7 +204,7 @@ def test_what_is_refused_before_a_hold_is_no_hold(relay: Counted) -> None:
 
 
 @given(st.lists(st.floats(0, 20)))
-def test_a_distribution_is_cumulative(values: list[float]) -> None:
+def test_a_histogram_is_cumulative(values: list[float]) -> None:
     distribution = Distribution()
     for value in values:
         distribution.add(value)
@@ -222,7 +222,7 @@ CODES = {str(code) for code in PASSED | TRANSLATED} | {"3xxx", "4xxx", "none"}
 
 
 @given(st.none() | st.integers(0, 65535))
-def test_a_close_code_is_one_of_the_table(code: int | None) -> None:
+def test_the_label_of_any_close_code_is_one_of_the_table(code: int | None) -> None:
     assert close_label(code) in CODES
 
 
@@ -230,7 +230,7 @@ def test_a_close_code_is_one_of_the_table(code: int | None) -> None:
     ("code", "label"),
     [(None, "none"), (1000, "1000"), (1015, "1015"), (2999, "1002"), (3000, "3xxx")],
 )
-def test_close_codes(code: int | None, label: str) -> None:
+def test_a_close_code_gets_its_label(code: int | None, label: str) -> None:
     assert close_label(code) == label
 
 
@@ -279,7 +279,7 @@ def assert_labels(labels: dict[str, str]) -> None:
 # -- two in one process --------------------------------------------------------------------
 
 
-def test_two_share_nothing_and_the_librarys_own_registry_is_left_alone() -> None:
+def test_two_metrics_share_nothing_and_no_global_registry() -> None:
     before = prometheus_client.generate_latest().count(b"relay_")
     first, second = counted(), counted()
     first.world.open()
@@ -288,7 +288,7 @@ def test_two_share_nothing_and_the_librarys_own_registry_is_left_alone() -> None
     assert prometheus_client.generate_latest().count(b"relay_") == before == 0
 
 
-def test_sessions_that_a_drain_closes() -> None:
+def test_sessions_that_a_drain_closes_are_counted() -> None:
     relay = counted(settings=Settings(drain_seconds=0))
     downstream, upstream = relay.world.open()
     relay.world.factory.drain()

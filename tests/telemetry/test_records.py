@@ -85,7 +85,7 @@ def test_an_opened_session_is_one_line_with_its_fields(logged: list[Event]) -> N
         (None, "left", None, LogLevel.info),
     ],
 )
-def test_a_refusal_is_the_callers_matter_or_the_relays(
+def test_the_level_of_a_refusal_says_whose_matter_it_is(
     logged: list[Event], refusal: Refusal | None, outcome: str, status: int | None, level: LogLevel
 ) -> None:
     LogRecords().refused(hold(outcome=outcome, upstream=None), refusal)
@@ -95,7 +95,7 @@ def test_a_refusal_is_the_callers_matter_or_the_relays(
     assert (event["outcome"], event["subject"]) == (outcome, "ann")
 
 
-def test_the_operator_is_told_a_detail(logged: list[Event]) -> None:
+def test_a_refusals_line_tells_the_operator_a_detail(logged: list[Event]) -> None:
     LogRecords().refused(hold(outcome="x", detail="add {this} to hosts"), refuse("bad_request"))
     assert said(logged[0]).endswith("0.123 s (add {this} to hosts)")
 
@@ -132,12 +132,12 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
     assert event["log_level"] is LogLevel.info
 
 
-def test_what_upstream_tells_is_not_logged(logged: list[Event]) -> None:
+def test_events_of_upstream_are_not_logged(logged: list[Event]) -> None:
     LogRecords().event(hold(), {"type": "response.done", "response": {"output": ["secret"]}})
     assert logged == []
 
 
-def test_an_attempt_that_is_not_over_would_be_cancelled() -> None:
+def test_an_attempt_that_is_not_over_is_recorded_as_cancelled() -> None:
     attempt = AttemptRecord("openai")
     assert (attempt.stage, attempt.stages, attempt.outcome) == (None, {}, "cancelled")
     assert AttemptRecord("openai").stages is not attempt.stages

@@ -23,11 +23,11 @@ TESTS = {name: value for name, value in example().items() if name.startswith("te
 
 
 @pytest.mark.parametrize("name", TESTS)
-def test_the_example_passes(name: str) -> None:
+def test_the_example_of_the_testing_page_passes(name: str) -> None:
     TESTS[name]()
 
 
-def test_the_page_has_a_script_of_every_kind() -> None:
+def test_the_testing_page_has_a_script_of_every_kind() -> None:
     import relay.testing.upstream as module
 
     public = {n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}

@@ -46,12 +46,12 @@ def line(reactor: Reactor, near: Near) -> Line:
     return Line(reactor, near)
 
 
-def test_what_a_far_end_sends_is_read_at_once(line: Line, near: Near) -> None:
+def test_bytes_of_a_far_end_are_read_at_once(line: Line, near: Near) -> None:
     line.deliver(b"now")
     assert near.received == [b"now"]
 
 
-def test_what_is_put_off_waits_for_time_to_pass_and_the_end_of_an_abort_does_not(
+def test_delayed_calls_wait_for_the_clock_and_the_end_of_an_abort_does_not(
     reactor: Reactor, line: Line, near: Near
 ) -> None:
     called: list[str] = []
@@ -65,7 +65,7 @@ def test_what_is_put_off_waits_for_time_to_pass_and_the_end_of_an_abort_does_not
     assert called == ["put off"]
 
 
-def test_to_settle_does_what_is_due_now_and_not_what_is_due_later(reactor: Reactor) -> None:
+def test_settling_does_what_is_due_now_and_not_what_is_due_later(reactor: Reactor) -> None:
     called: list[str] = []
     reactor.callLater(0, lambda: reactor.callLater(0, called.append, "soon"))
     reactor.callLater(0.1, called.append, "later")
@@ -75,12 +75,12 @@ def test_to_settle_does_what_is_due_now_and_not_what_is_due_later(reactor: React
     assert called == ["soon", "later"]
 
 
-def test_an_exception_that_reaches_it_is_raised_in_the_test(line: Line) -> None:
+def test_an_exception_that_reaches_the_reactor_is_raised_in_the_test(line: Line) -> None:
     with pytest.raises(ZeroDivisionError):
         line.deliver(b"raise")
 
 
-def test_far_ends_that_never_come_to_rest_are_told(reactor: Reactor) -> None:
+def test_far_ends_that_never_come_to_rest_are_an_error(reactor: Reactor) -> None:
     class Restless:
         def moves(self) -> bool:
             return True

@@ -100,7 +100,7 @@ async def test_bytes_keep_their_order_while_nobody_reads_them(connection: Connec
 
 
 @pytest_twisted.ensureDeferred
-async def test_more_than_the_kernel_takes_comes_whole(connection: Connection) -> None:
+async def test_more_bytes_than_the_kernel_takes_arrive_whole(connection: Connection) -> None:
     connection.far.reads = False
     data = bytes(range(256)) * 4096 * 8
     connection.transport.write(data)
@@ -114,7 +114,9 @@ async def test_more_than_the_kernel_takes_comes_whole(connection: Connection) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_paused_one_reads_nothing_and_a_resumed_one_all(connection: Connection) -> None:
+async def test_a_paused_transport_reads_nothing_and_a_resumed_one_all(
+    connection: Connection,
+) -> None:
     connection.transport.pauseProducing()
     connection.far.send(b"one")
     await connection.turn(10)
@@ -131,7 +133,7 @@ ENDS = [("fin", ConnectionDone), ("reset", ConnectionLost)]
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize(("how", "error"), ENDS)
-async def test_the_end_is_seen_while_reading(
+async def test_a_reading_transport_sees_the_end(
     connection: Connection, how: str, error: type[Exception]
 ) -> None:
     getattr(connection.far, how)()
@@ -140,7 +142,7 @@ async def test_the_end_is_seen_while_reading(
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_came_before_a_fin_is_read_before_it(connection: Connection) -> None:
+async def test_bytes_before_a_fin_are_read_before_it(connection: Connection) -> None:
     connection.far.send(b"last words")
     connection.far.fin()
     await connection.lost()
@@ -149,7 +151,7 @@ async def test_what_came_before_a_fin_is_read_before_it(connection: Connection) 
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize(("how", "error"), ENDS)
-async def test_a_paused_one_that_writes_nothing_sees_no_end_until_it_is_resumed(
+async def test_a_paused_transport_that_writes_nothing_sees_no_end_until_resumed(
     connection: Connection, how: str, error: type[Exception]
 ) -> None:
     connection.transport.pauseProducing()
@@ -162,7 +164,7 @@ async def test_a_paused_one_that_writes_nothing_sees_no_end_until_it_is_resumed(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_paused_one_that_waits_to_write_sees_a_reset(connection: Connection) -> None:
+async def test_a_paused_transport_that_waits_to_write_sees_a_reset(connection: Connection) -> None:
     await fill(connection, Producer())
     connection.transport.pauseProducing()
     connection.far.reset()
@@ -187,7 +189,7 @@ async def test_a_producer_is_paused_when_too_much_waits_and_resumed_when_it_is_r
 
 
 @pytest_twisted.ensureDeferred
-async def test_there_is_one_producer_at_a_time(connection: Connection) -> None:
+async def test_a_transport_has_one_producer_at_a_time(connection: Connection) -> None:
     connection.transport.registerProducer(Producer(), True)
     with pytest.raises(RuntimeError):
         connection.transport.registerProducer(Producer(), True)
@@ -210,7 +212,7 @@ async def test_a_producer_is_stopped_when_the_connection_is_lost(connection: Con
 
 
 @pytest_twisted.ensureDeferred
-async def test_losing_it_first_writes_all_that_waits(connection: Connection) -> None:
+async def test_losing_a_connection_first_writes_all_that_waits(connection: Connection) -> None:
     connection.far.reads = False
     connection.transport.write(PIECE * 64)
     connection.transport.loseConnection()
@@ -224,7 +226,9 @@ async def test_losing_it_first_writes_all_that_waits(connection: Connection) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_losing_it_waits_for_its_producer_by_tls_only(connection: Connection) -> None:
+async def test_losing_a_connection_waits_for_its_producer_by_tls_only(
+    connection: Connection,
+) -> None:
     connection.transport.registerProducer(Producer(), True)
     connection.transport.loseConnection()
     await connection.turn(10)
@@ -235,7 +239,7 @@ async def test_losing_it_waits_for_its_producer_by_tls_only(connection: Connecti
 
 
 @pytest_twisted.ensureDeferred
-async def test_losing_it_stops_reading_by_tcp_only(connection: Connection) -> None:
+async def test_losing_a_connection_stops_reading_by_tcp_only(connection: Connection) -> None:
     connection.far.reads = False
     connection.transport.write(PIECE * 64)
     connection.transport.loseConnection()
@@ -246,14 +250,18 @@ async def test_losing_it_stops_reading_by_tcp_only(connection: Connection) -> No
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("method", ["loseConnection", "abortConnection"])
-async def test_the_loss_is_told_in_a_later_turn(connection: Connection, method: str) -> None:
+async def test_the_loss_of_a_connection_is_told_in_a_later_turn(
+    connection: Connection, method: str
+) -> None:
     getattr(connection.transport, method)()
     assert connection.near.losses == []
     await connection.lost()
 
 
 @pytest_twisted.ensureDeferred
-async def test_aborting_it_loses_what_waits_and_reads_no_more(connection: Connection) -> None:
+async def test_aborting_a_connection_drops_what_waits_and_reads_no_more(
+    connection: Connection,
+) -> None:
     written = await fill(connection, Producer())
     connection.far.send(b"too late")
     connection.transport.abortConnection()
@@ -267,7 +275,9 @@ async def test_aborting_it_loses_what_waits_and_reads_no_more(connection: Connec
 
 
 @pytest_twisted.ensureDeferred
-async def test_aborting_it_takes_nothing_back_that_has_arrived(connection: Connection) -> None:
+async def test_aborting_a_connection_takes_nothing_back_that_has_arrived(
+    connection: Connection,
+) -> None:
     connection.far.reads = False
     connection.transport.write(b"arrived")
     await connection.turn(10)
@@ -279,7 +289,7 @@ async def test_aborting_it_takes_nothing_back_that_has_arrived(connection: Conne
 
 
 @pytest_twisted.ensureDeferred
-async def test_it_ends_once_however_often_it_is_told_to(connection: Connection) -> None:
+async def test_a_connection_ends_once_however_often_it_is_told_to(connection: Connection) -> None:
     connection.transport.loseConnection()
     connection.transport.loseConnection()
     connection.transport.abortConnection()
@@ -293,7 +303,7 @@ async def test_it_ends_once_however_often_it_is_told_to(connection: Connection) 
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_written_after_an_abort_goes_nowhere(connection: Connection) -> None:
+async def test_bytes_written_after_an_abort_go_nowhere(connection: Connection) -> None:
     connection.transport.abortConnection()
     connection.transport.write(b"to nobody")
     await connection.lost()
@@ -302,7 +312,7 @@ async def test_what_is_written_after_an_abort_goes_nowhere(connection: Connectio
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_written_after_the_loss_goes_nowhere(connection: Connection) -> None:
+async def test_bytes_written_after_the_loss_go_nowhere(connection: Connection) -> None:
     connection.far.reset()
     await connection.lost()
     connection.transport.write(b"to nobody")
@@ -314,7 +324,7 @@ async def test_what_is_written_after_the_loss_goes_nowhere(connection: Connectio
 
 
 @pytest_twisted.ensureDeferred
-async def test_it_knows_the_addresses_of_its_two_ends(connection: Connection) -> None:
+async def test_a_transport_knows_the_addresses_of_its_two_ends(connection: Connection) -> None:
     host, peer = connection.transport.getHost(), connection.transport.getPeer()
     for address in (host, peer):
         assert isinstance(address, IPv4Address)
@@ -323,7 +333,7 @@ async def test_it_knows_the_addresses_of_its_two_ends(connection: Connection) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_once_lost_it_knows_its_peers_address_and_not_its_own(
+async def test_a_lost_transport_knows_its_peers_address_and_not_its_own(
     connection: Connection,
 ) -> None:
     peer = connection.transport.getPeer()

@@ -100,7 +100,7 @@ def test_each_fault_reaches_the_client_as_its_refusal(
     assert listener.openings == []
 
 
-def test_a_refusal_in_band_is_the_clients_error_too(reactor: Reactor) -> None:
+def test_a_refusal_in_band_is_an_error_of_the_client(reactor: Reactor) -> None:
     relay = relay_to(FakeUpstream(reactor, refuses_connections))
     client = connect(
         reactor, relay, headers={"User-Agent": "Mozilla/5.0"}, subprotocols=["realtime"]

@@ -58,7 +58,7 @@ def test_a_coroutine_awaits_deferreds_and_futures_in_turn() -> None:
     on_asyncio(test())
 
 
-def test_a_future_is_an_answer_too() -> None:
+def test_a_callback_may_answer_with_a_future() -> None:
     async def test() -> None:
         future = asyncio.get_running_loop().create_future()
         _, outcome = asked(future)
@@ -70,7 +70,7 @@ def test_a_future_is_an_answer_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["deferred", "future"])
-def test_cancelling_ends_the_wait_at_once_and_what_it_waits_for(kind: str) -> None:
+def test_cancelling_ends_a_wait_at_once_and_what_it_waits_for(kind: str) -> None:
     cancelled: list[str] = []
 
     async def admit(waited: Any) -> None:
@@ -115,7 +115,7 @@ def test_a_timeout_of_asyncio_cancels_a_deferred() -> None:
     on_asyncio(test())
 
 
-def test_what_cancels_itself_is_not_taken_for_the_relays_cancelling() -> None:
+def test_a_callback_that_cancels_itself_is_not_cancelled_by_the_relay() -> None:
     async def admit() -> None:
         raise asyncio.CancelledError
 
@@ -129,7 +129,7 @@ def test_what_cancels_itself_is_not_taken_for_the_relays_cancelling() -> None:
     on_asyncio(test())
 
 
-def test_without_its_loop_a_coroutine_runs_at_once() -> None:
+def test_without_asyncios_loop_a_coroutine_runs_at_once() -> None:
     async def admit() -> int:
         return await succeed(1)
 

@@ -32,7 +32,7 @@ def monotonic(monkeypatch: pytest.MonkeyPatch) -> Monotonic:
     return clock
 
 
-def test_calls_are_due_by_the_monotonic_clock_from_then_on(monotonic: Monotonic) -> None:
+def test_after_the_change_calls_are_due_by_the_monotonic_clock(monotonic: Monotonic) -> None:
     reactor, calls = Reactor(), list[str]()
     use_monotonic_clock(reactor)
     reactor.callLater(2, calls.append, "first")
@@ -50,7 +50,7 @@ def test_calls_are_due_by_the_monotonic_clock_from_then_on(monotonic: Monotonic)
     assert calls == ["first", "moved"]
 
 
-def test_what_is_waited_for_already_has_the_other_clock() -> None:
+def test_calls_from_before_the_change_prevent_it() -> None:
     reactor = Reactor()
     before = reactor.seconds
     call = reactor.callLater(1, print)
@@ -62,14 +62,14 @@ def test_what_is_waited_for_already_has_the_other_clock() -> None:
     assert reactor.seconds is not before
 
 
-def test_twice_is_as_once() -> None:
+def test_the_monotonic_clock_can_be_asked_for_twice() -> None:
     reactor = Reactor()
     use_monotonic_clock(reactor)
     reactor.callLater(1, print)
     use_monotonic_clock(reactor)
 
 
-def test_other_reactors_keep_their_own() -> None:
+def test_other_reactors_keep_their_own_clock() -> None:
     reactor, other = Reactor(), Reactor()
     use_monotonic_clock(reactor)
     assert other.seconds is not reactor.seconds

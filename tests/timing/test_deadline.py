@@ -30,7 +30,7 @@ class Timed:
         self.fired.append(self.clock.seconds())
 
 
-def test_it_fires_once_in_time() -> None:
+def test_a_deadline_fires_once_in_time() -> None:
     timed = Timed()
     timed.set(2.0)
     assert timed.deadline.is_set
@@ -39,14 +39,14 @@ def test_it_fires_once_in_time() -> None:
     assert not timed.deadline.is_set
 
 
-def test_unset_it_does_nothing() -> None:
+def test_a_deadline_that_was_not_set_does_nothing() -> None:
     timed = Timed()
     timed.deadline.clear()
     timed.clock.advance(9)
     assert (timed.fired, timed.deadline.is_set) == ([], False)
 
 
-def test_cleared_it_does_not_fire() -> None:
+def test_a_cleared_deadline_does_not_fire() -> None:
     timed = Timed()
     timed.set(2.0)
     timed.deadline.clear()
@@ -55,7 +55,7 @@ def test_cleared_it_does_not_fire() -> None:
     assert timed.clock.getDelayedCalls() == []
 
 
-def test_set_again_it_is_moved() -> None:
+def test_a_deadline_that_is_set_again_moves() -> None:
     timed = Timed()
     timed.set(2.0)
     timed.clock.advance(1.0)
@@ -65,7 +65,7 @@ def test_set_again_it_is_moved() -> None:
     assert timed.fired == [3.0]
 
 
-def test_moved_to_sooner_it_fires_sooner() -> None:
+def test_a_deadline_that_is_moved_to_sooner_fires_sooner() -> None:
     timed = Timed()
     timed.set(9.0)
     timed.set(1.0)
@@ -73,7 +73,7 @@ def test_moved_to_sooner_it_fires_sooner() -> None:
     assert timed.fired == [1.0]
 
 
-def test_it_can_be_used_again() -> None:
+def test_a_deadline_can_be_used_again() -> None:
     timed = Timed()
     for _ in range(2):
         timed.set(1.0)
@@ -81,7 +81,7 @@ def test_it_can_be_used_again() -> None:
     assert timed.fired == [1.0, 2.0]
 
 
-def test_it_can_be_set_and_cleared_while_it_fires() -> None:
+def test_a_deadline_can_be_set_and_cleared_while_it_fires() -> None:
     clock = Clock()
     fired: list[float] = []
 
@@ -98,7 +98,7 @@ def test_it_can_be_set_and_cleared_while_it_fires() -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_what_was_set_last_is_called() -> None:
+def test_a_deadline_calls_what_was_set_last() -> None:
     timed = Timed()
     timed.set(1.0)
     other: list[str] = []
@@ -107,7 +107,7 @@ def test_what_was_set_last_is_called() -> None:
     assert (timed.fired, other) == ([], ["other"])
 
 
-def test_it_keeps_nobody_alive_but_while_it_runs() -> None:
+def test_a_deadline_keeps_its_callback_alive_only_while_it_runs() -> None:
     timed = Timed()
     timed.set(1.0)
     timed.deadline.clear()
@@ -132,7 +132,7 @@ class Reactor(Clock):
             call.func(*call.args, **call.kw)
 
 
-def test_what_came_while_the_process_was_stopped_is_read_before_the_time_is_up() -> None:
+def test_after_a_stop_of_the_process_reading_comes_before_the_deadline() -> None:
     reactor, fired = Reactor(), []
     deadline = Deadline(reactor)
     deadline.set(2.0, lambda: fired.append("late"))
@@ -144,7 +144,7 @@ def test_what_came_while_the_process_was_stopped_is_read_before_the_time_is_up()
     assert fired == []
 
 
-def test_what_has_no_time_at_all_is_done_in_the_next_turn() -> None:
+def test_a_deadline_of_no_time_fires_in_the_next_turn() -> None:
     reactor, fired = Reactor(), []
     deadline = Deadline(reactor)
     deadline.set(0, lambda: fired.append("now"))
@@ -168,7 +168,7 @@ def limited(clock: Clock) -> tuple[Deferred[str], list[object]]:
     return waited_for, told
 
 
-def test_what_comes_in_time_is_told_as_it_is() -> None:
+def test_a_result_that_comes_in_time_is_told_as_it_is() -> None:
     clock = Clock()
     for result, expected in (("here", "here"), (Failure(KeyError()), KeyError)):
         waited_for, told = limited(clock)
@@ -178,7 +178,7 @@ def test_what_comes_in_time_is_told_as_it_is() -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_what_does_not_come_in_time_is_cancelled() -> None:
+def test_a_result_that_does_not_come_in_time_is_cancelled() -> None:
     clock = Clock()
     _, told = limited(clock)
     clock.advance(2.0)
@@ -206,7 +206,7 @@ def test_what_came_in_time_and_waits_for_its_turn_is_in_time() -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_what_comes_while_the_process_was_stopped_is_in_time() -> None:
+def test_a_result_that_comes_while_the_process_is_stopped_is_in_time() -> None:
     reactor = Reactor()
     waited_for, told = limited(reactor)
     reactor.rightNow = 60.0

@@ -51,14 +51,16 @@ def work(clock: Reactor, done: list[int]) -> Callable[[int], Callable[[], None]]
 Work = Callable[[int], Callable[[], None]]
 
 
-def test_what_takes_no_time_is_done_at_once(clock: Reactor, turns: Turns, done: list[int]) -> None:
+def test_work_that_takes_no_time_is_done_in_one_turn(
+    clock: Reactor, turns: Turns, done: list[int]
+) -> None:
     for number in range(100):
         assert turns.do(partial(done.append, number))
     assert done == list(range(100))
     assert clock.getDelayedCalls() == []
 
 
-def test_each_turn_does_its_share_in_order(
+def test_each_turn_does_its_share_of_the_work_in_order(
     clock: Reactor, turns: Turns, work: Work, done: list[int]
 ) -> None:
     assert [turns.do(work(number)) for number in range(5)] == [True, True, False, False, False]
@@ -70,7 +72,7 @@ def test_each_turn_does_its_share_in_order(
     assert done == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_new_turn_has_a_new_share(clock: Reactor, turns: Turns, work: Work) -> None:
+def test_each_new_turn_has_a_new_share_of_time(clock: Reactor, turns: Turns, work: Work) -> None:
     for number in range(5):
         assert turns.do(work(2 * number))
         assert turns.do(work(2 * number + 1))
@@ -78,14 +80,16 @@ def test_a_new_turn_has_a_new_share(clock: Reactor, turns: Turns, work: Work) ->
     assert clock.getDelayedCalls() == []
 
 
-def test_what_is_for_later_is_not_done_now(clock: Reactor, turns: Turns, done: list[int]) -> None:
+def test_work_for_later_is_not_done_in_this_turn(
+    clock: Reactor, turns: Turns, done: list[int]
+) -> None:
     turns.later(partial(done.append, 1))
     assert done == []
     clock.turn()
     assert done == [1]
 
 
-def test_what_adds_to_itself_does_not_take_the_turn(clock: Reactor, turns: Turns) -> None:
+def test_work_that_adds_work_does_not_take_the_whole_turn(clock: Reactor, turns: Turns) -> None:
     times = 0
 
     def again() -> None:
@@ -99,7 +103,7 @@ def test_what_adds_to_itself_does_not_take_the_turn(clock: Reactor, turns: Turns
     assert times == 4
 
 
-def test_what_is_forgotten_is_not_done(clock: Reactor, turns: Turns, done: list[int]) -> None:
+def test_forgotten_work_is_not_done(clock: Reactor, turns: Turns, done: list[int]) -> None:
     first, second = (partial(done.append, number) for number in (1, 2))
     turns.later(first)
     turns.later(second)
@@ -109,7 +113,7 @@ def test_what_is_forgotten_is_not_done(clock: Reactor, turns: Turns, done: list[
     assert done == [2]
 
 
-def test_one_may_be_the_end_of_another(clock: Reactor, turns: Turns, done: list[int]) -> None:
+def test_work_may_forget_other_work(clock: Reactor, turns: Turns, done: list[int]) -> None:
     other = partial(done.append, 1)
     turns.later(lambda: turns.forget(other))
     turns.later(other)
@@ -118,13 +122,13 @@ def test_one_may_be_the_end_of_another(clock: Reactor, turns: Turns, done: list[
     assert clock.getDelayedCalls() == []
 
 
-def test_nothing_runs_when_all_is_forgotten(clock: Reactor, turns: Turns) -> None:
+def test_when_all_work_is_forgotten_no_turn_runs(clock: Reactor, turns: Turns) -> None:
     turns.later(print)
     turns.forget(print)
     assert clock.getDelayedCalls() == []
 
 
-def test_work_that_raises_keeps_nobody_waiting(
+def test_work_that_raises_does_not_stop_other_work(
     clock: Reactor, turns: Turns, work: Work, done: list[int]
 ) -> None:
     def broken() -> None:
@@ -153,7 +157,7 @@ class Transport:
         self.paused = False
 
 
-def test_what_comes_is_taken_at_once(turns: Turns) -> None:
+def test_input_is_taken_at_once_when_no_work_waits(turns: Turns) -> None:
     taken: list[bytes] = []
     inflow = Inflow(turns, taken.append)
     transport = Transport()
@@ -163,7 +167,7 @@ def test_what_comes_is_taken_at_once(turns: Turns) -> None:
     assert not transport.paused
 
 
-def test_what_must_wait_pauses_the_transport(clock: Reactor, turns: Turns) -> None:
+def test_input_that_must_wait_pauses_the_transport(clock: Reactor, turns: Turns) -> None:
     taken: list[bytes] = []
     inflow = Inflow(turns, taken.append)
     transport = Transport()
@@ -175,7 +179,7 @@ def test_what_must_wait_pauses_the_transport(clock: Reactor, turns: Turns) -> No
     assert (taken, transport.paused) == ([b"onetwo"], False)
 
 
-def test_what_was_not_taken_at_the_end_is_returned(clock: Reactor, turns: Turns) -> None:
+def test_input_that_was_not_taken_at_the_end_is_returned(clock: Reactor, turns: Turns) -> None:
     taken: list[bytes] = []
     inflow = Inflow(turns, taken.append)
     transport = Transport()

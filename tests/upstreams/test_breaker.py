@@ -68,11 +68,11 @@ def fail(breaker: Breaker, now: float, times: int = FAILURES) -> None:
         (refuse("upstream_timeout"), "counts"),
     ],
 )
-def test_whose_fault_it_is(refusal: Refusal, verdict: str) -> None:
+def test_each_refusal_trips_counts_or_passes(refusal: Refusal, verdict: str) -> None:
     assert judged(refusal) == verdict
 
 
-def test_it_opens_after_five_failures_in_a_row(breaker: Breaker) -> None:
+def test_a_breaker_opens_after_five_failures_in_a_row(breaker: Breaker) -> None:
     fail(breaker, 0, FAILURES - 1)
     breaker.succeeded()
     fail(breaker, 0, FAILURES - 1)
@@ -83,13 +83,13 @@ def test_it_opens_after_five_failures_in_a_row(breaker: Breaker) -> None:
     assert breaker.wait(3) == INTERVAL - 3
 
 
-def test_it_opens_at_once_when_the_key_is_wrong(breaker: Breaker) -> None:
+def test_a_breaker_opens_at_once_when_the_key_is_wrong(breaker: Breaker) -> None:
     breaker.failed(BAD_KEY, 0)
     assert breaker.state == "open"
 
 
 @pytest.mark.parametrize("code", KINDS)
-def test_what_is_not_its_fault_never_opens_it(breaker: Breaker, code: RefusalCode) -> None:
+def test_a_refusal_that_passes_never_opens_a_breaker(breaker: Breaker, code: RefusalCode) -> None:
     refusal = failure(code, None if judged(failure(code)) == "passes" else 403)
     if code == "upstream_quota_exhausted":
         return
@@ -98,14 +98,14 @@ def test_what_is_not_its_fault_never_opens_it(breaker: Breaker, code: RefusalCod
     assert breaker.state == "closed"
 
 
-def test_what_is_not_its_fault_leaves_the_count_as_it_is(breaker: Breaker) -> None:
+def test_a_refusal_that_passes_leaves_the_count_as_it_is(breaker: Breaker) -> None:
     fail(breaker, 0, FAILURES - 1)
     breaker.failed(failure("upstream_rate_limited", 429), 0)
     fail(breaker, 0, 1)
     assert breaker.state == "open"
 
 
-def test_one_hold_an_interval_tries(breaker: Breaker) -> None:
+def test_a_half_open_breaker_lets_one_hold_an_interval_try(breaker: Breaker) -> None:
     fail(breaker, 0)
     assert breaker.wait(INTERVAL - 0.1) > 0
     assert breaker.wait(INTERVAL) == 0
@@ -115,7 +115,7 @@ def test_one_hold_an_interval_tries(breaker: Breaker) -> None:
     assert breaker.wait(2 * INTERVAL) == 0
 
 
-def test_its_success_closes_it(breaker: Breaker) -> None:
+def test_a_success_closes_a_half_open_breaker(breaker: Breaker) -> None:
     fail(breaker, 0)
     breaker.begin(INTERVAL)
     breaker.succeeded()
@@ -124,7 +124,7 @@ def test_its_success_closes_it(breaker: Breaker) -> None:
     assert breaker.state == "closed", "the count begins anew"
 
 
-def test_its_failure_opens_it_again(breaker: Breaker) -> None:
+def test_a_failure_opens_a_half_open_breaker_again(breaker: Breaker) -> None:
     fail(breaker, 0)
     breaker.begin(INTERVAL)
     breaker.failed(DOWN, INTERVAL + 1)
@@ -132,13 +132,13 @@ def test_its_failure_opens_it_again(breaker: Breaker) -> None:
     assert breaker.wait(INTERVAL + 1) == INTERVAL
 
 
-def test_who_tried_and_left_keeps_nobody_out_for_longer(breaker: Breaker) -> None:
+def test_a_try_that_is_given_up_keeps_others_out_no_longer(breaker: Breaker) -> None:
     fail(breaker, 0)
     breaker.begin(INTERVAL)
     assert breaker.wait(2 * INTERVAL) == 0
 
 
-def test_who_was_refused_for_a_mistake_of_its_own_lets_the_next_try(breaker: Breaker) -> None:
+def test_a_try_refused_for_a_callers_mistake_lets_the_next_try(breaker: Breaker) -> None:
     fail(breaker, 0)
     breaker.begin(INTERVAL)
     breaker.failed(failure("upstream_rejected_request"), INTERVAL + 1)
@@ -153,7 +153,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_out(breaker: Breaker) -> None:
     assert breaker.wait(0) == 0
 
 
-def test_what_began_before_it_opened_does_not_extend_it(breaker: Breaker) -> None:
+def test_an_attempt_from_before_the_opening_does_not_extend_it(breaker: Breaker) -> None:
     fail(breaker, 0)
     breaker.failed(DOWN, 7)
     breaker.failed(BAD_KEY, 7)

@@ -72,14 +72,16 @@ class TestAnswers:
     @pytest.mark.parametrize("status", [401, 403])
     @pytest.mark.parametrize("code", [None, "anything", *KEY_CODES])
     @pytest.mark.parametrize("provider", PROVIDERS)
-    def test_a_refused_key(self, status: int, code: str | None, provider: str) -> None:
+    def test_http_401_and_403_are_a_refused_key(
+        self, status: int, code: str | None, provider: str
+    ) -> None:
         refusal = answer(status, body(code), provider)
         assert row(refusal) == UNAUTHORIZED
         assert "Their text." not in refusal.message
 
     @pytest.mark.parametrize("status", [400, 404, 429, 500])
     @pytest.mark.parametrize("code", KEY_CODES)
-    def test_a_refused_key_by_its_code(self, status: int, code: str) -> None:
+    def test_a_key_code_under_any_status_is_a_refused_key(self, status: int, code: str) -> None:
         refusal = answer(status, body(code))
         assert row(refusal) == UNAUTHORIZED
         assert "Their text." not in refusal.message
@@ -87,12 +89,14 @@ class TestAnswers:
     @pytest.mark.parametrize("status", [400, 402, 429, 503])
     @pytest.mark.parametrize("code", QUOTA_CODES)
     @pytest.mark.parametrize("provider", PROVIDERS)
-    def test_a_quota_that_is_used_up(self, status: int, code: str, provider: str) -> None:
+    def test_a_quota_code_under_any_status_is_a_used_up_quota(
+        self, status: int, code: str, provider: str
+    ) -> None:
         assert row(answer(status, body(code), provider)) == QUOTA
 
     @pytest.mark.parametrize("code", CALLER_CODES)
     @pytest.mark.parametrize("status", [400, 403, 404])
-    def test_the_callers_own_mistake(self, status: int, code: str) -> None:
+    def test_a_caller_code_is_the_callers_own_mistake(self, status: int, code: str) -> None:
         assert row(answer(status, body(code))) == REJECTED
 
     @pytest.mark.parametrize("status", [400, 404])
@@ -106,7 +110,7 @@ class TestAnswers:
         assert row(answer(404, payload, "azure")) == NO_MODEL
         assert row(answer(404, payload)) == REFUSED
 
-    def test_what_google_calls_status_is_told(self) -> None:
+    def test_a_status_in_googles_form_is_told(self) -> None:
         payload = b'{"error":{"code":404,"message":"No such thing.","status":"NOT_FOUND"}}'
         said = "The upstream answered HTTP 404 (NOT_FOUND: No such thing.)."
         assert answer(404, payload, "gemini").message == said
@@ -116,7 +120,7 @@ class TestAnswers:
         assert refusal.message == refuse("upstream_rejected_request").message
 
     @pytest.mark.parametrize("code", [*CALLER_CODES, "model_not_found"])
-    def test_others_have_no_caller_codes(self, code: str) -> None:
+    def test_a_generic_upstream_has_no_caller_codes(self, code: str) -> None:
         assert row(answer(400, body(code), "generic")) == REFUSED
         assert row(answer(403, body(code), "generic")) == UNAUTHORIZED
 
@@ -142,11 +146,13 @@ class TestAnswers:
         ],
     )
     @pytest.mark.parametrize("payload", [b"", b"<html>", b"[]", body(None), body("unknown")])
-    def test_a_bare_status(self, status: int, expected: Row, payload: bytes) -> None:
+    def test_a_status_without_a_known_code_decides(
+        self, status: int, expected: Row, payload: bytes
+    ) -> None:
         for provider in PROVIDERS:
             assert row(answer(status, payload, provider)) == expected
 
-    def test_a_rate_limit_by_its_code(self) -> None:
+    def test_a_rate_limit_code_under_any_status_is_a_rate_limit(self) -> None:
         assert row(answer(400, body("rate_limit_exceeded"))) == LIMITED
 
     @pytest.mark.parametrize(
@@ -158,7 +164,7 @@ class TestAnswers:
             (b'{"error":{"message":"Bad"}}', "The upstream answered HTTP 500 (Bad)."),
         ],
     )
-    def test_what_it_said_is_passed_on(self, payload: bytes, message: str) -> None:
+    def test_the_words_of_an_answer_are_passed_on(self, payload: bytes, message: str) -> None:
         assert answer(500, payload).message == message
 
     @pytest.mark.parametrize(
@@ -177,18 +183,18 @@ class TestAnswers:
             ("Sun, 06 Nov 1994 08:49:37 GMT", 5),
         ],
     )
-    def test_its_retry_after_is_clamped(self, value: str, seconds: int) -> None:
+    def test_an_upstreams_retry_after_is_clamped(self, value: str, seconds: int) -> None:
         assert answer(429, retry_after=value).retry_after == seconds
 
-    def test_without_one_ours_is_sent(self) -> None:
+    def test_a_rate_limit_without_retry_after_gets_the_relays_own(self) -> None:
         assert answer(429).retry_after == 5
 
-    def test_so_does_another_failure_that_may_pass(self) -> None:
+    def test_a_failure_that_may_pass_keeps_its_retry_after(self) -> None:
         assert answer(500, retry_after="7").retry_after == 7
         assert answer(503).retry_after is None
         assert answer(503, retry_after="Sun, 06 Nov 2094 08:49:37 GMT").retry_after == 5
 
-    def test_other_refusals_have_none(self) -> None:
+    def test_a_final_refusal_has_no_retry_after(self) -> None:
         assert answer(400, retry_after="7").retry_after is None
         assert answer(429, body("insufficient_quota"), retry_after="7").retry_after is None
 
@@ -198,37 +204,41 @@ class TestOpenings:
 
     @pytest.mark.parametrize("code", KEY_CODES)
     @pytest.mark.parametrize("close", [None, Close(3000, "x.y"), Close(4000), Close(1008)])
-    def test_a_refused_key(self, code: str, close: Close | None) -> None:
+    def test_an_error_with_a_key_code_is_a_refused_key(
+        self, code: str, close: Close | None
+    ) -> None:
         refusal = opening(code, close)
         assert row(refusal) == UNAUTHORIZED
         assert "Text." not in refusal.message
 
     @pytest.mark.parametrize("code", [None, "unknown", ""])
     @pytest.mark.parametrize("provider", PROVIDERS)
-    def test_3000_is_a_refused_key(self, code: str | None, provider: str) -> None:
+    def test_a_close_3000_is_a_refused_key(self, code: str | None, provider: str) -> None:
         refusal = opening(code, Close(3000, "whatever"), provider)
         assert row(refusal) == UNAUTHORIZED
         assert "Text." not in refusal.message
         assert "whatever" not in refusal.message
 
     @pytest.mark.parametrize("code", QUOTA_CODES)
-    def test_a_quota_that_is_used_up(self, code: str) -> None:
+    def test_an_error_with_a_quota_code_is_a_used_up_quota(self, code: str) -> None:
         assert row(opening(code, Close(4000, f"invalid_request_error.{code}"))) == QUOTA
 
-    def test_a_rate_limit(self) -> None:
+    def test_an_error_with_a_rate_limit_code_is_a_rate_limit(self) -> None:
         refusal = opening("rate_limit_exceeded")
         assert row(refusal) == LIMITED
         assert refusal.retry_after == 5
 
     @pytest.mark.parametrize("code", CALLER_CODES)
     @pytest.mark.parametrize("close", [None, Close(4000, "x")])
-    def test_the_callers_own_mistake(self, code: str, close: Close | None) -> None:
+    def test_an_error_with_a_caller_code_is_the_callers_own_mistake(
+        self, code: str, close: Close | None
+    ) -> None:
         refusal = opening(code, close)
         assert row(refusal) == REJECTED
         assert refusal.message == f"The upstream rejected the request ({code}): Text."
         assert row(opening(code, close, "generic")) == REFUSED
 
-    def test_a_model_that_does_not_exist(self) -> None:
+    def test_an_error_of_a_missing_model_is_404(self) -> None:
         assert row(opening("model_not_found")) == NO_MODEL
 
     @pytest.mark.parametrize(
@@ -255,14 +265,16 @@ class TestOpenings:
             (Close(None), REFUSED),
         ],
     )
-    def test_a_close_alone(self, close: Close, expected: Row) -> None:
+    def test_a_close_without_an_error_decides(self, close: Close, expected: Row) -> None:
         assert row(opening(None, close)) == expected
 
     @pytest.mark.parametrize(
         ("close", "expected"),
         [(None, REFUSED), (Close(4000), REFUSED), (Close(1011), FAILING), (Close(1013), FAILING)],
     )
-    def test_an_error_that_is_not_known(self, close: Close | None, expected: Row) -> None:
+    def test_after_an_unknown_error_the_close_decides(
+        self, close: Close | None, expected: Row
+    ) -> None:
         for provider in PROVIDERS:
             assert row(opening("server_error", close, provider)) == expected
 
@@ -279,7 +291,7 @@ class TestOpenings:
             (None, Close(1008, "why"), "The upstream closed at once with code 1008 (why)."),
         ],
     )
-    def test_what_it_said_is_passed_on(
+    def test_the_words_of_an_error_are_passed_on(
         self, code: str | None, close: Close | None, message: str
     ) -> None:
         assert opening(code, close).message == message
@@ -331,23 +343,23 @@ class TestSecrets:
         assert_silent(opening(code, close, text=message))
 
     @given(STATUSES | st.integers(200, 599), st.binary(max_size=60))
-    def test_any_body_gives_a_refusal(self, status: int, payload: bytes) -> None:
+    def test_any_body_of_an_answer_gives_a_refusal(self, status: int, payload: bytes) -> None:
         assert answer(status, payload).status >= 400
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_no_text_comes_with_a_refused_key(status: int) -> None:
+def test_a_refused_key_passes_on_no_text(status: int) -> None:
     body = b'{"error":{"code":"model_not_found","message":"key sk-***"}}'
     refusal = refusal_of_answer(PROVIDERS["openai"], status, {}, body, [])
     assert "sk-" not in refusal.message
 
 
-def test_no_text_comes_with_a_close_3000() -> None:
+def test_a_close_3000_passes_on_no_text() -> None:
     error = ServerEvent("error", "invalid_model", "key sk-***")
     refusal = refusal_of_opening(PROVIDERS["openai"], error, Close(3000), [])
     assert "sk-" not in refusal.message
 
 
-def test_a_close_without_a_code_is_told_so() -> None:
+def test_a_close_without_a_code_is_told_as_that() -> None:
     refusal = refusal_of_opening(PROVIDERS["openai"], None, Close(None), [])
     assert refusal.message == "The upstream closed at once without a code."

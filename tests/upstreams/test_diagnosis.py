@@ -70,13 +70,13 @@ CASES = {
 }
 
 
-def test_what_is_wrong_is_told_apart_at_a_glance() -> None:
+def test_each_failure_has_a_likely_cause_of_its_own() -> None:
     causes = [finding.cause for finding in CASES.values()]
     assert all(causes)
     assert len(set(causes)) == len(causes)
 
 
-def test_who_closes_at_once_for_a_failure_of_its_own_is_no_wrong_url() -> None:
+def test_an_upstreams_own_failure_is_not_told_as_a_wrong_url() -> None:
     finding = failed("upstream_refused", "first_event", retryable=True)
     assert finding.cause == CASES["its failure"].cause
 
@@ -98,11 +98,11 @@ def test_an_alert_is_the_same_in_every_openssl(version: str) -> None:
     assert cause == CASES["wants a certificate, says TLS 1.2"].cause
 
 
-def test_who_opened_has_no_cause() -> None:
+def test_an_upstream_that_opened_has_no_cause() -> None:
     assert OPEN.cause is None
 
 
-def test_the_table_has_a_line_for_each_upstream_and_then_what_is_wrong() -> None:
+def test_the_table_has_a_line_for_each_upstream_then_the_causes() -> None:
     bad = CASES["wrong port"]
     lines = as_table([OPEN, bad]).splitlines()
     assert lines[0].split() == [
@@ -133,14 +133,14 @@ BY_PROXY = Finding("far", URL, {"proxy": 0.01, "upgrade": 0.5, "first_event": 1.
 
 
 @pytest.mark.parametrize("finding", [BY_PROXY, CASES["no password"]])
-def test_a_proxy_has_a_column_where_there_is_one(finding: Finding) -> None:
+def test_the_table_has_a_column_for_proxies_only_with_a_proxy(finding: Finding) -> None:
     lines = as_table([OPEN, finding]).splitlines()
     cell = lines[2][lines[0].index("proxy") : lines[0].index("tcp")].strip()
     assert cell == ("10 ms" if finding.refusal is None else "failed")
     assert "proxy" not in as_table([OPEN, CASES["wrong port"]]).splitlines()[0]
 
 
-def test_the_same_for_machines() -> None:
+def test_a_finding_as_json_has_every_field() -> None:
     assert as_json(CASES["wrong path"]) == {
         "upstream": "main",
         "url": URL,

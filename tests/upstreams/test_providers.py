@@ -20,7 +20,7 @@ class TestUpstream:
             ("WSS://Host.Test:1/", True, "host.test", 1, "/"),
         ],
     )
-    def test_its_url_says_where_it_is(
+    def test_an_upstreams_url_says_where_it_is(
         self, url: str, secure: bool, host: str, port: int, target: str
     ) -> None:
         upstream = Upstream(url)
@@ -44,20 +44,20 @@ class TestUpstream:
             "ws://:password@h/",
         ],
     )
-    def test_other_urls_are_refused(self, url: str) -> None:
+    def test_a_url_that_is_no_upstreams_is_an_error(self, url: str) -> None:
         with pytest.raises(ValueError, match=r"URL"):
             Upstream(url)
 
-    def test_other_providers_are_refused(self) -> None:
+    def test_an_unknown_provider_is_an_error(self) -> None:
         with pytest.raises(
             ValueError, match="provider of an upstream must be one of openai, azure,"
         ):
             Upstream("ws://h/", provider="acme")
 
-    def test_its_credential_does_not_show(self) -> None:
+    def test_an_upstreams_credential_does_not_show(self) -> None:
         assert KEY not in repr(Upstream("wss://h/", credential=KEY))
 
-    def test_its_traits_are_its_providers(self) -> None:
+    def test_an_upstream_has_the_traits_of_its_provider(self) -> None:
         assert Upstream("ws://h/").traits is OPENAI
         assert Upstream("ws://h/", provider="generic").traits is GENERIC
         assert (OPENAI.first_event, GENERIC.first_event) == (True, False)
@@ -68,19 +68,19 @@ class TestQuery:
         query = [("model", "m"), ("api_key", "x"), ("intent", "i"), ("foo", "x"), ("call_id", "c")]
         assert Upstream("ws://h/p").target(query) == "/p?model=m&intent=i&call_id=c"
 
-    def test_nothing_known_leaves_no_question_mark(self) -> None:
+    def test_a_query_without_known_parameters_leaves_no_question_mark(self) -> None:
         assert Upstream("ws://h/p").target([("Model", "m")]) == "/p"
 
-    def test_to_others_all_goes_but_credentials(self) -> None:
+    def test_to_a_generic_upstream_all_goes_but_credentials(self) -> None:
         secret = ["api_key", "api-key", "key", "token", "access_token", "Token", "API_KEY"]
         query = [("voice", "v"), *((name, "x") for name in secret), ("voice", "")]
         assert Upstream("ws://h", provider="generic").target(query) == "/?voice=v&voice="
 
-    def test_values_are_encoded_anew(self) -> None:
+    def test_query_values_are_encoded_anew(self) -> None:
         target = Upstream("ws://h/p", provider="generic").target([("a&b", "c d/é=\r\n#?")])
         assert target == "/p?a%26b=c%20d%2F%C3%A9%3D%0D%0A%23%3F"
 
-    def test_what_the_url_says_a_caller_cannot_say_otherwise(self) -> None:
+    def test_a_caller_cannot_change_the_query_of_the_url(self) -> None:
         upstream = Upstream("ws://h/p?model=mine&api-version=1")
         query = [("model", "theirs"), ("intent", "i")]
         assert upstream.target(query) == "/p?model=mine&api-version=1&intent=i"
@@ -101,10 +101,10 @@ class TestQuery:
 
 
 class TestModels:
-    def test_without_a_table_all_models_are_taken(self) -> None:
+    def test_without_a_table_an_upstream_takes_all_models(self) -> None:
         assert Upstream("ws://h/").takes("any")
 
-    def test_with_one_those_in_it_and_requests_without_a_model(self) -> None:
+    def test_with_a_table_an_upstream_takes_only_its_models(self) -> None:
         upstream = Upstream("ws://h/", models={"a": "b"})
         assert upstream.takes("a")
         assert upstream.takes(None)
@@ -149,7 +149,7 @@ class TestHeaders:
         assert Upstream("ws://h").headers(None, ()) == {}
         assert Upstream("ws://h").headers("", self.DOWNSTREAM[:2]) == {}
 
-    def test_to_others_nothing_of_downstream_goes(self) -> None:
+    def test_to_other_providers_no_header_of_downstream_goes(self) -> None:
         upstream = Upstream("ws://h", provider="generic")
         assert upstream.headers(KEY, self.DOWNSTREAM) == {"Authorization": f"Bearer {KEY}"}
 
@@ -162,7 +162,7 @@ def test_a_url_that_cannot_be_dialled_is_an_error(url: str) -> None:
         Upstream(url)
 
 
-def test_the_error_does_not_repeat_a_password() -> None:
+def test_the_error_of_a_url_does_not_repeat_its_password() -> None:
     with pytest.raises(ValueError, match="user") as caught:
         Upstream("ws://user:pa55word@h/")
     assert "pa55word" not in str(caught.value)

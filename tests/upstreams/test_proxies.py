@@ -40,7 +40,7 @@ ENV = {"HTTPS_PROXY": "http://proxy.example:3128"}
         ("http://a%40b:%2F%C3%BC@proxy.example", Proxy("proxy.example", 80, "a@b:/ü")),
     ],
 )
-def test_a_url_of_a_proxy(url: str, proxy: Proxy) -> None:
+def test_the_url_of_a_proxy_is_read(url: str, proxy: Proxy) -> None:
     assert Proxy.from_url(url) == proxy
 
 
@@ -62,13 +62,13 @@ NO_PROXIES = [
 
 
 @pytest.mark.parametrize("url", NO_PROXIES)
-def test_what_is_none_is_not_repeated(url: str) -> None:
+def test_a_wrong_url_of_a_proxy_is_not_repeated(url: str) -> None:
     with pytest.raises(ValueError, match=r"^must be http://HOST\[:PORT\]$"):
         Proxy.from_url(url)
 
 
 @given(st.text())
-def test_any_text_is_a_proxy_or_none(text: str) -> None:
+def test_any_text_is_a_proxy_or_a_fault(text: str) -> None:
     for url in (text, f"http://{text}"):
         with suppress(ValueError):
             proxy = Proxy.from_url(url)
@@ -76,7 +76,7 @@ def test_any_text_is_a_proxy_or_none(text: str) -> None:
             assert proxy.request("h", 1).endswith(b"\r\n\r\n")
 
 
-def test_its_password_does_not_show() -> None:
+def test_a_proxys_password_does_not_show() -> None:
     proxy = Proxy.from_url("http://user:hunter2@proxy.example")
     assert "hunter2" not in repr(proxy)
     assert proxy.secrets == ("user:hunter2", "hunter2")
@@ -86,17 +86,17 @@ def test_its_password_does_not_show() -> None:
 # What it is asked
 
 
-def test_a_tunnel_is_asked_for() -> None:
+def test_a_proxy_is_asked_for_a_tunnel() -> None:
     assert PROXY.request("api.openai.com", 443) == (
         b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n"
     )
 
 
-def test_an_ipv6_address_is_in_brackets() -> None:
+def test_a_tunnel_to_an_ipv6_address_has_brackets() -> None:
     assert PROXY.request("2001:db8::1", 443).startswith(b"CONNECT [2001:db8::1]:443 HTTP/1.1\r\n")
 
 
-def test_user_and_password_are_sent() -> None:
+def test_a_proxys_user_and_password_are_sent() -> None:
     request = Proxy("proxy.example", 80, "user:ü").request("h", 1)
     basic = b64encode("user:ü".encode())
     assert request.endswith(b"\r\nProxy-Authorization: Basic " + basic + b"\r\n\r\n")
@@ -105,13 +105,13 @@ def test_user_and_password_are_sent() -> None:
 # Which one
 
 
-def test_without_any_it_is_reached_directly() -> None:
+def test_without_a_proxy_an_upstream_is_reached_directly() -> None:
     assert proxy_for(None, OPENAI, {}) is None
     assert proxy_for(None, OPENAI, {"HTTPS_PROXY": ""}) is None
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_the_environment_names_one(name: str) -> None:
+def test_the_environment_names_the_proxy(name: str) -> None:
     assert proxy_for(None, OPENAI, {name: "http://proxy.example:3128"}) == PROXY
 
 
@@ -122,7 +122,7 @@ def test_the_small_letters_go_first_even_when_empty() -> None:
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-def test_no_other_variable_does(name: str) -> None:
+def test_no_other_variable_names_a_proxy(name: str) -> None:
     assert proxy_for(None, OPENAI, {name: "http://proxy.example"}) is None
 
 
@@ -136,7 +136,7 @@ def test_no_other_variable_does(name: str) -> None:
         "wss://[::1]:8443/",
     ],
 )
-def test_the_environments_is_for_wss_to_other_machines_only(url: str) -> None:
+def test_the_environments_proxy_is_for_wss_to_other_machines_only(url: str) -> None:
     assert proxy_for(None, url, ENV) is None
 
 
@@ -157,18 +157,18 @@ def test_the_environments_is_for_wss_to_other_machines_only(url: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_an_exception_is_reached_directly(url: str, exceptions: str, name: str) -> None:
+def test_an_exception_of_no_proxy_is_reached_directly(url: str, exceptions: str, name: str) -> None:
     assert proxy_for(None, url, {**ENV, name: exceptions}) is None
 
 
 @pytest.mark.parametrize(
     "exceptions", ["", "pi.openai.com", "api.openai.com:8443", "openai.com.example", "443"]
 )
-def test_no_other_is(exceptions: str) -> None:
+def test_no_other_host_is_an_exception_of_no_proxy(exceptions: str) -> None:
     assert proxy_for(None, OPENAI, {**ENV, "NO_PROXY": exceptions}) == PROXY
 
 
-def test_the_setting_goes_before_the_environment() -> None:
+def test_the_setting_proxy_overrides_the_environment() -> None:
     own = "http://own.example:1"
     assert proxy_for(own, OPENAI, {**ENV, "NO_PROXY": "*"}) == Proxy("own.example", 1)
     assert proxy_for(own, "ws://127.0.0.1:9000/", {}) == Proxy("own.example", 1)
@@ -176,7 +176,7 @@ def test_the_setting_goes_before_the_environment() -> None:
 
 
 @pytest.mark.parametrize("url", [url for url in NO_PROXIES if url])
-def test_a_bad_variable_is_named_where_it_would_be_used(url: str) -> None:
+def test_a_bad_proxy_variable_is_named_where_it_would_be_used(url: str) -> None:
     environ = {"https_proxy": url, "NO_PROXY": "realtime.example"}
     with pytest.raises(ValueError, match="must be") as caught:
         proxy_for(None, OPENAI, environ)
@@ -191,17 +191,17 @@ def test_a_bad_variable_is_named_where_it_would_be_used(url: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["none", "http://proxy.example", "http://[::1]:3128/"])
-def test_a_good_setting(value: str) -> None:
+def test_a_good_setting_of_a_proxy_has_no_fault(value: str) -> None:
     assert fault_of_setting(value) is None
 
 
 @pytest.mark.parametrize("value", [*NO_PROXIES[:-1], "None", "http://none:x"])
-def test_a_bad_setting(value: str) -> None:
+def test_a_bad_setting_of_a_proxy_is_a_fault(value: str) -> None:
     assert fault_of_setting(value) == 'must be http://HOST[:PORT] or "none"'
 
 
 @pytest.mark.parametrize("user", ["user:hunter2", "hunter2", ""])
-def test_the_file_holds_no_password(user: str) -> None:
+def test_a_proxys_password_in_the_file_is_a_fault(user: str) -> None:
     fault = fault_of_setting(f"http://{user}@proxy.example")
     assert fault == (
         "user and password do not belong in this file; put the whole URL in HTTPS_PROXY"
@@ -212,7 +212,7 @@ def test_the_file_holds_no_password(user: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 429, 499])
-def test_who_is_refused_for_what_it_asks_need_not_try_again(status: int) -> None:
+def test_a_proxys_4xx_is_final(status: int) -> None:
     fault = declined(status)
     assert fault.error == f"HTTP {status}"
     assert (fault.refusal.code, fault.refusal.retryable) == ("upstream_connect_failed", False)
@@ -220,13 +220,13 @@ def test_who_is_refused_for_what_it_asks_need_not_try_again(status: int) -> None
 
 
 @pytest.mark.parametrize("status", [101, 302, 500, 502, 503, 504, 599])
-def test_any_other_answer_may_change(status: int) -> None:
+def test_any_other_answer_of_a_proxy_may_change(status: int) -> None:
     fault = declined(status)
     assert (fault.refusal.code, fault.refusal.retryable) == ("upstream_connect_failed", True)
     assert f"proxy answered HTTP {status}; try again" in fault.refusal.message
 
 
-def test_that_it_is_the_proxy_is_said() -> None:
+def test_the_refusal_says_that_it_is_the_proxy() -> None:
     faults = [unreachable("gaierror"), dropped("ConnectionDone"), malformed(), declined(502)]
     assert [fault.error for fault in faults[:3]] == ["gaierror", "ConnectionDone", "no HTTP"]
     messages = {fault.refusal.message for fault in faults}

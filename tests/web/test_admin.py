@@ -73,14 +73,14 @@ def desk() -> Desk:
 # -- its paths -----------------------------------------------------------------------------
 
 
-def test_it_is_alive_whatever_else(desk: Desk) -> None:
+def test_healthz_is_200_in_every_state(desk: Desk) -> None:
     assert desk.ask("/healthz").body == b"alive\n"
     desk.world.open()
     desk.world.factory.drain()
     assert desk.ask("/healthz").status == 200
 
 
-def test_it_is_ready_until_it_drains(desk: Desk) -> None:
+def test_readyz_is_200_until_the_drain(desk: Desk) -> None:
     answer = desk.ask("/readyz")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json"
@@ -93,7 +93,7 @@ def test_it_is_ready_until_it_drains(desk: Desk) -> None:
     assert json.loads(answer.body)["state"] == "draining"
 
 
-def test_it_is_not_ready_from_the_beginning_of_the_delay() -> None:
+def test_readyz_is_503_from_the_beginning_of_the_delay() -> None:
     desk = Desk(Settings(drain_delay_seconds=5))
     desk.world.factory.drain()
     assert desk.ask("/readyz").status == 503
@@ -104,7 +104,7 @@ def test_it_is_not_ready_from_the_beginning_of_the_delay() -> None:
     assert desk.world.factory.active_sessions == 1, "it still accepts"
 
 
-def test_its_readiness_does_not_hang_on_an_upstream(desk: Desk) -> None:
+def test_readyz_does_not_depend_on_an_upstream(desk: Desk) -> None:
     standings: list[Standing] = []
     for name, breaker, state in [("openai", True, "open"), ("b", True, "closed"), ("c", False, "")]:
         standing = Standing(Upstream("ws://127.0.0.1:9000/", name, breaker=breaker))
@@ -131,7 +131,7 @@ def test_metrics_are_in_prometheus_text_format(desk: Desk) -> None:
     assert metrics["relay_sessions_active"].samples[0].value == 1
 
 
-def test_a_drain_that_is_asked_for_begins(desk: Desk) -> None:
+def test_post_drain_begins_a_drain(desk: Desk) -> None:
     desk.world.open()
     answer = desk.ask("/drain", "POST")
     assert (answer.status, answer.body) == (202, b"draining\n")
@@ -139,7 +139,7 @@ def test_a_drain_that_is_asked_for_begins(desk: Desk) -> None:
     assert desk.ask("/drain", "POST").status == 202
 
 
-def test_somebody_else_may_be_asked_for_it() -> None:
+def test_post_drain_calls_the_embedders_own_function() -> None:
     asked: list[bool] = []
     desk = Desk()
     desk.admin = desk.world.factory.admin(Metrics(), lambda: asked.append(True))
@@ -149,7 +149,7 @@ def test_somebody_else_may_be_asked_for_it() -> None:
     assert desk.world.factory.is_ready
 
 
-def test_its_answer_is_written_before_the_end(desk: Desk) -> None:
+def test_post_drain_is_answered_before_the_end(desk: Desk) -> None:
     drained: list[None] = []
     line = desk.connect()
     line.socket.room = 0
@@ -163,27 +163,27 @@ def test_its_answer_is_written_before_the_end(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-def test_nothing_but_a_post_drains(desk: Desk, method: str) -> None:
+def test_no_method_but_post_drains(desk: Desk, method: str) -> None:
     answer = desk.ask("/drain", method)
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert desk.world.factory.is_ready
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/v1/realtime?model=m"])
-def test_all_else_is_refused(desk: Desk, path: str) -> None:
+def test_any_other_admin_path_is_404(desk: Desk, path: str) -> None:
     answer = desk.ask(path)
     assert (answer.status, answer.code) == (404, "not_found")
     assert "/metrics" in json.loads(answer.body)["error"]["message"]
 
 
-def test_there_is_no_websocket(desk: Desk) -> None:
+def test_the_admin_listener_opens_no_websocket(desk: Desk) -> None:
     answer = desk.ask("/v1/realtime?model=m", Upgrade="websocket", Connection="Upgrade")
     assert (answer.status, answer.code) == (404, "not_found")
     assert not desk.world.reactor.tcpClients
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_the_others_are_for_reading(desk: Desk, path: str) -> None:
+def test_the_other_admin_paths_take_only_get_and_head(desk: Desk, path: str) -> None:
     assert desk.ask(path, "POST").status == 405
     whole, head = desk.ask(path), desk.ask(path, "HEAD")
     assert head.body == b""
@@ -197,7 +197,9 @@ PATHS = [("/healthz", "GET"), ("/readyz", "GET"), ("/metrics", "GET"), ("/drain"
 
 @pytest.mark.parametrize(("path", "method"), PATHS)
 @pytest.mark.parametrize("host", ["evil.example", "10.0.0.1:9090", "localhost.evil.example"])
-def test_on_loopback_the_host_must_be_too(desk: Desk, path: str, method: str, host: str) -> None:
+def test_on_loopback_the_host_must_be_loopback(
+    desk: Desk, path: str, method: str, host: str
+) -> None:
     """Else a page could have its own name resolve to this machine, and ask."""
     answer = desk.ask(path, method, host)
     assert (answer.status, answer.code) == (403, "host_not_allowed")
@@ -205,7 +207,7 @@ def test_on_loopback_the_host_must_be_too(desk: Desk, path: str, method: str, ho
 
 
 @pytest.mark.parametrize(("path", "method"), PATHS)
-def test_or_one_of_the_hosts(path: str, method: str) -> None:
+def test_on_loopback_the_host_may_be_one_of_the_hosts(path: str, method: str) -> None:
     desk = Desk(Settings(hosts=("admin.example",)))
     assert desk.ask(path, method, "admin.example").status in (200, 202)
 
@@ -232,9 +234,7 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize(("path", "method"), [("/drain", "POST"), ("/sessions/1", "DELETE")])
-def test_no_page_of_another_origin_ends_anything(
-    page: dict[str, str], path: str, method: str
-) -> None:
+def test_no_page_of_another_origin_can_drain(page: dict[str, str], path: str, method: str) -> None:
     """Not one on loopback either, nor one of those that may use the relay."""
     heard = RecordingListener()
     desk = Desk(Settings(origins=("https://app.example",)), {"listeners": [heard]})
@@ -247,7 +247,7 @@ def test_no_page_of_another_origin_ends_anything(
 
 
 @pytest.mark.parametrize("page", [{}, {"Origin": "http://localhost:9090"}])
-def test_a_page_of_its_own_or_none_may_ask_for_the_end(page: dict[str, str]) -> None:
+def test_a_page_of_the_listeners_own_and_a_program_can_drain(page: dict[str, str]) -> None:
     desk = Desk()
     assert desk.ask("/drain", "POST", "localhost:9090", **page).status == 202
     assert not desk.world.factory.is_ready
@@ -259,7 +259,7 @@ def test_the_tokens_of_the_public_listener_are_not_asked_for() -> None:
     assert desk.ask("/metrics", host="evil.example").code == "host_not_allowed"
 
 
-def test_elsewhere_probes_are_answered_by_any_name() -> None:
+def test_on_a_public_listener_probes_are_answered_under_any_host() -> None:
     """An orchestrator asks a pod by its address."""
     desk = Desk(is_public=True)
     for path in ("/healthz", "/readyz"):
@@ -267,7 +267,7 @@ def test_elsewhere_probes_are_answered_by_any_name() -> None:
             assert desk.ask(path, host=host).status == 200
 
 
-def test_elsewhere_metrics_are_for_who_asks_by_address_or_an_allowed_name() -> None:
+def test_on_a_public_listener_metrics_need_an_address_or_an_allowed_host() -> None:
     """Prometheus has addresses; a page whose name resolves to this machine has a name."""
     desk = Desk(Settings(hosts=("relay.example",)), is_public=True)
     for host in ("10.1.2.3:9090", "[fd00::1]:9090", "localhost", "relay.example"):
@@ -276,19 +276,19 @@ def test_elsewhere_metrics_are_for_who_asks_by_address_or_an_allowed_name() -> N
         assert desk.ask("/metrics", host=host).status in (400, 403)
 
 
-def test_elsewhere_there_is_no_drain() -> None:
+def test_on_a_public_listener_there_is_no_drain() -> None:
     desk = Desk(is_public=True)
     answer = desk.ask("/drain", "POST")
     assert (answer.status, answer.code) == (403, "unauthorized")
     assert desk.world.factory.is_ready
 
 
-def test_unless_told_it_is_taken_for_public(desk: Desk) -> None:
+def test_an_admin_listener_counts_as_public_until_told_otherwise(desk: Desk) -> None:
     desk.admin = desk.world.factory.admin(Metrics())
     assert desk.ask("/drain", "POST").status == 403
 
 
-def test_the_head_is_read_as_on_every_listener(desk: Desk) -> None:
+def test_the_admin_listener_reads_heads_as_strictly_as_every_listener(desk: Desk) -> None:
     assert desk.ask("/healthz", X_Long="x" * 20000).code == "head_too_large"
     line = desk.connect()
     line.deliver(b"GET /healthz HTTP/1.1\r\n")

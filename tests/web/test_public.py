@@ -95,7 +95,9 @@ def visitor() -> Iterator[Visitor]:
         ("/readyz", False, 503, b"draining\n"),
     ],
 )
-def test_health(visitor: Visitor, path: str, ready: bool, status: int, body: bytes) -> None:
+def test_healthz_is_200_and_readyz_is_503_in_a_drain(
+    visitor: Visitor, path: str, ready: bool, status: int, body: bytes
+) -> None:
     visitor.ready = ready
     answer = visitor.fetch(path)
     assert (answer.status, answer.body) == (status, body)
@@ -125,7 +127,7 @@ def test_the_root_says_how_to_connect(visitor: Visitor, base: str) -> None:
         ("/prefix/v1/realtime/calls", "not_found"),
     ],
 )
-def test_all_else_is_refused_in_the_shape_of_every_refusal(
+def test_any_other_path_is_refused_in_the_usual_shape(
     visitor: Visitor, method: str, path: str, code: RefusalCode
 ) -> None:
     answer = visitor.fetch(path, method)
@@ -171,7 +173,7 @@ def test_no_answer_names_its_software(visitor: Visitor) -> None:
     assert "Server" not in visitor.fetch("/").headers
 
 
-def test_all_is_below_the_base_path(visitor: Visitor) -> None:
+def test_all_paths_are_below_the_base_path(visitor: Visitor) -> None:
     visitor.base_path = "/voice/relay"
     assert visitor.fetch("/voice/relay/healthz").body == b"alive\n"
     assert b"http://relay.test:8080/voice/relay/v1" in visitor.fetch("/voice/relay/").body
@@ -192,7 +194,7 @@ def test_the_base_path_itself_is_the_page_behind_its_slash(visitor: Visitor, met
 PAGE = "Origin: https://app.test\r\n"
 
 
-def test_a_page_may_read_that_there_are_no_calls(visitor: Visitor) -> None:
+def test_an_allowed_page_can_read_that_there_are_no_calls(visitor: Visitor) -> None:
     answer = visitor.fetch("/v1/realtime/calls", "POST", fields=PAGE)
     assert answer.status == 501
     assert "WebSocket transport" in json.loads(answer.body)["error"]["message"]
@@ -200,13 +202,13 @@ def test_a_page_may_read_that_there_are_no_calls(visitor: Visitor) -> None:
     assert answer.headers["Vary"] == "Origin"
 
 
-def test_its_question_beforehand_is_answered(visitor: Visitor) -> None:
+def test_a_preflight_for_calls_is_answered(visitor: Visitor) -> None:
     answer = visitor.fetch("/v1/realtime/calls", "OPTIONS", fields=PAGE)
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["Access-Control-Allow-Methods"] == "POST"
     assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
 
 
-def test_who_is_no_page_gets_no_such_headers(visitor: Visitor) -> None:
+def test_a_program_gets_no_cors_headers(visitor: Visitor) -> None:
     answer = visitor.fetch("/v1/realtime/calls", "POST")
     assert not [name for name in answer.headers if name.startswith("Access-Control")]

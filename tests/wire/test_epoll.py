@@ -100,7 +100,7 @@ def hub(reactor: Reactor) -> Hub:
     return Hub(reactor)
 
 
-def test_what_comes_is_read(reactor: Reactor, hub: Hub, line: Line) -> None:
+def test_bytes_that_come_are_read(reactor: Reactor, hub: Hub, line: Line) -> None:
     hub.addReader(line)
     line.other.send(b"early")
     reactor.advance(0)
@@ -109,7 +109,7 @@ def test_what_comes_is_read(reactor: Reactor, hub: Hub, line: Line) -> None:
     assert line.heard == [b"early"]
 
 
-def test_its_number_is_none_that_was_given_up_in_the_same_turn(
+def test_the_epolls_number_is_none_that_was_freed_in_the_same_turn(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
     gone = Line()
@@ -121,13 +121,13 @@ def test_its_number_is_none_that_was_given_up_in_the_same_turn(
         assert next_one.fileno() == gone.number
 
 
-def test_a_line_may_go_before(reactor: Reactor, hub: Hub, line: Line) -> None:
+def test_a_line_may_leave_before_the_epoll_is_made(reactor: Reactor, hub: Hub, line: Line) -> None:
     hub.addReader(line)
     hub.removeReader(line)
     assert reactor.getDelayedCalls() == []
 
 
-def test_nothing_is_open_without_lines(reactor: Reactor, hub: Hub, line: Line) -> None:
+def test_without_lines_no_epoll_is_open(reactor: Reactor, hub: Hub, line: Line) -> None:
     for _ in range(2):
         hub.addReader(line)
         reactor.advance(0)
@@ -135,7 +135,7 @@ def test_nothing_is_open_without_lines(reactor: Reactor, hub: Hub, line: Line) -
         assert reactor.readers == []
 
 
-def test_without_a_descriptor_it_is_tried_again(
+def test_without_a_descriptor_the_epoll_is_made_later(
     reactor: Reactor, hub: Hub, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_epoll() -> object:
@@ -151,7 +151,7 @@ def test_without_a_descriptor_it_is_tried_again(
     hub.removeReader(line)
 
 
-def test_an_end_ends_one_line_only(reactor: Reactor, hub: Hub, line: Line) -> None:
+def test_the_end_of_one_line_ends_no_other(reactor: Reactor, hub: Hub, line: Line) -> None:
     other = Line()
     for each in (line, other):
         hub.addReader(each)
@@ -165,7 +165,9 @@ def test_an_end_ends_one_line_only(reactor: Reactor, hub: Hub, line: Line) -> No
     other.close()
 
 
-def test_each_turn_reads_for_its_share_and_the_next_goes_on(reactor: Reactor, hub: Hub) -> None:
+def test_each_turn_reads_for_its_share_of_time_and_the_next_goes_on(
+    reactor: Reactor, hub: Hub
+) -> None:
     lines = [Slow(reactor) for _ in range(4)]
     for line in lines:
         hub.addReader(line)
@@ -182,7 +184,7 @@ def test_each_turn_reads_for_its_share_and_the_next_goes_on(reactor: Reactor, hu
         line.close()
 
 
-def test_the_reactors_end_is_theirs(reactor: Reactor, hub: Hub, line: Line) -> None:
+def test_the_end_of_the_reactor_ends_all_lines(reactor: Reactor, hub: Hub, line: Line) -> None:
     hub.addReader(line)
     reactor.advance(0)
     hub.connectionLost(Failure(CONNECTION_LOST))
@@ -266,7 +268,7 @@ def test_a_reset_is_found_by_the_write_that_waits(reactor: Reactor, hub: Hub, li
     assert line.lost is not None
 
 
-def test_a_number_that_is_anothers_by_now_is_left_alone(
+def test_removing_a_line_leaves_the_next_one_with_its_number(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
     before = Line()
