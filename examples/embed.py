@@ -1,5 +1,6 @@
 """
-A relay in a larger app: python embed.py [ENDPOINT [METRICS_PORT]], with UPSTREAM set to a URL.
+A relay in a larger app: python embed.py [ENDPOINT [METRICS_PORT]], with OPENAI_API_KEY set, or with
+UPSTREAM set to the URL of another service.
 By TLS: python embed.py ssl:8443:privateKey=key.pem:certKey=certificate.pem:interface=127.0.0.1
 """
 
@@ -49,7 +50,8 @@ class Page(Resource):
 
 async def main(reactor: Any, endpoint: str = LOCAL, metrics_port: str = "9090") -> None:
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
-    upstream = Upstream(os.environ["UPSTREAM"], credential=os.environ.get("OPENAI_API_KEY"))
+    url = os.environ.get("UPSTREAM", "wss://api.openai.com/v1/realtime")
+    upstream = Upstream(url, credential=os.environ.get("OPENAI_API_KEY"))
     site, metrics = Site(Page(lambda: b"The app's own page.\n")), Metrics()
     listeners = [Usage(), metrics]
     app = relay.RelayFactory(

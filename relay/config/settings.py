@@ -247,7 +247,7 @@ class Settings:
         "After that, how long its sessions may go on; then all are closed.", 30.0, 86400
     )
     drain_spread_seconds: float | None = _documented(
-        "The last part of drain_seconds, over which the sessions that are left are closed one by"
+        "The last part of drain_seconds, over which the sessions still open are closed one by"
         " one; 10, or half of drain_seconds where that is less. Seconds, 0 to drain_seconds.",
         None,
         checks.unless_unset(checks.seconds(86400, or_none=True)),

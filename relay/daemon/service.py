@@ -35,7 +35,9 @@ from relay.web.admin import AdminFactory
 
 _log = Logger()
 
-OTHER_ADMIN = "choose another place by --admin or the key admin; empty, there is no such listener"
+OTHER_ADMIN = (
+    "name another endpoint by --admin or the key admin, or an empty one for no admin listener"
+)
 """What the operator can do about an admin listener that cannot listen."""
 
 

@@ -12,8 +12,8 @@ from integration.refused_requests import MALFORMED, NEVER_IN_BAND, NOT_SERVED, W
 from relay.rules.refusals import KINDS
 
 DRIVEN_ALONE = {
-    "head_too_large": "test_refused_requests.test_too_large_a_head",
-    "request_timeout": "test_refused_requests.test_too_slow",
+    "head_too_large": "test_refused_requests.test_a_head_that_is_too_large_is_431",
+    "request_timeout": "test_refused_requests.test_a_head_that_is_too_slow_is_408",
 }
 """By a test without a table."""
 
