@@ -13,7 +13,8 @@ from zope.interface import implementer
 from relay.admission.request import Admit
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
-from relay.downstream.acceptor import FrontContext, FrontFactory
+from relay.downstream.acceptor import FrontFactory
+from relay.downstream.gate import FrontContext
 from relay.downstream.hold import HoldContext
 from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
@@ -20,66 +19,21 @@ from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.admission.origins import (
-    host_is_allowed,
-    host_name,
-    is_change_from_elsewhere,
-    origin_is_allowed,
-)
 from relay.admission.request import Request
-from relay.downstream.hold import Hold, HoldContext
-from relay.downstream.protocol import DownstreamFactory, DownstreamProtocol
+from relay.downstream.gate import PROBES, FrontContext, address_of, barred
+from relay.downstream.hold import Hold
+from relay.downstream.protocol import DownstreamProtocol
 from relay.http.head import Head, HeadReader, upgrade_refusal
-from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
 from relay.rules.subprotocols import refusal_is_in_band
 from relay.telemetry.records import HoldRecord, new_request_id
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline
-from relay.timing.turns import Inflow, Turns, drop
+from relay.timing.turns import Inflow, drop
 
 _log = Logger()
 
 PATH = "/v1/realtime"
-
-NOT_OWN = "only a page of this listener's own origin, or no page, may change anything here"
-
-PROBES = ("/healthz", "/readyz")
-"""Paths below the base path that orchestrators ask for, with any Host."""
-
-
-@frozen
-class FrontContext:
-    """
-    What all connections of a factory share.
-
-    @ivar holds: what the holds share.
-    @ivar websocket: the factory of the WebSocket protocols; L{None} if there is only a site.
-    @ivar site: answers plain requests.
-    @ivar heads: shares turns between request heads.
-    @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
-        A site of the host's own gets also the upgrades that are not for the relay.
-    @ivar health: answers L{PROBES} where the site does not; the relay's own.
-    @ivar administers: whether it is an admin listener: no page of another origin may change
-        anything there (see L{is_change_from_elsewhere}).
-    @ivar probed: whether this is an admin listener that other machines can reach. Then L{PROBES}
-        are answered whatever the Host is, and other paths if the Host is an IP address, which no
-        page can have as its own name.
-    """
-
-    holds: HoldContext
-    websocket: DownstreamFactory | None
-    site: IProtocolFactory
-    heads: Turns
-    guards_site: bool
-    health: IProtocolFactory | None = None
-    administers: bool = False
-    probed: bool = False
-
-
-def _address(address: IAddress | None) -> str:
-    """The host of an address; C{local} for a local socket, which has none."""
-    return str(getattr(address, "host", "local"))
 
 
 class FrontFactory(ServerFactory):
@@ -119,7 +73,7 @@ class Front(Protocol):
         self._body_left = 0
         self._inflow = Inflow(context.heads, self._read_head)
         self._take: Callable[[bytes], None] = self._wait_for_turn
-        self._record = HoldRecord(new_request_id(), _address(addr))
+        self._record = HoldRecord(new_request_id(), address_of(addr))
 
     def connectionMade(self) -> None:
         """Start the deadline for the head, which neither Autobahn nor HTTPChannel has."""
@@ -197,7 +151,7 @@ class Front(Protocol):
         is_own = is_websocket or self._context.guards_site
         if self._context.health is not None and self._is_probe(head):
             site, is_own = self._context.health, True
-        refusal = self._policy_refusal(head) if is_own else None
+        refusal = self._barred(head) if is_own else None
         if refusal is not None:
             self._refuse(refusal)
         elif is_websocket:
@@ -220,39 +174,17 @@ class Front(Protocol):
         self._record.trace_id = head.trace_id
         return request
 
-    def _policy_refusal(self, head: Head) -> Refusal | None:
-        host = head.one("host") or ""
-        if not self._host_is_allowed(host, head.path):
-            self._record.detail = f"to allow it, add {host!r} to hosts"
-            return refuse("host_not_allowed")
-        for origin in head.all("origin"):
-            if not self._origin_is_allowed(origin, host):
-                self._record.detail = f"to allow it, add {origin!r} to origins"
-                return refuse("origin_not_allowed")
-        if self._context.administers and is_change_from_elsewhere(head, self._secure):
-            self._record.detail = NOT_OWN
-            return refuse("origin_not_allowed", "Ask for this outside a web page.")
-        return None
-
     @property
-    def _secure(self) -> bool:
+    def _is_secure(self) -> bool:
         return ISSLTransport.providedBy(self.transport)
 
-    def _host_is_allowed(self, host: str, path: str) -> bool:
-        context = self._context
-        if context.holds.admit is not None or host_is_allowed(host, context.holds.settings.hosts):
-            return True
-        return context.probed and (path in PROBES or is_address(host_name(host)))
-
-    def _origin_is_allowed(self, origin: str, host: str) -> bool:
-        here = _address(self.transport.getHost())
-        return origin_is_allowed(
-            origin,
-            host=host,
-            secure=self._secure,
-            loopback=here == "local" or is_loopback(here),
-            origins=self._context.holds.settings.origins,
-        )
+    def _barred(self, head: Head) -> Refusal | None:
+        here = address_of(self.transport.getHost())
+        found = barred(self._context, head, here, self._is_secure)
+        if found is None:
+            return None
+        refusal, self._record.detail = found
+        return refusal
 
     # -- the WebSocket ---------------------------------------------------------------------
 
@@ -350,7 +282,7 @@ class Front(Protocol):
         self.transport.write(http_response(refusal, self._record.request_id, bodiless=bodiless))
         # Closing a socket with unread bytes resets it, and the answer may be lost. So close the
         # sending half, and let the client close the other. TLS has no half to close.
-        if ITCPTransport.providedBy(self.transport) and not self._secure:
+        if ITCPTransport.providedBy(self.transport) and not self._is_secure:
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()

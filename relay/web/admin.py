@@ -13,7 +13,8 @@ from twisted.web.http import ACCEPTED, OK, SERVICE_UNAVAILABLE
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 
-from relay.downstream.acceptor import FrontContext, FrontFactory
+from relay.downstream.acceptor import FrontFactory
+from relay.downstream.gate import FrontContext
 from relay.rules.refusals import refuse
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.web.page import Page, quiet_site, refused, refusing, telling

@@ -1,0 +1,91 @@
+"""What a listener looks at before anything else: Host, Origin, and whence a change comes."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from twisted.internet.interfaces import IAddress, IProtocolFactory
+
+from relay.admission.origins import (
+    host_is_allowed,
+    host_name,
+    is_change_from_elsewhere,
+    origin_is_allowed,
+)
+from relay.downstream.hold import HoldContext
+from relay.downstream.protocol import DownstreamFactory
+from relay.http.head import Head
+from relay.rules.addresses import is_address, is_loopback
+from relay.rules.refusals import Refusal, refuse
+from relay.timing.turns import Turns
+
+NOT_OWN = "only a page of this listener's own origin, or no page, may change anything here"
+
+PROBES = ("/healthz", "/readyz")
+"""Paths below the base path that orchestrators ask for, with any Host."""
+
+
+@frozen
+class FrontContext:
+    """
+    What all connections of a factory share.
+
+    @ivar holds: what the holds share.
+    @ivar websocket: the factory of the WebSocket protocols; L{None} if there is only a site.
+    @ivar site: answers plain requests.
+    @ivar heads: shares turns between request heads.
+    @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
+        A site of the host's own gets also the upgrades that are not for the relay.
+    @ivar health: answers L{PROBES} where the site does not; the relay's own.
+    @ivar administers: whether it is an admin listener: no page of another origin may change
+        anything there (see L{is_change_from_elsewhere}).
+    @ivar probed: whether this is an admin listener that other machines can reach. Then L{PROBES}
+        are answered whatever the Host is, and other paths if the Host is an IP address, which no
+        page can have as its own name.
+    """
+
+    holds: HoldContext
+    websocket: DownstreamFactory | None
+    site: IProtocolFactory
+    heads: Turns
+    guards_site: bool
+    health: IProtocolFactory | None = None
+    administers: bool = False
+    probed: bool = False
+
+
+def address_of(address: IAddress | None) -> str:
+    """The host of an address; C{local} for a local socket, which has none."""
+    return str(getattr(address, "host", "local"))
+
+
+def barred(
+    context: FrontContext, head: Head, here: str, secure: bool
+) -> tuple[Refusal, str] | None:
+    """
+    Why this request may not come in, and what its record says about that; L{None} if it may.
+
+    @param here: the listener's address.
+    @param secure: whether the connection is by TLS.
+    """
+    host = head.one("host") or ""
+    if not _host_is_allowed(context, host, head.path):
+        return refuse("host_not_allowed"), f"to allow it, add {host!r} to hosts"
+    for origin in head.all("origin"):
+        is_allowed = origin_is_allowed(
+            origin,
+            host=host,
+            secure=secure,
+            loopback=here == "local" or is_loopback(here),
+            origins=context.holds.settings.origins,
+        )
+        if not is_allowed:
+            return refuse("origin_not_allowed"), f"to allow it, add {origin!r} to origins"
+    if context.administers and is_change_from_elsewhere(head, secure):
+        return refuse("origin_not_allowed", "Ask for this outside a web page."), NOT_OWN
+    return None
+
+
+def _host_is_allowed(context: FrontContext, host: str, path: str) -> bool:
+    if context.holds.admit is not None or host_is_allowed(host, context.holds.settings.hosts):
+        return True
+    return context.probed and (path in PROBES or is_address(host_name(host)))
