@@ -107,8 +107,11 @@ class Connector:
 
     def opened(self, opened: OpenUpstream) -> None:
         """Note the TLS session of an upstream that is open, to resume it next time."""
-        if opened.upstream.secure:
-            self._tls[opened.upstream.name].keep(opened.protocol.transport.getHandle())
+        if not opened.upstream.secure:
+            return
+        connection = opened.protocol.transport.getHandle()
+        if connection is not None:  # else it was lost while its first event waited for its turn
+            self._tls[opened.upstream.name].keep(connection)
 
     async def _directly(
         self, upstream: Upstream, reached: Callable[[Stage], None], make: Make

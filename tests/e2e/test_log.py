@@ -108,6 +108,14 @@ class Fire:
         self._thread.join(SECONDS)
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to ask how it went."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+
+
 @contextmanager
 def daemon(folder: Path) -> Iterator[tuple[str, int]]:
     """A relay that logs to C{relay.log} by a relative path; its URL and process id."""
@@ -122,7 +130,7 @@ def daemon(folder: Path) -> Iterator[tuple[str, int]]:
         assert found
         yield found[1], pid
         os.kill(pid, signal.SIGTERM)
-        until(lambda: not pid_file.exists())
+        until(lambda: has_ended(pid))  # with its last lines, which come behind the pid file's end
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -83,7 +83,6 @@ def _verdict(code: RefusalCode, status: int, retryable: bool, **headers: str) ->
 
 _away = ("authorizer_unavailable", 503, True, {"retry-after": "5"})
 _wrong = ("unauthorized", 401, False, {"www-authenticate": 'Bearer realm="realtime-relay"'})
-_ours = ("internal_error", 500, True)
 
 _BAD_CALLBACK = "credential callback of openai failed"
 _BAD_AUTHORIZER = "the authorizer failed for req_"
@@ -114,8 +113,8 @@ BARRED = [
     Barred("admit fails", {"admit": _fails}, *_away, logs=_BAD_AUTHORIZER),
     Barred("admit is cancelled", {"admit": _is_cancelled}, *_away, logs=_BAD_AUTHORIZER),
     Barred("admit hangs", {"admit": _hangs}, *_away, seconds=HOLD),
-    Barred("admit says nonsense", {"admit": lambda _: "yes"}, *_ours, logs="hold req_"),
-    Barred("admit says nothing", {"admit": lambda _: None}, *_ours, logs="hold req_"),
+    Barred("admit says nonsense", {"admit": lambda _: "yes"}, *_away, logs=_BAD_AUTHORIZER),
+    Barred("admit says nothing", {"admit": lambda _: None}, *_away, logs=_BAD_AUTHORIZER),
     # -- the upstream's credential ---------------------------------------------------------
     _of_credential("raises", _raises),
     _of_credential("fails", _fails),

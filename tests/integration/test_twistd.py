@@ -84,8 +84,8 @@ def test_a_taken_admin_port_is_one_line_that_says_what_to_do(run: Run) -> None:
         done = run("-n", "realtime-relay", "--demo", "--listen", LOOPBACK, "--admin", endpoint)
     assert done.returncode == 1
     assert done.stderr == (
-        f"realtime-relay: cannot listen on {endpoint} for admin: Address already in use; choose"
-        " another place by --admin or the key admin; empty, there is no such listener\n"
+        f"realtime-relay: cannot listen on {endpoint} for admin: Address already in use; name"
+        " another endpoint by --admin or the key admin, or an empty one for no admin listener\n"
     )
     assert "Traceback" not in done.stdout
 
