@@ -31,9 +31,9 @@ from bench.tables import COLUMNS, MARK, Table, number
 USUAL = "quiet,busy,tls,rtt,handshakes,idle-5000"
 
 ASK = """
-import json, relay.settings
-fields = [field.name for field in relay.settings.Settings.__attrs_attrs__]
-print(json.dumps({"file": relay.settings.__file__, "fields": fields}))
+import json, relay
+fields = [field.name for field in relay.Settings.__attrs_attrs__]
+print(json.dumps({"file": relay.__file__, "fields": fields}))
 """
 
 
