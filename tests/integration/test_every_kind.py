@@ -12,6 +12,8 @@ from integration.refused_requests import MALFORMED, NEVER_IN_BAND, NOT_SERVED, W
 from relay.rules.refusals import KINDS
 
 DRIVEN_ALONE = {
+    "internal_error": "test_refused_holds"
+    ".test_a_bug_of_the_relay_is_500_and_its_text_stays_in_the_log",
     "head_too_large": "test_refused_requests.test_a_head_that_is_too_large_is_431",
     "request_timeout": "test_refused_requests.test_a_head_that_is_too_slow_is_408",
 }
