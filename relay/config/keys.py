@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from twisted.logger import Logger
 
 from relay.config.settings import Auth, UpstreamTable
-from relay.rules.credentials import is_credential
 from relay.rules.errors import RelayError
+from relay.upstreams.credential import is_credential
 from relay.upstreams.providers import is_exposed
 from relay.upstreams.proxies import DIRECTLY
 

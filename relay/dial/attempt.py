@@ -18,7 +18,6 @@ from relay.http.answer import Answer
 from relay.http.head import Head
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
-from relay.rules.credentials import CREDENTIAL, is_credential
 from relay.rules.errors import InvalidValue
 from relay.rules.events import ServerEvent, parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
@@ -27,6 +26,7 @@ from relay.telemetry.records import AttemptRecord
 from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
+from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.providers import Upstream
 
 _log = Logger()

@@ -18,9 +18,9 @@ from attrs import Attribute, evolve, field, frozen
 from attrs.validators import optional
 
 from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
-from relay.rules.credentials import CREDENTIAL, is_credential
 from relay.rules.errors import InvalidValue, wanted
 from relay.rules.refusals import RefusalCode
+from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
