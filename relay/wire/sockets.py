@@ -99,8 +99,8 @@ class SocketLine:
 
     def _give_back(self) -> None:
         """Give the connection back to the transport, which writes what waits."""
+        queue = self._queue
         self._leave()
-        queue, self._queue = self._queue, []
         if queue:
             self._transport.writeSequence([bytes(data) for data in queue])
             self._transport.resumeProducing()
@@ -118,6 +118,7 @@ class SocketLine:
     def _leave(self) -> None:
         if not self._over:
             self._over = True
+            self._queue = []  # else what a lane still writes would pile up behind it
             self._send = _nowhere
             self._hub.removeReader(self)
             self._hub.removeWriter(self)

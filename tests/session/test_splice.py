@@ -396,3 +396,18 @@ def test_the_record_counts_what_crossed_and_the_first_event(
     assert (record.sent["downstream"].messages, record.sent["downstream"].bytes) == (2, 8)
     first = len('{"type":"session.created"}')
     assert (record.sent["upstream"].messages, record.sent["upstream"].bytes) == (2, first + 2)
+
+
+def test_what_goes_on_to_a_receiver_that_was_dropped_is_not_kept(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
+    _, upstream = pair
+    (session,) = world.factory._register.sessions
+    receiver = session._peers["downstream"]  # type: ignore[attr-defined]
+    line = receiver.line
+    upstream.line.deliver(BIG * 5 + BIG[:2000])
+    assert line.queued > 0, "it reads nothing"
+    receiver.abort()
+    for _ in range(10):
+        line.write(b"x" * 1000)
+    assert line._queue == []
