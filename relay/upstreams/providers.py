@@ -21,36 +21,13 @@ from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
 from relay.rules.errors import InvalidValue, wanted
 from relay.rules.refusals import RefusalCode
 from relay.upstreams.credential import CREDENTIAL, is_credential
+from relay.upstreams.meanings import AZURE, COMMON, OPENAI
 from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
 """
 An upstream's key; or a callable that returns one, or a Deferred of one, for each attempt; or none.
 """
-
-_COMMON_ERRORS: Mapping[str, RefusalCode] = {
-    **dict.fromkeys(
-        ("invalid_api_key", "account_deactivated", "invalid_organization"), "upstream_unauthorized"
-    ),
-    **dict.fromkeys(
-        ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),
-        "upstream_quota_exhausted",
-    ),
-    "rate_limit_exceeded": "upstream_rate_limited",
-}
-
-_CALLER_ERRORS: Mapping[str, RefusalCode] = dict.fromkeys(
-    (
-        "invalid_model",
-        "missing_model",
-        "model_not_found",
-        "invalid_intent",
-        "missing_intent",
-        "invalid_call_id",
-        "beta_api_shape_disabled",
-    ),
-    "upstream_rejected_request",
-)
 
 
 @frozen(kw_only=True)
@@ -73,7 +50,7 @@ class Provider:
     query: frozenset[str] | None
     model: str = "model"
     headers: frozenset[str] = frozenset()
-    errors: Mapping[str, RefusalCode] = _COMMON_ERRORS
+    errors: Mapping[str, RefusalCode] = COMMON
 
 
 _OPENAI = Provider(
@@ -81,7 +58,7 @@ _OPENAI = Provider(
     first_event=True,
     query=frozenset({"model", "intent", "call_id"}),
     headers=frozenset({"openai-safety-identifier"}),
-    errors={**_COMMON_ERRORS, **_CALLER_ERRORS},
+    errors=OPENAI,
 )
 
 _AZURE = evolve(
@@ -89,12 +66,7 @@ _AZURE = evolve(
     url=None,
     credential=("api-key", ""),
     headers=frozenset(),
-    errors={
-        **_OPENAI.errors,
-        **dict.fromkeys(
-            ("DeploymentNotFound", "OperationNotSupported"), "upstream_rejected_request"
-        ),
-    },
+    errors=AZURE,
 )
 
 PROVIDERS: Mapping[str, Provider] = {
