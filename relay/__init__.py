@@ -19,8 +19,8 @@ from relay.telemetry.records import (
 from relay.timing.clock import use_monotonic_clock
 from relay.upstreams.balancing import Standing
 from relay.upstreams.breaker import BreakerState
-from relay.upstreams.providers import Credential, Upstream
 from relay.upstreams.proxies import Proxy
+from relay.upstreams.upstream import Credential, Upstream
 from relay.web.admin import AdminFactory
 
 __all__ = [

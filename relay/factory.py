@@ -25,7 +25,7 @@ from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
 from relay.wire.choice import Lines

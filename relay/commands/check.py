@@ -26,7 +26,7 @@ from relay.rules.refusals import Refused
 from relay.telemetry.records import HoldRecord
 from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
 

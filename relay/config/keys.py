@@ -19,8 +19,8 @@ from twisted.logger import Logger
 from relay.config.settings import Auth, UpstreamTable
 from relay.rules.errors import RelayError
 from relay.upstreams.credential import is_credential
-from relay.upstreams.providers import is_exposed
 from relay.upstreams.proxies import DIRECTLY
+from relay.upstreams.upstream import is_exposed
 
 _log = Logger()
 
@@ -42,7 +42,7 @@ class KeyFault(RelayError):
 
 class KeyFile:
     """
-    A file whose one line is an upstream's key: a L{relay.upstreams.providers.Credential}. It is
+    A file whose one line is an upstream's key: a L{relay.upstreams.upstream.Credential}. It is
     read anew when it has changed, so that another process can rotate a short-lived key.
 
     If the file can no longer be used, the last good key stays in use, and each such change of the

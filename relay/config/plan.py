@@ -27,8 +27,8 @@ from relay.config.listeners import fault_of_access, fault_of_endpoint
 from relay.config.load import SettingsError, load
 from relay.config.settings import Auth, ListenerTable, Settings, UpstreamTable
 from relay.rules.addresses import is_loopback
-from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import proxy_for
+from relay.upstreams.upstream import Upstream
 
 Faults = tuple[str, ...]
 """All that is wrong; at least one line. Each names the key or flag, and none repeats a secret."""

@@ -30,7 +30,7 @@ from relay.rules.addresses import bracketed
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 
 _log = Logger()

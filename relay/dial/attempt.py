@@ -27,7 +27,7 @@ from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
 from relay.upstreams.credential import CREDENTIAL, is_credential
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 
 _log = Logger()
 

@@ -26,8 +26,8 @@ from relay.dial.tls import client_options
 from relay.dial.tunnel import TunnelFactory
 from relay.rules.refusals import Refusal, Stage, refuse
 from relay.rules.shortage import shortage_in
-from relay.upstreams.providers import Upstream
 from relay.upstreams.proxies import Proxy, ProxyFault, unreachable
+from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
 P = TypeVar("P")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from relay.dial.protocol import UpstreamProtocol
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 
 
 @frozen(eq=False)

@@ -24,7 +24,7 @@ from relay.rules.closes import Side
 from relay.rules.subprotocols import for_upstream
 from relay.timing.bulkhead import bulkhead
 from relay.timing.turns import Inflow
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
 _log = Logger()

@@ -12,7 +12,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from relay.config.certificates import authorities, check_name, identity
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 
 
 @implementer(IOpenSSLClientConnectionCreator)

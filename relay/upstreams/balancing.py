@@ -9,7 +9,7 @@ from typing import Literal
 from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
 from relay.upstreams.breaker import Breaker, BreakerState
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 
 
 class Standing:

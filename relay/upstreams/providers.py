@@ -1,6 +1,6 @@
 """
-What an upstream is, and how the kinds of upstream differ: in URL, query, credential, first event
-and error codes. Each kind is a L{Provider}, a row of one table.
+How the kinds of upstream differ: in URL, query, credential, first event and error codes. Each kind
+is a L{Provider}, a row of one table.
 
 Source: OpenAI's Realtime guide (WebSocket), and its answers as observed; the guides to the same of
 Azure OpenAI, xAI and Gemini.
@@ -8,26 +8,12 @@ Azure OpenAI, xAI and Gemini.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
-from os import PathLike, fspath
-from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote
+from collections.abc import Mapping
 
-from attrs import Attribute, evolve, field, frozen
-from attrs.validators import optional
+from attrs import evolve, frozen
 
-from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
-from relay.rules.errors import InvalidValue, wanted
 from relay.rules.refusals import RefusalCode
-from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.meanings import AZURE, COMMON, OPENAI
-from relay.upstreams.proxies import Proxy
-
-Credential = str | Callable[[], str | Awaitable[str]] | None
-"""
-An upstream's key; or a callable that returns one, or a Deferred of one, for each attempt; or none.
-"""
 
 
 @frozen(kw_only=True)
@@ -109,183 +95,3 @@ SECRET_PARAMETERS = frozenset(
 def is_secret(parameter: str) -> bool:
     """Whether a query parameter of this name carries a credential."""
     return parameter.lower().replace("_", "-") in SECRET_PARAMETERS
-
-
-def _split(url: str) -> SplitResult:
-    # None of these messages repeats the URL: there may be a password in it.
-    parts = split_url(url)
-    if parts is None or parts.scheme not in ("ws", "wss"):
-        raise InvalidValue(
-            "an upstream's URL must be ws://HOST[:PORT]/PATH, or wss:// so, in visible ASCII"
-        )
-    if parts.fragment or "@" in parts.netloc:
-        raise InvalidValue("an upstream's URL must have no fragment or user")
-    if any(is_secret(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise InvalidValue("an upstream's URL must have no credential in its query")
-    return parts
-
-
-def is_exposed(url: SplitResult, *, proxied: bool) -> bool:
-    """
-    Whether what is sent to this URL crosses a network in clear. By a proxy, even a loopback address
-    is another machine's.
-    """
-    return url.scheme == "ws" and (proxied or not is_loopback(url.hostname or ""))
-
-
-def _of(kind: type, what: str) -> Callable[[object, Attribute[Any], object], None]:
-    """A validator of fields whose type says all."""
-
-    def check(_: object, attribute: Attribute[Any], value: object) -> None:
-        # A boolean is an integer to Python, and never meant for one.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise wanted(f"{attribute.name} of an upstream must be {what}", value)
-
-    return check
-
-
-def _at_least_one(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidValue(f"{attribute.name} of an upstream must be a whole number, at least 1")
-
-
-def _path(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value:
-        raise wanted(f"{attribute.name} of an upstream must be the path of a PEM file", value)
-
-
-def _as_text(path: str | PathLike[str] | None) -> str | None:
-    return fspath(path) if isinstance(path, PathLike) else path
-
-
-def _label(_: object, attribute: Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise InvalidValue(f"{attribute.name} of an upstream must be a printable string, not empty")
-
-
-def _sendable(_: object, __: Attribute[Any], value: object) -> None:
-    if not (is_credential(value) or callable(value)):
-        raise InvalidValue(
-            f"an upstream's credential must be a string of {CREDENTIAL};"
-            " or a callable that returns one; or None"
-        )
-
-
-def _names(_: object, __: Attribute[Any], value: object) -> None:
-    is_table = isinstance(value, Mapping) and all(
-        isinstance(name, str) and name for pair in value.items() for name in pair
-    )
-    if not is_table:
-        raise InvalidValue("models of an upstream must be a mapping of names to names")
-
-
-@frozen
-class Upstream:
-    """
-    One Realtime service to connect to.
-
-    @ivar url: a C{ws://} or C{wss://} URL. Downstream cannot override the parameters in its query.
-    @ivar name: what records, metrics and refusals call it; unique in a relay.
-    @ivar provider: a key of L{PROVIDERS}.
-    @ivar credential: see L{Credential}; sent as the provider wants it.
-    @ivar ca_file: PEM file of the authorities to trust instead of the system's.
-    @ivar priority: upstreams with the lowest are tried first.
-    @ivar weight: among upstreams of one priority, one with twice the weight is first twice as
-        often; at least 1.
-    @ivar models: the models that it serves, each with its name there. If empty, it serves every
-        model under the name that the client uses.
-    @ivar max_sessions: most connections to it at once, those of holds included; L{None} for any
-        number.
-    @ivar breaker: whether it is not tried for a while after it fails (see
-        L{relay.upstreams.breaker}).
-    @ivar proxy: the proxy by which it is reached; L{None} for none.
-    @ivar client_certificate: PEM file of the certificate to show it, its chain and its key.
-    @ivar traits: how this kind of upstream differs.
-    @ivar secure: whether the connection is by TLS.
-    @ivar host: the host name or address, without brackets.
-    @ivar port: the TCP port.
-    @raise InvalidValue: for a value or a type that is none of these, and for a credential with a
-        C{ws://} URL to another host than loopback, or by a proxy. The text never repeats the
-        credential or the URL.
-    """
-
-    url: str = field(validator=_of(str, "a string"))
-    name: str = field(default="openai", validator=_label)
-    provider: str = field(default="openai")
-    credential: Credential = field(default=None, repr=False, validator=optional(_sendable))
-    ca_file: str | None = field(default=None, converter=_as_text, validator=optional(_path))
-    priority: int = field(default=0, kw_only=True, validator=_of(int, "a whole number"))
-    weight: int = field(default=1, kw_only=True, validator=_at_least_one)
-    models: Mapping[str, str] = field(factory=dict, kw_only=True, hash=False, validator=_names)
-    max_sessions: int | None = field(default=None, kw_only=True, validator=optional(_at_least_one))
-    breaker: bool = field(default=True, kw_only=True, validator=_of(bool, "a boolean"))
-    proxy: Proxy | None = field(
-        default=None, kw_only=True, validator=optional(_of(Proxy, "a relay.Proxy"))
-    )
-    client_certificate: str | None = field(
-        default=None, kw_only=True, converter=_as_text, validator=optional(_path)
-    )
-    # Computed once, because each hold asks for all of them.
-    traits: Provider = field(init=False, repr=False, eq=False)
-    secure: bool = field(init=False, repr=False, eq=False)
-    host: str = field(init=False, repr=False, eq=False)
-    port: int = field(init=False, repr=False, eq=False)
-    _path: str = field(init=False, repr=False, eq=False)
-    _fixed: Mapping[str, str] = field(init=False, repr=False, eq=False)
-
-    def __attrs_post_init__(self) -> None:
-        parts = _split(self.url)
-        if self.credential is not None and is_exposed(parts, proxied=self.proxy is not None):
-            raise InvalidValue(
-                "an upstream's credential must not cross a network in clear, as over ws:// to"
-                " another host than loopback, or by a proxy; use wss://"
-            )
-        secure = parts.scheme == "wss"
-        put = partial(object.__setattr__, self)
-        put("traits", PROVIDERS[self.provider])
-        put("secure", secure)
-        put("host", parts.hostname)
-        put("port", parts.port or DEFAULT_PORTS[parts.scheme])
-        put("_path", parts.path or "/")
-        put("_fixed", dict(parse_qsl(parts.query, keep_blank_values=True)))
-
-    @provider.validator
-    def _known(self, attribute: object, value: str) -> None:
-        if not isinstance(value, str) or value not in PROVIDERS:
-            raise InvalidValue(f"provider of an upstream must be one of {', '.join(PROVIDERS)}")
-
-    def takes(self, model: str | None) -> bool:
-        """Whether a request for this model, or for none, is for this upstream."""
-        return not self.models or model is None or model in self.models
-
-    def target(self, query: Iterable[tuple[str, str]]) -> str:
-        """
-        The request target: the URL's path and query, and the downstream query parameters that go
-        upstream, under the names that they have there.
-        """
-        known = self.traits.query
-        passed = [*self._fixed.items()]
-        for name, value in query:
-            if name in known if known is not None else not is_secret(name):
-                if name == "model":
-                    name, value = self.traits.model, self.models.get(value, value)
-                if name not in self._fixed:
-                    passed.append((name, value))
-        said = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in passed)
-        return self._path + ("?" + said if said else "")
-
-    def headers(
-        self, credential: str | None, downstream: Iterable[tuple[str, str]]
-    ) -> dict[str, str]:
-        """The headers of the upgrade request besides WebSocket's own."""
-        allowed = self.traits.headers
-        headers = {name.title(): value for name, value in downstream if name in allowed}
-        if credential:
-            name, before = self.traits.credential
-            headers[name] = before + credential
-        return headers
-
-    def secrets(self, credential: str | None) -> tuple[str, ...]:
-        """Strings that must not show in text from the upstream or its proxy."""
-        keys = (credential,) if credential else ()
-        return keys + (self.proxy.secrets if self.proxy else ())

@@ -29,7 +29,7 @@ from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService, url_of
 from relay.daemon.signals import Signals
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 
 LOOPBACK = "tcp:8080:interface=127.0.0.1"

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from relay.config.certificates import CertificateFault
 from relay.dial.tls import ResumingOptions, client_options
-from relay.upstreams.providers import Upstream
+from relay.upstreams.upstream import Upstream
 
 HOST = "upstream.test"
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.upstreams.providers import PROVIDERS, Upstream
+from relay.upstreams.providers import PROVIDERS
+from relay.upstreams.upstream import Upstream
 
 OPENAI, GENERIC = PROVIDERS["openai"], PROVIDERS["generic"]
 KEY = "Zq7/canary+K3Y-0f=an?upstream"
