@@ -8,52 +8,33 @@ and its log repeats credentials.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from relay.config.settings import Limits
+from relay.peer.closing import ClosingWebSocket
 from relay.peer.delivery import arrived, has_arrived
-from relay.peer.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.peer.interfaces import NOBODY, Inlet, Outlet, PeerListener
-from relay.peer.pacing import PacedWebSocket
-from relay.peer.stall import Patience
-from relay.rules.closes import FAILED, Close, Side, reply
 from relay.timing.bulkhead import bulkhead
 from relay.wire.interfaces import GONE, NO_LINE
 
 
-class PeerProtocol(PacedWebSocket):
+class PeerProtocol(ClosingWebSocket):
     """
     One side of a session, to be mixed in before Autobahn's own protocol class.
 
-    How it ends is read from the table in L{relay.peer.ending}. Methods that are called from outside
-    have a wall around them (L{relay.timing.bulkhead}). Once the connection is gone, all of them are
-    safe and do nothing: that row of the table is empty, the line is L{GONE}, the listener is
-    L{NOBODY}, and no deadline runs.
+    Methods that are called from outside have a wall around them (L{relay.timing.bulkhead}). Once
+    the connection is gone, all of them are safe and do nothing: that row of the table of its end is
+    empty, the line is L{GONE}, the listener is L{NOBODY}, and no deadline runs.
 
     Its factory must have C{lines} (L{relay.wire.choice.Lines}).
 
-    @ivar listener: is told what the peer does.
     @ivar source: the other side of the session. It is not read while this peer does not read.
     """
 
-    side: Side
-    listener: PeerListener = NOBODY
     source: PeerProtocol | None = None
     _inlet: Inlet | None = None
-    _outlet: Outlet | None = None
-    _phase: Phase = "open"
-    _choked = False
     _arrived = 0  # by the last Ping
-
-    def __init__(self, clock: IReactorTime, limits: Limits) -> None:
-        super().__init__(clock, limits)
-        self._patience = Patience(clock, limits)
 
     # -- what the session asks for ---------------------------------------------------------
 
@@ -83,28 +64,10 @@ class PeerProtocol(PacedWebSocket):
         if self.state == self.STATE_OPEN:
             self.sendMessage(payload, is_binary)
 
-    def close(self, close: Close) -> None:
-        """Send a Close behind what was sent before; hang up when it is answered, or overdue."""
-        self._happens("close", close)
-
-    def cut(self) -> None:
-        """End the connection without a Close, because a frame to the peer will never be whole."""
-        self._happens("cut")
-
-    @bulkhead
-    def abort(self) -> None:
-        """Drop the connection now."""
-        self._happens("abort")
-
     @property
     def is_spliced(self) -> bool:
         """Whether the frames bypass Autobahn's parser."""
         return self._outlet is not None
-
-    @property
-    def is_deaf(self) -> bool:
-        """Whether what the peer sends is no longer read as frames."""
-        return self._phase in DEAF
 
     # -- what Autobahn tells ---------------------------------------------------------------
 
@@ -149,35 +112,6 @@ class PeerProtocol(PacedWebSocket):
         """Count it. That the peer lives was noted when the bytes came."""
         self.count_controls(1)
 
-    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool:
-        """
-        Answer a Close by the close table.
-
-        Autobahn's own method takes 1014 and 1015 for violations and reports them as a clean 1000.
-        When two Closes cross, it drops what is not yet sent.
-        """
-        reason = _decode(reasonRaw or b"")
-        if reason is None:
-            self.fail(1007, "close reason is not UTF-8")
-        else:
-            self._happens("close received", Close(code, reason))
-        return True
-
-    def fail(self, code: int, reason: str) -> None:
-        """The peer broke the protocol or a limit: close, and drop what it sends from now on."""
-        self._happens("fault", Close(code, f"relay: {reason}"))
-
-    def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
-        self.fail(code, reason)
-
-    def _protocol_violation(self, reason: str) -> bool:
-        self.fail(1002, reason)
-        return True
-
-    def _invalid_payload(self, reason: str) -> bool:
-        self.fail(1007, reason)
-        return True
-
     def end_of_bytes(self, reason: Failure) -> None:
         """All is over: tell Autobahn and the listener."""
         self._happens("lost")
@@ -193,10 +127,6 @@ class PeerProtocol(PacedWebSocket):
     def failed(self) -> None:
         """The relay itself failed at this peer, with the exception being handled now."""
         self.listener.failed(self.side, Failure())
-
-    def end_in_error(self) -> None:
-        """The relay itself failed: close and read no more frames, or, if already ending, drop."""
-        self._happens("error", FAILED)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop all timers. What the peer sent before is still parsed to its end, in turns."""
@@ -223,81 +153,6 @@ class PeerProtocol(PacedWebSocket):
         self._patience.caught_up()
         if self.source is not None:
             self.source.resume_reading()
-        self._happens("written")
-
-    @bulkhead
-    def _stalled(self) -> None:
-        if not self._patience.still_reads(self.line, self._stalled):
-            self.listener.stalled(self.side)
-            self.abort()
-
-    # -- closing ---------------------------------------------------------------------------
-
-    def _happens(self, happening: Happening, close: Close | None = None) -> None:
-        self._phase, actions = ENDING[self._phase][happening]
-        for action in actions:
-            _DO[action](self, close)
-
-    def _send_close(self, close: Close) -> None:
-        # Not by sendClose, which takes only 1000 and 3000 to 4999.
-        self.sendFrame(opcode=8, payload=close.payload())
-        self.state = self.STATE_CLOSING
-        self._stop_watching()
-        if self._choked:
-            # The stall deadline starts anew: a peer that reads slowly has the full time again.
-            self._patience.wait_for_reader(self.line, self._stalled)
-
-    def _answer_close(self, close: Close) -> None:
-        self._send_close(reply(close.code))
-
-    def _stop_watching(self) -> None:
-        self.keepalive.stop()
-        # A paused transport sees neither an answer nor FIN nor RST (Twisted #11168).
-        self.resume_reading()
-
-    def _linger(self, _: object) -> None:
-        """Start the linger deadline, but not before the buffer is empty."""
-        if not self._choked:
-            self._patience.wait_for_end(self.line, self.abort)
-
-    def _hang_up(self, _: object) -> None:
-        """Both Closes are exchanged: end the connection once all is written."""
-        if self._choked:
-            return
-        self._patience.wait_for_end(self.line, self.abort)
-        # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
-        has_more_to_say = self._outlet is not None and self._outlet.waiting
-        if self.factory.isServer and not has_more_to_say:
-            self.line.hang_up()
-
-    def _cut_off(self, _: object) -> None:
-        self.state = self.STATE_CLOSED
-        self._stop_watching()
-        self._patience.caught_up()
-        self._patience.wait_for_end(self.line, self.abort)
-        self.line.hang_up()
-
-    def _drop(self, _: object) -> None:
-        self.state = self.STATE_CLOSED
-        self._stop_deadlines()
-        if self.line is not NO_LINE:
-            self.line.abort()
-        elif self.transport is not None:
-            self.transport.abortConnection()
-
-    def _stop_deadlines(self) -> None:
-        self.keepalive.stop()
-        self._patience.stop()
-        self.stop_pacing()
-
-    def _tell_close(self, close: Close) -> None:
-        self.listener.closed(self.side, close)
-
-    def _tell_fault(self, close: Close) -> None:
-        self.listener.faulted(self.side, close)
-
-    def frame_ended(self) -> None:
-        """The frames that had to wait for the end of another frame are sent."""
         self._happens("written")
 
     # -- keepalive -------------------------------------------------------------------------
@@ -333,22 +188,3 @@ class PeerProtocol(PacedWebSocket):
     def _silent(self) -> None:
         self.listener.silent(self.side)
         self.abort()
-
-
-_DO: dict[Action, Callable[[PeerProtocol, Any], None]] = {
-    "send_close": PeerProtocol._send_close,
-    "answer_close": PeerProtocol._answer_close,
-    "linger": PeerProtocol._linger,
-    "hang_up": PeerProtocol._hang_up,
-    "cut_off": PeerProtocol._cut_off,
-    "drop": PeerProtocol._drop,
-    "tell_close": PeerProtocol._tell_close,
-    "tell_fault": PeerProtocol._tell_fault,
-}
-
-
-def _decode(reason: bytes) -> str | None:
-    try:
-        return reason.decode("utf-8")
-    except UnicodeDecodeError:
-        return None

@@ -193,7 +193,7 @@ CASES: dict[str, Case] = {
         says("upstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "the answer to a close": (
-        breaks("relay.peer.protocol.reply"),
+        breaks("relay.peer.closing.reply"),
         says("downstream", Frame(Opcode.CLOSE, b"\x03\xe8")),
     ),
     "a fault": (
