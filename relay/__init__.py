@@ -9,6 +9,7 @@ from relay.rules.errors import InvalidValue, RelayError
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import (
+    AnsweredRecord,
     AttemptRecord,
     ClosedRecord,
     HoldRecord,
@@ -26,6 +27,7 @@ from relay.web.admin import AdminFactory
 __all__ = [
     "AdminFactory",
     "Admit",
+    "AnsweredRecord",
     "AttemptRecord",
     "BreakerState",
     "ClosedRecord",

@@ -99,10 +99,10 @@ class RelayFactory(FrontFactory):
         self._context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
-            site or own,
+            own,
+            site,
             heads=Turns(reactor),
-            guards_site=site is None,
-            health=own if probes and site is not None else None,
+            probes=probes,
         )
 
     def acceptableProtocols(self) -> list[bytes]:

@@ -22,11 +22,13 @@ from twisted.python.failure import Failure
 from relay.admission.request import Request
 from relay.downstream.gate import PROBES, FrontContext, address_of, barred
 from relay.downstream.hold import Hold
+from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamProtocol
+from relay.http.cors import cors_headers, is_preflight
 from relay.http.head import Head, HeadReader, upgrade_refusal
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
 from relay.rules.subprotocols import refusal_is_in_band
-from relay.telemetry.records import HoldRecord, new_request_id
+from relay.telemetry.records import HoldRecord, new_request_id, shown
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline
 from relay.timing.turns import Inflow, drop
@@ -72,6 +74,7 @@ class Front(Protocol):
         self._inner: IProtocol | None = None
         self._body_left = 0
         self._inflow = Inflow(context.heads, self._read_head)
+        self._cors: tuple[tuple[str, str], ...] = ()
         self._take: Callable[[bytes], None] = self._wait_for_turn
         self._record = HoldRecord(new_request_id(), address_of(addr))
 
@@ -147,31 +150,30 @@ class Front(Protocol):
         request = self._describe(head)
         settings, websocket = self._context.holds.settings, self._context.websocket
         is_websocket = websocket is not None and head.path == settings.base_path + PATH
-        site = self._context.site
-        is_own = is_websocket or self._context.guards_site
-        if self._context.health is not None and self._is_probe(head):
-            site, is_own = self._context.health, True
-        refusal = self._barred(head) if is_own else None
+        site = None if is_websocket or self._is_probe(head) else self._context.site
+        refusal = self._barred(head) if site is None else None
         if refusal is not None:
             self._refuse(refusal)
-        elif is_websocket:
+        elif is_websocket and not is_preflight(head):
             self._take_upgrade(request)
         elif not head.wants_upgrade:
-            self._take_plain(head, site)
-        elif is_own:
+            self._take_plain(request, site)
+        elif site is None:
             self._refuse(refuse("not_found"))
         else:
             self._pass_upgrade(head, site)
 
     def _is_probe(self, head: Head) -> bool:
         base = self._context.holds.settings.base_path
-        return head.path.startswith(base) and head.path[len(base) :] in PROBES
+        asked = head.path[len(base) :] if head.path.startswith(base) else ""
+        return self._context.probes and asked in PROBES
 
     def _describe(self, head: Head) -> Request:
         request = Request(self._record.request_id, self._record.peer, head)
         self._record.origin = request.origin
         self._record.model = request.model
         self._record.trace_id = head.trace_id
+        self._record.method, self._record.path = shown(head.method), shown(head.path)
         return request
 
     @property
@@ -182,6 +184,8 @@ class Front(Protocol):
         here = address_of(self.transport.getHost())
         found = barred(self._context, head, here, self._is_secure)
         if found is None:
+            # No page may read what an admin listener answers.
+            self._cors = () if self._context.administers else cors_headers(head)
             return None
         refusal, self._record.detail = found
         return refusal
@@ -224,8 +228,8 @@ class Front(Protocol):
 
     # -- plain requests --------------------------------------------------------------------
 
-    def _take_plain(self, head: Head, site: IProtocolFactory) -> None:
-        length = head.body_length
+    def _take_plain(self, request: Request, site: IProtocolFactory | None) -> None:
+        length = request.head.body_length
         if length is None:
             self._refuse(refuse("bad_request", "Send a body with one Content-Length."))
         elif length > self._limits.body_bytes:
@@ -233,14 +237,20 @@ class Front(Protocol):
         else:
             self._body_left = length
             self._deadline.set(self._limits.head_seconds, self._too_slow)
-            self._give_to_site(head, site)
+            self._give_to_site(request, site)
 
-    def _give_to_site(self, head: Head, site: IProtocolFactory) -> None:
-        channel = site.buildProtocol(self._addr)
+    def _give_to_site(self, request: Request, site: IProtocolFactory | None) -> None:
+        channel = self._own_page(request) if site is None else site.buildProtocol(self._addr)
         assert channel is not None, "a site always builds one"
-        self._hand_over(channel, head.for_site())
+        self._hand_over(channel, request.head.for_site())
         self._take = self._read_body
         self._read_body(self._reader.rest)
+
+    def _own_page(self, request: Request) -> IProtocol:
+        headers = (("X-Request-Id", request.id), *self._cors)
+        asks_first = is_preflight(request.head) and bool(self._cors)
+        asked = Asked(request, headers, asks_first, self._context.holds.register.answered)
+        return self._context.own.serve(self._addr, asked)
 
     def _read_body(self, data: bytes) -> None:
         """Pass on the body, and nothing behind it, because a connection has one request."""
@@ -279,7 +289,9 @@ class Front(Protocol):
         self._closing = True
         self._end.set(self._limits.linger_seconds, self._check_end)
         bodiless = self._reader.bodiless
-        self.transport.write(http_response(refusal, self._record.request_id, bodiless=bodiless))
+        request_id = self._record.request_id
+        answer = http_response(refusal, request_id, bodiless=bodiless, more=self._cors)
+        self.transport.write(answer)
         # Closing a socket with unread bytes resets it, and the answer may be lost. So close the
         # sending half, and let the client close the other. TLS has no half to close.
         if ITCPTransport.providedBy(self.transport) and not self._is_secure:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from attrs import frozen
-from twisted.internet.interfaces import IAddress, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
 
 from relay.admission.origins import (
     host_is_allowed,
@@ -12,6 +14,7 @@ from relay.admission.origins import (
     origin_is_allowed,
 )
 from relay.downstream.hold import HoldContext
+from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamFactory
 from relay.http.head import Head
 from relay.rules.addresses import is_address, is_loopback
@@ -24,6 +27,13 @@ PROBES = ("/healthz", "/readyz")
 """Paths below the base path that orchestrators ask for, with any Host."""
 
 
+class OwnSite(Protocol):
+    """Pages of the relay's own."""
+
+    def serve(self, address: IAddress, asked: Asked) -> IProtocol:
+        """A protocol that answers the one plain request, whose bytes it is given."""
+
+
 @frozen
 class FrontContext:
     """
@@ -31,11 +41,11 @@ class FrontContext:
 
     @ivar holds: what the holds share.
     @ivar websocket: the factory of the WebSocket protocols; L{None} if there is only a site.
-    @ivar site: answers plain requests.
+    @ivar own: the relay's own pages, under the relay's Host and Origin rules.
+    @ivar site: a site of the host's instead of these. It gets also the upgrades that are not for
+        the relay.
     @ivar heads: shares turns between request heads.
-    @ivar guards_site: whether the site is the relay's own, under the relay's Host and Origin rules.
-        A site of the host's own gets also the upgrades that are not for the relay.
-    @ivar health: answers L{PROBES} where the site does not; the relay's own.
+    @ivar probes: whether L{PROBES} are the relay's own though there is a C{site}.
     @ivar administers: whether it is an admin listener: no page of another origin may change
         anything there (see L{is_change_from_elsewhere}).
     @ivar probed: whether this is an admin listener that other machines can reach. Then L{PROBES}
@@ -45,10 +55,10 @@ class FrontContext:
 
     holds: HoldContext
     websocket: DownstreamFactory | None
-    site: IProtocolFactory
+    own: OwnSite
+    site: IProtocolFactory | None
     heads: Turns
-    guards_site: bool
-    health: IProtocolFactory | None = None
+    probes: bool = True
     administers: bool = False
     probed: bool = False
 

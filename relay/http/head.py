@@ -20,7 +20,9 @@ from attrs import frozen
 from relay.rules.refusals import Refusal, Refused, refuse
 
 _END = b"\r\n\r\n"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, 5.6.2."""
+
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-~]*) HTTP/1\.([01])")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(r"[0-9]+")
@@ -154,7 +156,7 @@ class Head:
 def _field(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     # This refuses "Host : x", folded lines (RFC 9112, 5.2) and lines without a colon.
-    if not colon or not _TOKEN.fullmatch(name):
+    if not colon or not TOKEN.fullmatch(name):
         raise _bad("A header line is malformed.")
     name = name.lower()
     if not value.isascii() and _DECIDING.fullmatch(name):
@@ -264,7 +266,7 @@ def _detail(head: Head) -> str | None:
         ("#" not in head.target, "Send no fragment."),
         (sum(name == "model" for name, _ in head.query) <= 1, "Ask for one model."),
         (
-            all(_TOKEN.fullmatch(name) for name in offered) and len(set(offered)) == len(offered),
+            all(TOKEN.fullmatch(name) for name in offered) and len(set(offered)) == len(offered),
             "Send each subprotocol once, as a token.",
         ),
     )

@@ -9,7 +9,13 @@ from twisted.logger import Logger
 
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
-from relay.telemetry.records import ClosedRecord, HoldRecord, RelayListener, Traffic
+from relay.telemetry.records import (
+    AnsweredRecord,
+    ClosedRecord,
+    HoldRecord,
+    RelayListener,
+    Traffic,
+)
 
 _log = Logger()
 
@@ -85,12 +91,16 @@ class Register:
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Tell of a hold that ended without a session."""
-        self._tell(record, lambda listener: listener.refused(record, refusal))
+        self._tell(record.request_id, lambda listener: listener.refused(record, refusal))
         self.ended()
 
     def opened(self, record: HoldRecord) -> None:
         """Tell of a hold that ended with a session."""
-        self._tell(record, lambda listener: listener.opened(record))
+        self._tell(record.request_id, lambda listener: listener.opened(record))
+
+    def answered(self, record: AnsweredRecord) -> None:
+        """Tell of a plain request that was answered."""
+        self._tell(record.request_id, lambda listener: listener.answered(record))
 
     @property
     def listens(self) -> bool:
@@ -99,12 +109,12 @@ class Register:
 
     def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
         """Tell of an event that an upstream sent."""
-        self._tell(hold, lambda listener: listener.event(hold, event))
+        self._tell(hold.request_id, lambda listener: listener.event(hold, event))
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
         """A session ended: forget it and tell of it."""
         self.sessions.discard(session)
-        self._tell(record.hold, lambda listener: listener.closed(record))
+        self._tell(record.hold.request_id, lambda listener: listener.closed(record))
         self.ended()
 
     def gone(self, connection: OpenConnection) -> None:
@@ -112,10 +122,10 @@ class Register:
         self.connections.discard(connection)
         self.ended()
 
-    def _tell(self, hold: HoldRecord, call: Callable[[RelayListener], None]) -> None:
+    def _tell(self, request_id: str, call: Callable[[RelayListener], None]) -> None:
         """Call all listeners. An exception of one is logged, and ends neither session nor calls."""
         for listener in self._listeners:
             try:
                 call(listener)
             except Exception:
-                _log.failure("a listener failed at {id}", id=hold.request_id)
+                _log.failure("a listener failed at {id}", id=request_id)

@@ -9,6 +9,7 @@ WebSocket that is opened only to carry them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Literal
 
@@ -267,14 +268,21 @@ def http_headers(refusal: Refusal, request_id: str) -> list[tuple[str, str]]:
     return headers + list(KINDS[refusal.code].headers)
 
 
-def http_response(refusal: Refusal, request_id: str, *, bodiless: bool = False) -> bytes:
+def http_response(
+    refusal: Refusal,
+    request_id: str,
+    *,
+    bodiless: bool = False,
+    more: Sequence[tuple[str, str]] = (),
+) -> bytes:
     """
     The whole HTTP form: status line, headers and body (RFC 9112).
 
     @param bodiless: for HEAD: the same headers, without the body.
+    @param more: further headers.
     """
     body = http_body(refusal, request_id)
-    headers = [*http_headers(refusal, request_id), ("Content-Length", str(len(body)))]
+    headers = [*http_headers(refusal, request_id), *more, ("Content-Length", str(len(body)))]
     # A sender of Upgrade must name it in Connection too (RFC 9110, 7.8).
     options = "close, upgrade" if refusal.status == HTTPStatus.UPGRADE_REQUIRED else "close"
     headers.append(("Connection", options))

@@ -26,7 +26,13 @@ from prometheus_client.metrics_core import (
 from relay.rules import closes
 from relay.rules.closes import Side
 from relay.rules.refusals import Refusal
-from relay.telemetry.records import ClosedRecord, HoldRecord, RelayListener, Traffic
+from relay.telemetry.records import (
+    AnsweredRecord,
+    ClosedRecord,
+    HoldRecord,
+    RelayListener,
+    Traffic,
+)
 from relay.upstreams.balancing import Standing
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
@@ -63,6 +69,11 @@ METRICS: dict[str, MetricKind] = {
         " codes, none for a Close without a code.",
     ),
     "relay_refusals_total": MetricKind("counter", ("code",), "Refusals, also those before a hold."),
+    "relay_answers_total": MetricKind(
+        "counter",
+        ("status",),
+        "Plain requests that a page of the relay's own answered, but for probes and scrapes.",
+    ),
     "relay_hold_seconds": MetricKind(
         "histogram", (), "Time from a request's head to its answer, of holds that were answered."
     ),
@@ -176,6 +187,11 @@ class Metrics(RelayListener):
             self._hold(record)
         else:
             self._attempts(record)
+
+    def answered(self, record: AnsweredRecord) -> None:
+        """Count the answer, unless it is routine. The relay's own pages have few statuses."""
+        if not record.is_routine:
+            self._counts["relay_answers_total"][(str(record.status),)] += 1
 
     def closed(self, record: ClosedRecord) -> None:
         """Count the session and what crossed in it."""

@@ -1,6 +1,6 @@
 """
 What listeners are told: of each hold that it C{opened} or was C{refused}, of each session that it
-C{closed}.
+C{closed}, of each plain request that it was C{answered}.
 
 No payloads and no credentials, at any level.
 """
@@ -18,6 +18,18 @@ from relay.rules.closes import Side
 from relay.rules.refusals import Refusal, Stage
 
 _log = Logger()
+
+
+LONGEST_SHOWN = 200
+"""Characters of a method and of a path that a record repeats."""
+
+ROUTINE = ("/healthz", "/readyz", "/metrics")
+"""How the paths end that probes and scrapes ask for."""
+
+
+def shown(text: str) -> str:
+    """The text, cut at L{LONGEST_SHOWN} characters: a head may have a hundred times as many."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 @define
@@ -69,6 +81,8 @@ class HoldRecord:
     @ivar request_id: the request's id; downstream is sent it as C{X-Request-Id}.
     @ivar trace_id: the trace id in the request's C{traceparent}.
     @ivar peer: the address of downstream's end of the connection.
+    @ivar method: the request's method; L{None} if its head was never whole, or malformed.
+    @ivar path: the path that it asks for, without its query, cut at L{LONGEST_SHOWN} characters.
     @ivar subject: whose session it is, as the grant says.
     @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
     @ivar seconds: from the end of the request head to the answer.
@@ -79,6 +93,8 @@ class HoldRecord:
     peer: str
     trace_id: str | None = None
     origin: str | None = None
+    method: str | None = None
+    path: str | None = None
     subject: str | None = None
     model: str | None = None
     upstream: str | None = None
@@ -91,6 +107,30 @@ class HoldRecord:
     def attempted(self) -> int:
         """How many attempts began to connect to an upstream."""
         return sum(attempt.stage is not None for attempt in self.attempts)
+
+
+@frozen
+class AnsweredRecord:
+    """
+    One plain request that a page of the relay's own answered, whatever the status.
+
+    @ivar request_id: the request's id; the client is sent it as C{X-Request-Id}.
+    @ivar path: as in L{HoldRecord}.
+    @ivar status: the HTTP status of the answer.
+    """
+
+    request_id: str
+    peer: str
+    trace_id: str | None
+    origin: str | None
+    method: str
+    path: str
+    status: int
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether a program asks this again and again: a probe, or a scrape of the metrics."""
+        return self.method in ("GET", "HEAD") and self.path.endswith(ROUTINE)
 
 
 @frozen
@@ -142,11 +182,15 @@ class RelayListener:
     def closed(self, record: ClosedRecord) -> None:
         """A session ended."""
 
+    def answered(self, record: AnsweredRecord) -> None:
+        """A page of the relay's own answered a plain request."""
 
-_NAMES = {kind: tuple(a.name for a in fields(kind)) for kind in (HoldRecord, AttemptRecord)}
+
+_KINDS = (HoldRecord, AttemptRecord, AnsweredRecord)
+_NAMES = {kind: tuple(a.name for a in fields(kind)) for kind in _KINDS}
 
 
-def _fields(record: HoldRecord | AttemptRecord) -> dict[str, Any]:
+def _fields(record: HoldRecord | AttemptRecord | AnsweredRecord) -> dict[str, Any]:
     """
     The record as a table. Not by C{asdict}, which inspects each value, and costs more than all
     the rest of a log line.
@@ -178,12 +222,20 @@ class LogRecords(RelayListener):
         """Log at warn a refusal with a status of 500 or above, and any other at info."""
         log = _log.warn if refusal and refusal.status >= 500 else _log.info
         note = f" ({record.detail})" if record.detail else ""
+        asked = f", {record.method} {record.path}" if record.path else ""
         line = f"refused {record.request_id} for {record.peer}: {record.outcome}"
         log(
-            _literal(f"{line} after {record.seconds:.3f} s{note}"),
+            _literal(f"{line} after {record.seconds:.3f} s{asked}{note}"),
             **_hold_fields(record),
             status=refusal and refusal.status,
         )
+
+    def answered(self, record: AnsweredRecord) -> None:
+        """Log at info, but for what is asked again and again."""
+        if record.is_routine:
+            return
+        line = f"answered {record.request_id} for {record.peer}: {record.status}"
+        _log.info(_literal(f"{line}, {record.method} {record.path}"), **_fields(record))
 
     def closed(self, record: ClosedRecord) -> None:
         """Log at info."""

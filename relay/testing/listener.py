@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import Factory, define
 
-from relay import ClosedRecord, HoldRecord, Refusal, RelayListener
+from relay import AnsweredRecord, ClosedRecord, HoldRecord, Refusal, RelayListener
 
 
 @define(eq=False)
@@ -20,6 +20,7 @@ class RecordingListener(RelayListener):
     @ivar refusals: of the others, with L{None} for a downstream that left.
     @ivar events: what upstreams told.
     @ivar ends: the records of sessions that ended.
+    @ivar answers: the records of plain requests that were answered.
     """
 
     holds: list[HoldRecord] = Factory(list)
@@ -27,6 +28,7 @@ class RecordingListener(RelayListener):
     refusals: list[Refusal | None] = Factory(list)
     events: list[Mapping[str, Any]] = Factory(list)
     ends: list[ClosedRecord] = Factory(list)
+    answers: list[AnsweredRecord] = Factory(list)
 
     def opened(self, record: HoldRecord) -> None:
         """Keep it."""
@@ -45,3 +47,7 @@ class RecordingListener(RelayListener):
     def closed(self, record: ClosedRecord) -> None:
         """Keep it."""
         self.ends.append(record)
+
+    def answered(self, record: AnsweredRecord) -> None:
+        """Keep it."""
+        self.answers.append(record)

@@ -10,14 +10,14 @@ from attrs import evolve
 from prometheus_client import CONTENT_TYPE_LATEST
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http import ACCEPTED, OK, SERVICE_UNAVAILABLE
-from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
+from twisted.web.server import Request
 
 from relay.downstream.acceptor import FrontFactory
 from relay.downstream.gate import FrontContext
 from relay.rules.refusals import refuse
 from relay.telemetry.metrics import Metrics, Scraped
-from relay.web.page import Page, quiet_site, refused, refusing, telling
+from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
 
 NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."
 NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
@@ -56,7 +56,7 @@ class Admin(Resource):
         self.putChild(b"metrics", scrape)
         self.putChild(b"drain", Page(self._begin_drain))
 
-    def _ready(self, request: HTTPRequest) -> str:
+    def _ready(self, request: PlainRequest) -> str:
         """
         Ready until told to end, even if every upstream is down: else a balancer would answer with
         an error of its own where the relay tells the reason.
@@ -70,7 +70,7 @@ class Admin(Resource):
         state = "ready" if ready else "draining"
         return json.dumps({"state": state, "upstreams": upstreams}) + "\n"
 
-    def _begin_drain(self, request: HTTPRequest) -> bytes:
+    def _begin_drain(self, request: PlainRequest) -> bytes:
         if request.method != b"POST":
             body = refused(request, refuse("method_not_allowed", "Ask for this with POST."))
             request.setHeader("Allow", "POST")
@@ -83,7 +83,7 @@ class Admin(Resource):
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return b"draining\n"
 
-    def getChild(self, path: bytes, request: HTTPRequest) -> Page:
+    def getChild(self, path: bytes, request: Request) -> Page:
         """Refuse all other paths, in the form of every refusal."""
         return refusing(refuse("not_found", NOTHING_HERE))
 
@@ -109,9 +109,8 @@ class AdminFactory(FrontFactory):
             context,
             holds=evolve(context.holds, admit=None),
             websocket=None,
-            site=quiet_site(root, reactor),
-            guards_site=True,
-            health=None,
+            own=Pages(root, reactor),
+            site=None,
             administers=True,
             probed=True,
         )

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.web.http import NO_CONTENT
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import Request, Site
 
+from relay.downstream.plain import Asked
 from relay.rules.refusals import Refusal, http_body, http_headers, refuse
-from relay.telemetry.records import new_request_id
+
+
+class PlainRequest(Request):
+    """
+    A plain request to a page of the relay's own.
+
+    @ivar asked: the same request, as the front saw it.
+    """
+
+    def __init__(self, *args: Any, asked: Asked) -> None:
+        super().__init__(*args)
+        self.asked = asked
+
+    def process(self) -> None:
+        """Answer a preflight at once, whatever the path; let a page answer anything else."""
+        for name, value in self.asked.headers:
+            self.setHeader(name, value)
+        if self.asked.is_preflight:
+            self.setResponseCode(NO_CONTENT)
+            self.finish()
+        else:
+            super().process()
+
+    def finish(self) -> None:
+        """The answer is whole: tell of it."""
+        super().finish()
+        self.asked.answered(self.code)
 
 
 class Page(Resource):
@@ -24,11 +54,11 @@ class Page(Resource):
 
     isLeaf = True
 
-    def __init__(self, answer: Callable[[HTTPRequest], bytes]) -> None:
+    def __init__(self, answer: Callable[[PlainRequest], bytes]) -> None:
         super().__init__()
         self._answer = answer
 
-    def render(self, request: HTTPRequest) -> bytes:
+    def render(self, request: PlainRequest) -> bytes:
         """The answer, without its body for HEAD."""
         request.responseHeaders.removeHeader(b"Server")
         body = self._answer(request)
@@ -36,9 +66,9 @@ class Page(Resource):
         return b"" if request.method == b"HEAD" else body
 
 
-def refused(request: HTTPRequest, refusal: Refusal) -> bytes:
+def refused(request: PlainRequest, refusal: Refusal) -> bytes:
     """Write the head of a refusal in its HTTP form; return its body."""
-    request_id = new_request_id()
+    request_id = request.asked.request.id
     request.setResponseCode(refusal.status)
     for name, value in http_headers(refusal, request_id):
         request.setHeader(name, value)
@@ -50,10 +80,10 @@ def refusing(refusal: Refusal) -> Page:
     return Page(lambda request: refused(request, refusal))
 
 
-def telling(text: Callable[[HTTPRequest], str], kind: str = "text/plain; charset=utf-8") -> Page:
+def telling(text: Callable[[PlainRequest], str], kind: str = "text/plain; charset=utf-8") -> Page:
     """A page of text that is made for each request, and never cached."""
 
-    def answer(request: HTTPRequest) -> bytes:
+    def answer(request: PlainRequest) -> bytes:
         if request.method not in (b"GET", b"HEAD"):
             return refused(request, refuse("method_not_allowed", "Ask for this with GET."))
         request.setHeader("Content-Type", kind)
@@ -63,15 +93,19 @@ def telling(text: Callable[[HTTPRequest], str], kind: str = "text/plain; charset
     return Page(answer)
 
 
-class _QuietSite(Site):
-    noisy = False
+class Pages(Site):
+    """Pages of the relay's own. They show no tracebacks; the relay's records are their log."""
+
+    noisy = displayTracebacks = False
+
+    def __init__(self, root: Resource, reactor: IReactorTime) -> None:
+        super().__init__(root, reactor=reactor)
 
     def log(self, request: HTTPRequest) -> None:
-        """Write no access log: the relay's records are the log."""
+        """Write no access log."""
 
-
-def quiet_site(root: Resource, reactor: IReactorTime) -> Site:
-    """A site that logs nothing and shows no tracebacks."""
-    site = _QuietSite(root, reactor=reactor)
-    site.displayTracebacks = False
-    return site
+    def serve(self, address: IAddress, asked: Asked) -> IProtocol:
+        """A protocol that answers the one plain request, whose bytes it is given."""
+        channel: Any = self.buildProtocol(address)
+        channel.requestFactory = partial(PlainRequest, asked=asked)
+        return cast(IProtocol, channel)

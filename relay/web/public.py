@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import Request
 
 from relay.rules.refusals import refuse
-from relay.web.page import Page, quiet_site, refused, refusing, telling
+from relay.web.page import Page, Pages, PlainRequest, refusing, telling
 
 WELCOME = """realtime-relay is running.
 
@@ -25,24 +24,6 @@ A request that cannot be served is answered with the reason:
 
     curl -i {base}/v1/realtime
 """
-
-
-def _calls(request: HTTPRequest) -> bytes:
-    """
-    Answer at WebRTC's path, which a page asks by C{fetch}: refuse, and let the page read that.
-
-    The Origin is an allowed one: the front has checked it.
-    """
-    origin = request.getHeader("origin")
-    if origin:
-        request.setHeader("Access-Control-Allow-Origin", origin)
-        request.setHeader("Access-Control-Expose-Headers", "X-Request-Id, X-Should-Retry")
-        request.setHeader("Vary", "Origin")
-    if request.method == b"OPTIONS":
-        request.setHeader("Access-Control-Allow-Methods", "POST")
-        request.setHeader("Access-Control-Allow-Headers", "Authorization, Content-Type")
-        return b""
-    return refused(request, refuse("not_supported"))
 
 
 class Public(Resource):
@@ -61,45 +42,45 @@ class Public(Resource):
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready))
 
-    def _welcome(self, request: HTTPRequest) -> str:
+    def _welcome(self, request: PlainRequest) -> str:
         scheme = "https" if request.isSecure() else "http"
         # The front passes only a well-formed Host.
         host = request.getHeader("host") or ""
         return WELCOME.format(base=f"{scheme}://{host}{self._base_path}")
 
-    def _ready(self, request: HTTPRequest) -> str:
+    def _ready(self, request: PlainRequest) -> str:
         ready = self._is_ready()
         request.setResponseCode(200 if ready else 503)
         return "ready\n" if ready else "draining\n"
 
-    def render(self, request: HTTPRequest) -> bytes:
+    def render(self, request: PlainRequest) -> bytes:
         """Answer at the base path without a slash at its end: Twisted's method raises for HEAD."""
         return bytes(self.children[b""].render(request))
 
-    def getChild(self, path: bytes, request: HTTPRequest) -> Resource:
+    def getChild(self, path: bytes, request: Request) -> Resource:
         """Refuse all other paths, in the form of every refusal."""
         if request.path.decode("latin-1") == f"{self._base_path}/v1/realtime/calls":
-            return Page(_calls)
+            return refusing(refuse("not_supported"))
         return refusing(refuse("not_found"))
 
 
 class _Above(Resource):
     """A path above the base path, where nothing is found."""
 
-    def getChild(self, path: bytes, request: HTTPRequest) -> Page:
+    def getChild(self, path: bytes, request: Request) -> Page:
         """Refuse."""
         return refusing(refuse("not_found"))
 
-    def render(self, request: HTTPRequest) -> bytes:
+    def render(self, request: PlainRequest) -> bytes:
         """Refuse."""
         return refusing(refuse("not_found")).render(request)
 
 
-def public_site(base_path: str, is_ready: Callable[[], bool], reactor: IReactorTime) -> Site:
+def public_site(base_path: str, is_ready: Callable[[], bool], reactor: IReactorTime) -> Pages:
     """The relay's own site; see L{Public}."""
     root: Resource = Public(base_path, is_ready)
     for segment in reversed(base_path.encode("ascii").split(b"/")[1:]):
         above = _Above()
         above.putChild(segment, root)
         root = above
-    return quiet_site(root, reactor)
+    return Pages(root, reactor)

@@ -295,3 +295,12 @@ def test_sessions_that_a_drain_closes_are_counted() -> None:
     relay.world.advance(0.1)
     relay.end(downstream, upstream)
     assert relay.samples()["relay_sessions_total"] == {("1012", "relay"): 1}
+
+
+def test_answers_to_plain_requests_but_probes_are_counted_by_status() -> None:
+    seen = counted()
+    for line in ("GET /healthz", "GET /nothing", "GET /other", "MADE-UP /healthz"):
+        far = seen.world.accept()
+        far.deliver(f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        far.lose()
+    assert seen.samples()["relay_answers_total"] == {("404",): 2, ("405",): 1}

@@ -9,7 +9,14 @@ import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from relay.rules.refusals import Refusal, refuse
-from relay.telemetry.records import AttemptRecord, ClosedRecord, HoldRecord, LogRecords, Traffic
+from relay.telemetry.records import (
+    AnsweredRecord,
+    AttemptRecord,
+    ClosedRecord,
+    HoldRecord,
+    LogRecords,
+    Traffic,
+)
 
 Event = dict[str, Any]
 
@@ -141,3 +148,41 @@ def test_an_attempt_that_is_not_over_is_recorded_as_cancelled() -> None:
     attempt = AttemptRecord("openai")
     assert (attempt.stage, attempt.stages, attempt.outcome) == (None, {}, "cancelled")
     assert AttemptRecord("openai").stages is not attempt.stages
+
+
+def test_a_refusals_line_tells_what_was_asked(logged: list[Event]) -> None:
+    asked = {"method": "GET", "path": "/v1/{x}", "detail": "d", "outcome": "not_found"}
+    LogRecords().refused(hold(**asked), refuse("not_found"))
+    assert said(logged[0]).endswith("not_found after 0.123 s, GET /v1/{x} (d)")
+    assert (logged[0]["method"], logged[0]["path"]) == ("GET", "/v1/{x}")
+
+
+def answered(method: str = "POST", path: str = "/v1/{x}", status: int = 404) -> AnsweredRecord:
+    return AnsweredRecord("req_1", "192.0.2.1", "a1" * 16, None, method, path, status)
+
+
+@pytest.mark.parametrize("status", [200, 404, 501])
+def test_a_plain_request_is_one_line_with_its_fields(logged: list[Event], status: int) -> None:
+    LogRecords().answered(answered(status=status))
+    (event,) = logged
+    assert said(event) == f"answered req_1 for 192.0.2.1: {status}, POST /v1/{{x}}"
+    assert event["log_level"] is LogLevel.info
+    fields = {
+        "request_id": "req_1",
+        "trace_id": "a1" * 16,
+        "peer": "192.0.2.1",
+        "origin": None,
+        "method": "POST",
+        "path": "/v1/{x}",
+        "status": status,
+    }
+    assert fields.items() <= event.items()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/base/readyz", "/metrics"])
+@pytest.mark.parametrize(("method", "lines"), [("GET", 0), ("HEAD", 0), ("POST", 1)])
+def test_what_a_program_asks_again_and_again_is_not_logged(
+    logged: list[Event], path: str, method: str, lines: int
+) -> None:
+    LogRecords().answered(answered(method, path, 200))
+    assert len(logged) == lines
