@@ -8,12 +8,13 @@ documentation is made from these texts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from attrs import Factory, field, frozen
 from attrs.validators import and_
 
 from relay.config import checks
+from relay.config.fields import count, documented, seconds, wait
 from relay.rules.errors import InvalidValue
 from relay.upstreams import proxies
 from relay.upstreams.providers import PROVIDERS
@@ -22,53 +23,34 @@ LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
 ADMIN_ENDPOINT = "tcp:9090:interface=127.0.0.1"
 
 
-def _documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
-    return field(default=default, validator=validator, metadata={"doc": doc}, **more)
-
-
-def _count(doc: str, default: int, low: int, high: int) -> int:
-    doc = f"{doc} {low} to {high}."
-    return cast(int, _documented(doc, default, checks.whole_number(low, high)))
-
-
-def _seconds(doc: str, default: float, high: float) -> float:
-    doc = f"{doc} Seconds, more than 0, at most {high:g}."
-    return cast(float, _documented(doc, default, checks.seconds(high)))
-
-
-def _wait(doc: str, default: float, high: float) -> float:
-    doc = f"{doc} Seconds, 0 to {high:g}."
-    return cast(float, _documented(doc, default, checks.seconds(high, or_none=True)))
-
-
 @frozen(kw_only=True)
 class Limits:
     """How much one relay accepts, and how long it waits."""
 
-    sessions: int = _count("Sessions and holds at once.", 1000, 1, 1_000_000)
-    message_bytes: int = _count(
+    sessions: int = count("Sessions and holds at once.", 1000, 1, 1_000_000)
+    message_bytes: int = count(
         "Bytes of one message, in either direction.", 24 * 2**20, 1024, 2**30
     )
-    message_fragments: int = _count("Frames that one message may come in.", 4096, 1, 1_000_000)
-    head_bytes: int = _count("Bytes of a request's head.", 16384, 1024, 2**20)
-    head_fields: int = _count("Header fields of a request.", 100, 10, 1000)
-    head_seconds: float = _seconds("Time for a request's head to arrive.", 10.0, 300)
-    body_bytes: int = _count("Bytes of a plain request's body.", 262144, 1024, 2**26)
-    stall_seconds: float = _seconds(
+    message_fragments: int = count("Frames that one message may come in.", 4096, 1, 1_000_000)
+    head_bytes: int = count("Bytes of a request's head.", 16384, 1024, 2**20)
+    head_fields: int = count("Header fields of a request.", 100, 10, 1000)
+    head_seconds: float = seconds("Time for a request's head to arrive.", 10.0, 300)
+    body_bytes: int = count("Bytes of a plain request's body.", 262144, 1024, 2**26)
+    stall_seconds: float = seconds(
         "Time over which a side has to take 4,096 bytes a second while data waits for it; else it"
         " is closed.",
         30.0,
         3600,
     )
-    linger_seconds: float = _seconds(
+    linger_seconds: float = seconds(
         "Time for a closing connection to end by itself; then it is cut.", 3.0, 60
     )
-    ping_seconds: float = _seconds(
+    ping_seconds: float = seconds(
         "Time between two checks for a silent side; a side that was silent in between is pinged.",
         20.0,
         3600,
     )
-    pong_seconds: float = _seconds(
+    pong_seconds: float = seconds(
         "Time that a pinged side has to send anything; then it counts as lost.", 20.0, 3600
     )
 
@@ -77,12 +59,12 @@ class Limits:
 class Auth:
     """Who may use the relay. With neither key set, everybody may who can reach it."""
 
-    token_env: str | None = _documented(
+    token_env: str | None = documented(
         "Environment variable that holds the one token downstream must send.",
         None,
         checks.optional(checks.variable),
     )
-    token_file: str | None = _documented(
+    token_file: str | None = documented(
         "File of the tokens that downstream may send, one a line.",
         None,
         checks.optional(checks.printable),
@@ -100,7 +82,7 @@ def _by_provider(doc: str, default: str, of: Callable[[UpstreamTable], str], che
 class UpstreamTable:
     """One Realtime service, and where its key is found."""
 
-    provider: str = _documented(
+    provider: str = documented(
         "The kind of service, whatever its host: see the table of providers.",
         "openai",
         checks.one_of(*PROVIDERS),
@@ -118,21 +100,21 @@ class UpstreamTable:
         lambda table: PROVIDERS[table.provider].url or "",
         checks.websocket_url,
     )
-    key_env: str | None = _documented(
+    key_env: str | None = documented(
         "Environment variable that holds its key.", None, checks.optional(checks.variable)
     )
-    key_file: str | None = _documented(
+    key_file: str | None = documented(
         "File of one line that holds its key; used rather than key_env.",
         None,
         checks.optional(checks.printable),
     )
-    ca_file: str | None = _documented(
+    ca_file: str | None = documented(
         "PEM file of the authorities that may vouch for it, instead of the system's.",
         None,
         checks.optional(checks.printable),
     )
-    priority: int = _count("Upstreams with the lowest are tried first.", 0, 0, 1000)
-    weight: int = _count(
+    priority: int = count("Upstreams with the lowest are tried first.", 0, 0, 1000)
+    weight: int = count(
         "Among upstreams of one priority, one with twice the weight is first twice as often.",
         1,
         1,
@@ -146,23 +128,23 @@ class UpstreamTable:
             "default": "`{}`",
         },
     )
-    max_sessions: int | None = _documented(
+    max_sessions: int | None = documented(
         "Connections to it at once, those of holds included; without it, any number. At least 1.",
         None,
         checks.optional_number(1, 1_000_000),
     )
-    breaker: bool = _documented(
+    breaker: bool = documented(
         "Whether it is not tried for a while after it fails, or refuses its key.",
         True,
         checks.true_or_false,
     )
-    proxy: str | None = _documented(
+    proxy: str | None = documented(
         'Its HTTP proxy, http://HOST[:PORT], or "none". If it is not set, a wss:// upstream'
         " is reached by HTTPS_PROXY, unless NO_PROXY names its host.",
         None,
         checks.optional(proxies.fault_of_setting),
     )
-    client_certificate: str | None = _documented(
+    client_certificate: str | None = documented(
         "PEM file of the certificate to show it, with its chain and its private key.",
         None,
         checks.optional(checks.printable),
@@ -173,15 +155,15 @@ class UpstreamTable:
 class ListenerTable:
     """A place to listen that needs more than an endpoint string in C{listen}."""
 
-    endpoint: str = _documented(
+    endpoint: str = documented(
         "Twisted endpoint string.", LOOPBACK_ENDPOINT, checks.text(checks.printable)
     )
-    certificate: str | None = _documented(
+    certificate: str | None = documented(
         "PEM file of the certificate and its chain; with it this listener speaks TLS.",
         None,
         checks.optional(checks.printable),
     )
-    key: str | None = _documented(
+    key: str | None = documented(
         "PEM file of the certificate's private key.", None, checks.optional(checks.printable)
     )
 
@@ -203,23 +185,23 @@ def _unique_names(upstreams: tuple[UpstreamTable, ...]) -> str | None:
 class Settings:
     """All that a configuration file can say."""
 
-    listen: tuple[str, ...] = _documented(
+    listen: tuple[str, ...] = documented(
         "Twisted endpoint strings to listen on; with no [[listener]] either,"
         f' "{LOOPBACK_ENDPOINT}".',
         (),
         checks.each(checks.printable),
     )
-    admin: str = _documented(
+    admin: str = documented(
         "Twisted endpoint string of the listener for health, metrics and drain; empty for none.",
         ADMIN_ENDPOINT,
         checks.text(checks.printable_or_empty),
     )
-    listener: tuple[ListenerTable, ...] = _documented(
+    listener: tuple[ListenerTable, ...] = documented(
         "Further places to listen, with TLS where they name a certificate.",
         (),
         and_(checks.tables(ListenerTable), _whole_pairs),
     )
-    upstream: tuple[UpstreamTable, ...] = _documented(
+    upstream: tuple[UpstreamTable, ...] = documented(
         "The Realtime services to relay to; OpenAI's where none is named.",
         (),
         and_(checks.tables(UpstreamTable), _unique_names),
@@ -232,33 +214,33 @@ class Settings:
         validator=checks.table(Limits),
         metadata={"doc": "How much, and how long."},
     )
-    hold_seconds: float = _seconds(
+    hold_seconds: float = seconds(
         "Time from the end of a downstream's request head to its answer. SDKs give up at 10.",
         8.0,
         600,
     )
-    drain_delay_seconds: float = _wait(
+    drain_delay_seconds: float = wait(
         "How long a relay that is told to end still accepts new sessions, while it says that it is"
         " not ready: time for a balancer to stop sending clients.",
         0.0,
         600,
     )
-    drain_seconds: float = _wait(
+    drain_seconds: float = wait(
         "After that, how long its sessions may go on; then all are closed.", 30.0, 86400
     )
-    drain_spread_seconds: float | None = _documented(
+    drain_spread_seconds: float | None = documented(
         "The last part of drain_seconds, over which the sessions still open are closed one by"
         " one; 10, or half of drain_seconds where that is less. Seconds, 0 to drain_seconds.",
         None,
         checks.unless_unset(checks.seconds(86400, or_none=True)),
     )
-    refusals: Literal["auto", "http", "event"] = _documented(
+    refusals: Literal["auto", "http", "event"] = documented(
         'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in band'
         " to browsers and by status to all others.",
         "auto",
         checks.one_of("auto", "http", "event"),
     )
-    plane: Literal["auto", "splice", "message"] = _documented(
+    plane: Literal["auto", "splice", "message"] = documented(
         'How messages cross an open session. With "splice" they cross as the bytes that came, by'
         ' the sockets themselves. With "message" each is parsed and sent anew, by transports as'
         ' Twisted makes them. "auto" is "splice". A session with a connection that is neither a'
@@ -266,29 +248,29 @@ class Settings:
         "auto",
         checks.one_of("auto", "splice", "message"),
     )
-    allow_anonymous: bool = _documented(
+    allow_anonymous: bool = documented(
         "Whether a listener that is not loopback may go without [auth].",
         False,
         checks.true_or_false,
     )
-    hosts: tuple[str, ...] = _documented(
+    hosts: tuple[str, ...] = documented(
         "Host names, without port, that a request's Host may have, besides loopback ones.",
         (),
         checks.each(checks.host),
         converter=checks.every(checks.normal_host),
     )
-    origins: tuple[str, ...] = _documented(
+    origins: tuple[str, ...] = documented(
         "Origins, scheme://host[:port], of the web pages that may use the relay.",
         (),
         checks.each(checks.origin),
         converter=checks.every(checks.normal_origin),
     )
-    base_path: str = _documented(
+    base_path: str = documented(
         "The path before the relay's own paths, if a proxy keeps one: empty, or like /path.",
         "",
         checks.text(checks.base_path),
     )
-    log_format: Literal["text", "json"] = _documented(
+    log_format: Literal["text", "json"] = documented(
         'Log lines for people ("text") or for programs ("json").',
         "text",
         checks.one_of("text", "json"),

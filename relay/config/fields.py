@@ -1,0 +1,34 @@
+"""
+What a field of the settings is made of: its text for the reference, its default, its validator.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from attrs import field
+
+from relay.config import checks
+
+
+def documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
+    """Any value that passes the validator."""
+    return field(default=default, validator=validator, metadata={"doc": doc}, **more)
+
+
+def count(doc: str, default: int, low: int, high: int) -> int:
+    """A whole number from C{low} to C{high}."""
+    doc = f"{doc} {low} to {high}."
+    return cast(int, documented(doc, default, checks.whole_number(low, high)))
+
+
+def seconds(doc: str, default: float, high: float) -> float:
+    """A time above 0, up to C{high} seconds."""
+    doc = f"{doc} Seconds, more than 0, at most {high:g}."
+    return cast(float, documented(doc, default, checks.seconds(high)))
+
+
+def wait(doc: str, default: float, high: float) -> float:
+    """A time from 0 to C{high} seconds."""
+    doc = f"{doc} Seconds, 0 to {high:g}."
+    return cast(float, documented(doc, default, checks.seconds(high, or_none=True)))
