@@ -14,7 +14,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from relay.http.head import Head
-from relay.rules.addresses import DEFAULT_PORTS, is_loopback
+from relay.rules.addresses import DEFAULT_PORTS, UNNAMED_ORIGINS, is_loopback
 
 READING = ("GET", "HEAD")
 """The methods that change nothing."""
@@ -46,7 +46,9 @@ def host_is_allowed(host: str, hosts: Collection[str]) -> bool:
 
 
 def _origin(text: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port; L{None} for C{null}, and for text that is no origin."""
+    """Scheme, host and port; L{None} for text that is no origin."""
+    if text in UNNAMED_ORIGINS:
+        return text, "", None
     try:
         parts = urlsplit(text)
         if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in text:
@@ -65,7 +67,7 @@ def origin_is_allowed(
     @param host: the Host header. Pages of the relay's own origin are allowed.
     @param secure: whether the listener speaks TLS.
     @param loopback: whether the listener is on loopback. Then loopback pages on any port are
-        allowed.
+        allowed. One without a host, as C{null}, is none of them.
     @param origins: further origins, from the settings.
     """
     asked = _origin(origin)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from relay.rules import errors
-from relay.rules.addresses import DEFAULT_PORTS, is_address, is_host, split_url
+from relay.rules.addresses import DEFAULT_PORTS, is_address, is_host, is_origin, split_url
 from relay.rules.errors import InvalidValue
 from relay.upstreams.providers import is_secret
 
@@ -237,11 +237,11 @@ def websocket_url(value: str) -> str | None:
 
 
 def origin(value: str) -> str | None:
-    """C{scheme://host} or C{scheme://host:port}."""
-    parts = split_url(value)
-    if parts is None or parts.path or parts.query or parts.fragment or "@" in value:
-        return f"{shown(value)} is not an origin like https://app.example"
-    return None
+    """See L{is_origin}."""
+    if value == "*":
+        return 'name each origin; "*" would be every page of the web'
+    ok = is_origin(value.lower())
+    return None if ok else f"{shown(value)} is not an origin like https://app.example"
 
 
 def host(value: str) -> str | None:

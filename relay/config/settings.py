@@ -260,7 +260,8 @@ class Settings:
         converter=checks.every(checks.normal_host),
     )
     origins: tuple[str, ...] = documented(
-        "Origins, scheme://host[:port], of the web pages that may use the relay.",
+        "Origins, scheme://host[:port], of the web pages that may use the relay; also an app's,"
+        ' like capacitor://localhost, and "null" or "file://" of pages without a host.',
         (),
         checks.each(checks.origin),
         converter=checks.every(checks.normal_origin),

@@ -89,10 +89,15 @@ def barred(
             origins=context.holds.settings.origins,
         )
         if not is_allowed:
-            return refuse("origin_not_allowed"), f"to allow it, add {origin!r} to origins"
+            return refuse("origin_not_allowed"), _how_to_allow(origin)
     if context.administers and is_change_from_elsewhere(head, secure):
         return refuse("origin_not_allowed", "Ask for this outside a web page."), NOT_OWN
     return None
+
+
+def _how_to_allow(origin: str) -> str:
+    risk = "; but any page can have it, in a frame" if origin == "null" else ""
+    return f"to allow it, add {origin!r} to origins{risk}"
 
 
 def _host_is_allowed(context: FrontContext, host: str, path: str) -> bool:

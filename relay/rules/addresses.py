@@ -10,9 +10,16 @@ from urllib.parse import SplitResult, urlsplit
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 """By a URL's scheme."""
 
+UNNAMED_ORIGINS = ("null", "file://")
+"""
+Origins without a host, which many pages share. Sandboxed frames have C{null}; local files have that
+or C{file://}, as the browser likes.
+"""
+
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_APP = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._~-]+(?::[0-9]{1,5})?")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -48,6 +55,22 @@ def is_address(value: str, version: int | None = None) -> bool:
 def bracketed(host: str) -> str:
     """A host as a URL and a Host header have it: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def is_origin(value: str) -> bool:
+    """
+    Whether this, in small letters, can be the Origin of a page: of the web's, C{https://HOST} or
+    C{https://HOST:PORT}; of an app's or an extension's, the same with a scheme of its own, whose
+    host may be any name; or one of L{UNNAMED_ORIGINS}. Source: RFC 6454, 6.2.
+    """
+    if value in UNNAMED_ORIGINS:
+        return True
+    if value.partition("://")[0] not in DEFAULT_PORTS:
+        return _APP.fullmatch(value) is not None
+    parts = split_url(value)
+    return (
+        parts is not None and "@" not in value and not (parts.path or parts.query or parts.fragment)
+    )
 
 
 def split_url(url: str) -> SplitResult | None:

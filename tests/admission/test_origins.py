@@ -126,7 +126,11 @@ def test_loopback_pages_are_allowed_only_on_a_loopback_listener(origin: str) -> 
         "http://evil.test",
         "http://localhost.evil.test",
         "file://localhost",
+        "file://",
         "null",
+        "capacitor://localhost",
+        "tauri://localhost:1430",
+        "app://.",
         "ext://127.0.0.1",
         "ws://localhost",
     ],
@@ -147,14 +151,23 @@ def test_a_loopback_listener_allows_no_page_from_elsewhere(origin: str) -> None:
         ("http://app.test:3001", False),
         ("chrome-extension://abc", True),
         ("chrome-extension://abd", False),
-        ("null", False),
+        ("chrome-extension://ABC", True),
+        ("null", True),
+        ("file://", False),
+        ("file:///", False),
+        ("capacitor://localhost", True),
+        ("ionic://localhost", False),
+        ("app://.", True),
+        ("app://..", False),
+        ("app://-", False),
     ],
 )
 @pytest.mark.parametrize("loopback", [False, True])
 def test_named_origins_are_allowed_by_scheme_host_and_port(
     origin: str, allowed: bool, loopback: bool
 ) -> None:
-    origins = ("https://app.test", "http://app.test:3000", "chrome-extension://abc", "null")
+    web = ("https://app.test", "http://app.test:3000")
+    origins = (*web, "chrome-extension://abc", "null", "capacitor://localhost", "app://.")
     asked = origin_is_allowed(origin, host=OWN, secure=False, loopback=loopback, origins=origins)
     assert asked is allowed
 

@@ -112,6 +112,27 @@ def test_an_optional_number_may_be_left_out_and_has_bounds(
     assert fault_of(checks.optional_number(1, 9), value) == fault
 
 
+APPS = [
+    "null",
+    "file://",
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "tauri://localhost:1430",
+    "https://tauri.localhost",
+    "app://.",
+    "app://-",
+    "app://obsidian.md",
+    "wails://wails",
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    "moz-extension://0e9b3f5c-7f0a-4a55-9b2e-1d5f0a6c7d8e",
+    "safari-web-extension://0e9b3f5c-7f0a-4a55-9b2e-1d5f0a6c7d8e",
+    "vscode-webview://1ab2c3d4e5f6g7h8",
+    "vscode-file://vscode-app",
+]
+"""Origins of pages that no web server gives out."""
+
+
 @pytest.mark.parametrize(
     ("written", "normal"),
     [
@@ -121,7 +142,9 @@ def test_an_optional_number_may_be_left_out_and_has_bounds(
         ("http://app.example:443", "http://app.example:443"),
         ("http://[::1]:3000", "http://[::1]:3000"),
         ("http://[::1]", "http://[::1]"),
-        ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
+        *((origin, origin) for origin in APPS),
+        ("NULL", "null"),
+        ("Capacitor://LocalHost", "capacitor://localhost"),
     ],
 )
 def test_origins_are_kept_as_browsers_write_them(written: str, normal: str) -> None:
@@ -131,7 +154,36 @@ def test_origins_are_kept_as_browsers_write_them(written: str, normal: str) -> N
 
 @pytest.mark.parametrize(
     "origin",
-    ["null", "*", "", "app.example", "https://a/", "https://a?x", "https://u@a", "https://*.a"],
+    [
+        "*",
+        "",
+        "app.example",
+        "https://a/",
+        "https://a?x",
+        "https://a#x",
+        "https://u@a",
+        "https://*.a",
+        "https://.",
+        "https://-",
+        "https://a:0",
+        "https://a:65536",
+        "null ",
+        "nullx",
+        "file:",
+        "file:///",
+        "file:///home/page.html",
+        "capacitor://",
+        "capacitor://localhost/",
+        "chrome-extension://*",
+        "chrome-extension://abc/page.html",
+        "app://a b",
+        "app://u@a",
+        "app://a?x",
+        "app://a:port",
+        "1app://a",
+        "://a",
+        "data:text/html,x",
+    ],
 )
 def test_a_value_that_is_no_origin_is_a_fault(origin: str) -> None:
     assert checks.origin(checks.normal_origin(origin)) is not None

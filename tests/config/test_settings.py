@@ -147,7 +147,7 @@ def test_a_file_with_every_setting_is_read() -> None:
         ("allow_anonymous = 1", "allow_anonymous: must be true or false, not a whole number"),
         ('refusals = "x"', 'refusals: must be one of "auto", "http", "event", not "x"'),
         ("refusals = []", 'refusals: must be one of "auto", "http", "event", not a list'),
-        ('origins = ["null"]', 'origins: #1: "null" is not an origin like https://app.example'),
+        ('origins = ["nil"]', 'origins: #1: "nil" is not an origin like https://app.example'),
         ('hosts = ["a:1"]', 'hosts: #1: "a:1" is not a host name without a port'),
         ("hosts = [[1]]", "hosts: #1: must be a string, not a list"),
         ("base_path = 3", "base_path: must be a string, not a whole number"),

@@ -79,6 +79,10 @@ async def test_a_wrong_request_in_single_bytes_gets_the_same_refusal(
     ("fields", "setting"),
     [
         ({"Origin": "http://evil.example"}, "to allow it, add 'http://evil.example' to origins"),
+        (
+            {"Origin": "null"},
+            "to allow it, add 'null' to origins; but any page can have it, in a frame",
+        ),
         ({"Host": "evil.example"}, "to allow it, add 'evil.example' to hosts"),
     ],
 )
