@@ -25,7 +25,8 @@ from relay.downstream.hold import Hold
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamProtocol
 from relay.http.cors import cors_headers, is_preflight
-from relay.http.head import Head, HeadReader, upgrade_refusal
+from relay.http.head import Head, HeadReader
+from relay.http.upgrade import upgrade_refusal
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
 from relay.rules.subprotocols import refusal_is_in_band
 from relay.telemetry.records import HoldRecord, new_request_id, shown
