@@ -134,7 +134,3 @@ def fault(head: Head) -> tuple[str, str] | None:
     def test_invalid_or_repeated_subprotocols_are_refused(offers: list[str]) -> None:
         head = upgrade(*(("Sec-WebSocket-Protocol", offer) for offer in offers))
         assert fault(head) == ("bad_request", "Send each subprotocol once, as a token.")
-
-
-TEXT = st.characters(codec="latin-1", exclude_categories=["Cc"]) | st.just("\x85")
-"""What a header that nobody here reads may hold."""
