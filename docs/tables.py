@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from relay.config.forms import RefusalRule
 from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.peer.ending import ENDING, Phase, Row
 from relay.peer.seam import SEAM
@@ -157,6 +158,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "closes": closes,
     "ending": ending,
     "settings": _settings(Settings),
+    "refusal_rules": _settings(RefusalRule),
     "listener": _settings(ListenerTable),
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),

@@ -1,6 +1,7 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
 from relay.admission.request import Admit, Grant, Request, Verdict
+from relay.config.forms import RefusalRule
 from relay.config.settings import Limits, Settings
 from relay.factory import RelayFactory
 from relay.http.head import Head
@@ -42,6 +43,7 @@ __all__ = [
     "Proxy",
     "Refusal",
     "RefusalCode",
+    "RefusalRule",
     "RelayError",
     "RelayFactory",
     "RelayListener",

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from random import random
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory, IReactorTime
-from zope.interface import implementer
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
 from relay.admission.request import Admit
 from relay.config.settings import Settings
@@ -47,7 +47,6 @@ def _check(upstreams: Any, admit: Any, listeners: Any, site: Any, settings: Any)
         raise wanted("settings must be a relay.Settings, or None", settings)
 
 
-@implementer(IProtocolNegotiationFactory)
 class RelayFactory(FrontFactory):
     """
     Builds the protocol of each accepted connection.
@@ -96,7 +95,7 @@ class RelayFactory(FrontFactory):
         lines = Lines(reactor, direct=settings.plane != "message")
         dialer = dialer_for(balancer, settings.limits, lines, reactor)
         own = public_site(settings.base_path, lambda: self.is_ready, reactor)
-        self._context = FrontContext(
+        context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
             own,
@@ -104,13 +103,16 @@ class RelayFactory(FrontFactory):
             heads=Turns(reactor),
             probes=probes,
         )
+        super().__init__(context)
 
-    def acceptableProtocols(self) -> list[bytes]:
+    def at(self, listener: str) -> IProtocolFactory:
         """
-        The protocol that is spoken behind TLS. Without an answer here, Twisted ends the handshake
-        of every client that uses ALPN, as browsers and curl do.
+        This relay, for the connections of one listener: listen with it where a rule of
+        C{settings.refusals} is for that listener only.
+
+        @param listener: the listener's name in those rules.
         """
-        return [b"http/1.1"]
+        return FrontFactory(evolve(self._context, listener=listener))
 
     @property
     def active_holds(self) -> int:

@@ -17,6 +17,7 @@ class World:
     """
     A relay with one upstream, on one clock.
 
+    @ivar at: what the settings' rules call the listener that a downstream connects to.
     @cvar plane: what the settings say.
     @cvar direct: whether the relay may use the connections' sockets.
     """
@@ -27,6 +28,7 @@ class World:
     upstream: Upstream = field(factory=lambda: Upstream("ws://127.0.0.1:9000/v1/realtime"))
     upstreams: list[Upstream] = Factory(list)
     options: dict[str, Any] = Factory(dict)
+    at: str | None = None
     reactor: Reactor = field(factory=Reactor)
     listener: RecordingListener = Factory(RecordingListener)
     factory: RelayFactory = field(init=False)
@@ -41,7 +43,8 @@ class World:
 
     def accept(self) -> Line:
         """A downstream connects."""
-        return self.wire(self.factory.buildProtocol(THERE))
+        here = self.factory if self.at is None else self.factory.at(self.at)
+        return self.wire(here.buildProtocol(THERE))
 
     def connected(self) -> Line:
         """The upstream accepts the connection that the relay last asked for."""

@@ -81,7 +81,8 @@ def _value(attribute: attrs.Attribute[Any], raw: Any) -> Any:
     items = [each for each in get_args(kind) if attrs.has(each)]
     if attrs.has(kind):
         value = _table(kind, raw, name, f"[{name}]")
-    elif items:
+    elif items and (attribute.converter is None or isinstance(raw, list)):
+        # A converter makes a table also of a word that stands for one.
         value = _tables(items[0], raw, name)
     else:
         value = tuple(raw) if isinstance(raw, list) else raw

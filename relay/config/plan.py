@@ -22,6 +22,7 @@ from relay.config.certificates import (
     identity,
     server_options,
 )
+from relay.config.checks import shown
 from relay.config.keys import KeyFault, downstream_tokens, upstream_key
 from relay.config.listeners import fault_of_access, fault_of_endpoint
 from relay.config.load import SettingsError, load
@@ -97,6 +98,8 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     guarded = found.guarded or tokens is None
     for listener in settings.listeners:
         faults.extend(_faults_of_listener(listener, guarded))
+    if not flags.listen:  # which would replace the listeners that the file's rules name
+        faults.extend(_faults_of_rules(settings))
     if settings.admin and (fault := fault_of_endpoint(settings.admin)):
         faults.append(f"admin: {fault}")
     return tuple(faults) or found
@@ -207,6 +210,16 @@ def _tokens(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> tuple[
     except KeyFault as fault:
         faults.append(fault.line)
         return None
+
+
+def _faults_of_rules(settings: Settings) -> Iterator[str]:
+    known = {None, *(listener.endpoint for listener in settings.listeners)}
+    for number, rule in enumerate(settings.refusals, 1):
+        if rule.listener not in known:
+            yield (
+                f"[[refusals]] #{number}: listener: {shown(rule.listener or '')} is neither in"
+                " listen nor in [[listener]]"
+            )
 
 
 def _faults_of_listener(listener: ListenerTable, guarded: bool) -> Iterator[str]:

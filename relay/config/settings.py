@@ -15,6 +15,7 @@ from attrs.validators import and_
 
 from relay.config import checks
 from relay.config.fields import count, documented, seconds, wait
+from relay.config.forms import RefusalRule, as_rules, rules
 from relay.rules.errors import InvalidValue
 from relay.upstreams import proxies
 from relay.upstreams.providers import PROVIDERS
@@ -234,11 +235,15 @@ class Settings:
         None,
         checks.unless_unset(checks.seconds(86400, or_none=True)),
     )
-    refusals: Literal["auto", "http", "event"] = documented(
-        'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in band'
-        " to browsers and by status to all others.",
-        "auto",
-        checks.one_of("auto", "http", "event"),
+    refusals: tuple[RefusalRule, ...] = field(
+        default="auto",
+        converter=as_rules,
+        validator=rules,
+        metadata={
+            "doc": 'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in'
+            " band to browsers and by status to all others. Or [[refusals]], which say it for some"
+            " clients."
+        },
     )
     plane: Literal["auto", "splice", "message"] = documented(
         'How messages cross an open session. With "splice" they cross as the bytes that came, by'

@@ -219,10 +219,11 @@ class RelayService(Service):
 
     def _with_tls(self, listener: ListenerTable, factory: RelayFactory) -> IProtocolFactory:
         """TLS around the factory, rather than in the endpoint, so that adopted sockets have it."""
+        here = factory.at(listener.endpoint)
         if listener.certificate is None or listener.key is None:
-            return factory
+            return here
         options = server_options(listener.certificate, listener.key)
-        return TLSMemoryBIOFactory(options, False, factory, clock=self._reactor)
+        return TLSMemoryBIOFactory(options, False, here, clock=self._reactor)
 
     def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
         self._ports.append(port)

@@ -12,14 +12,17 @@ from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     ISSLTransport,
     ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from relay.admission.request import Request
+from relay.config.forms import form_for
 from relay.downstream.gate import PROBES, FrontContext, address_of, barred
 from relay.downstream.hold import Hold
 from relay.downstream.plain import Asked
@@ -39,11 +42,14 @@ _log = Logger()
 PATH = "/v1/realtime"
 
 
+@implementer(IProtocolNegotiationFactory)
 class FrontFactory(ServerFactory):
     """Builds the front of each connection."""
 
     noisy = False
-    _context: FrontContext
+
+    def __init__(self, context: FrontContext) -> None:
+        self._context = context
 
     def buildProtocol(self, addr: IAddress | None) -> Front:
         """The front of one connection."""
@@ -51,6 +57,13 @@ class FrontFactory(ServerFactory):
         front = Front(self._context, addr)
         front.factory = self
         return front
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """
+        The protocol that is spoken behind TLS. Without an answer here, Twisted ends the handshake
+        of every client that uses ALPN, as browsers and curl do.
+        """
+        return [b"http/1.1"]
 
 
 class Front(Protocol):
@@ -219,7 +232,8 @@ class Front(Protocol):
         """
         agent = head.one("user-agent") or ""
         browser = bool(head.all("origin")) and agent.startswith("Mozilla/")
-        return refusal_is_in_band(self._context.holds.settings.refusals, head.subprotocols, browser)
+        form = form_for(self._context.holds.settings.refusals, self._context.listener, agent)
+        return refusal_is_in_band(form, head.subprotocols, browser)
 
     def _hand_over(self, protocol: IProtocol, head: bytes) -> None:
         self._inner = protocol

@@ -51,6 +51,7 @@ class FrontContext:
     @ivar probed: whether this is an admin listener that other machines can reach. Then L{PROBES}
         are answered whatever the Host is, and other paths if the Host is an IP address, which no
         page can have as its own name.
+    @ivar listener: what the settings' rules call the listener; L{None} if no rule can name it.
     """
 
     holds: HoldContext
@@ -61,6 +62,7 @@ class FrontContext:
     probes: bool = True
     administers: bool = False
     probed: bool = False
+    listener: str | None = None
 
 
 def address_of(address: IAddress | None) -> str:

@@ -105,7 +105,7 @@ class AdminFactory(FrontFactory):
         reactor: IReactorTime,
     ) -> None:
         root = Admin(relay, metrics, drain, lambda: not self._context.probed)
-        self._context = evolve(
+        own = evolve(
             context,
             holds=evolve(context.holds, admit=None),
             websocket=None,
@@ -114,6 +114,7 @@ class AdminFactory(FrontFactory):
             administers=True,
             probed=True,
         )
+        super().__init__(own)
 
     def set_public(self, is_public: bool) -> None:
         """

@@ -207,6 +207,31 @@ def test_an_upstream_is_as_the_file_says(config: Path) -> None:
     )
 
 
+RULES = """
+    listen = ["tcp:1:interface=127.0.0.1"]
+    [[listener]]
+    endpoint = "tcp:2:interface=127.0.0.1"
+    [[refusals]]
+    listener = "tcp:1:interface=127.0.0.1"
+    [[refusals]]
+    listener = "tcp:2:interface=127.0.0.1"
+    [[refusals]]
+    listener = "%s"
+"""
+
+
+def test_a_rule_of_refusals_names_a_listener_that_there_is(config: Path) -> None:
+    config.write_text(RULES % "tcp:3")
+    assert faults(config) == (
+        '[[refusals]] #3: listener: "tcp:3" is neither in listen nor in [[listener]]',
+    )
+
+
+def test_a_flag_may_replace_the_listeners_that_rules_of_refusals_name(config: Path) -> None:
+    config.write_text(RULES % "tcp:3")
+    assert len(planned(config, listen=("unix:/tmp/relay.sock",)).settings.refusals) == 3
+
+
 def test_upstreams_of_flags_are_tried_in_their_order() -> None:
     upstreams = planned(upstream=("wss://b.example", "wss://a.example")).upstreams
     first, second = sorted(upstreams, key=lambda upstream: upstream.priority)

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.config.forms import RefusalRule
 from relay.config.load import SettingsError, load
 from relay.config.settings import Auth, Limits, Settings, UpstreamTable
+
+FORMS = 'one of "auto", "http", "event", or tables written [[refusals]]'
 
 
 def faults(text: str) -> tuple[str, ...]:
@@ -29,7 +32,7 @@ def test_each_setting_has_its_default() -> None:
     settings = Settings()
     assert [each.endpoint for each in settings.listeners] == ["tcp:8080:interface=127.0.0.1"]
     assert settings.hold_seconds < 10, "SDKs give up at 10"
-    assert settings.refusals == "auto"
+    assert settings.refusals == (RefusalRule(form="auto"),)
     assert not settings.allow_anonymous
     assert (settings.auth, settings.limits, settings.upstream) == (Auth(), Limits(), ())
     assert settings.limits.message_bytes == 24 * 2**20
@@ -145,8 +148,26 @@ def test_a_file_with_every_setting_is_read() -> None:
         ('listen = "tcp:80"', "listen: must be a list (in Python a tuple), not a string"),
         ('listen = ["tcp:80", 3]', "listen: #2: must be a string, not a whole number"),
         ("allow_anonymous = 1", "allow_anonymous: must be true or false, not a whole number"),
-        ('refusals = "x"', 'refusals: must be one of "auto", "http", "event", not "x"'),
-        ("refusals = []", 'refusals: must be one of "auto", "http", "event", not a list'),
+        ('refusals = "x"', f'refusals: must be {FORMS}, not "x"'),
+        ("refusals = 3", f"refusals: must be {FORMS}, not a whole number"),
+        ("[refusals]", f"refusals: must be {FORMS}, not a table"),
+        ('refusals = ["http"]', "[[refusals]] #1: must be a table, not a string"),
+        (
+            '[[refusals]]\nform = "x"',
+            '[[refusals]] #1: form: must be one of "auto", "http", "event", not "x"',
+        ),
+        (
+            "[[refusals]]\nuser_agent = 3",
+            "[[refusals]] #1: user_agent: must be a string, not a whole number",
+        ),
+        (
+            '[[refusals]]\nuseragent = "x"',
+            "[[refusals]] #1: useragent: unknown key (did you mean user_agent?)",
+        ),
+        (
+            '[[refusals]]\nform = "http"\n[[refusals]]\nuser_agent = "x"',
+            "refusals: #1 is for all, so nobody gets to #2",
+        ),
         ('origins = ["nil"]', 'origins: #1: "nil" is not an origin like https://app.example'),
         ('hosts = ["a:1"]', 'hosts: #1: "a:1" is not a host name without a port'),
         ("hosts = [[1]]", "hosts: #1: must be a string, not a list"),
@@ -234,6 +255,25 @@ def test_a_file_that_breaks_the_toml_reader_is_one_line(text: str) -> None:
     assert faults(text) == ("not TOML: nested too deeply, or a number too long",)
 
 
+def test_rules_of_refusals_stand_in_the_order_of_the_file() -> None:
+    text = """
+        [[refusals]]
+        user_agent = "*websockets/*"
+        listener = "tcp:8443"
+        form = "event"
+        [[refusals]]
+        form = "http"
+    """
+    assert load(text).refusals == (
+        RefusalRule(user_agent="*websockets/*", listener="tcp:8443", form="event"),
+        RefusalRule(form="http"),
+    )
+
+
+def test_a_word_for_refusals_is_one_rule_for_all() -> None:
+    assert load('refusals = "http"') == load('[[refusals]]\nform = "http"')
+
+
 def test_values_are_checked_in_code_too() -> None:
     with pytest.raises(ValueError, match=r"^sessions: must be at least 1, not 0$"):
         Limits(sessions=0)
@@ -245,7 +285,7 @@ def test_values_are_checked_in_code_too() -> None:
         Settings(origins="https://a.example")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("cls", [Settings, Limits, Auth, UpstreamTable])
+@pytest.mark.parametrize("cls", [Settings, Limits, Auth, RefusalRule, UpstreamTable])
 def test_every_field_is_documented(cls: type) -> None:
     for attribute in attrs.fields(cls):
         assert attribute.metadata["doc"].endswith("."), attribute.name
@@ -262,7 +302,9 @@ SCALARS = (
     | st.text(max_size=8)
     | st.sampled_from(["auto", "json", "generic", "ws://a", "https://a:443", "[::1]", "/a", "A"])
 )
-KEYS = st.sampled_from(sorted({n for c in (Settings, Limits, UpstreamTable) for n in names(c)}))
+KEYS = st.sampled_from(
+    sorted({n for c in (Settings, Limits, RefusalRule, UpstreamTable) for n in names(c)})
+)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (

@@ -27,6 +27,7 @@ from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
 from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService, url_of
 from relay.daemon.signals import Signals
+from relay.downstream.acceptor import FrontFactory
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
 from relay.upstreams.upstream import Upstream
@@ -123,7 +124,9 @@ def test_the_service_listens_everywhere_from_its_privileged_start(
         "listening on http://127.0.0.1:8080/relay",
         "listening on http://[::1]:443/relay",
     ]
-    assert all(isinstance(factory, RelayFactory) for factory in stage.reactor.factories)
+    assert all(isinstance(factory, FrontFactory) for factory in stage.reactor.factories)
+    names = [factory._context.listener for factory in stage.reactor.factories]
+    assert names == [LOOPBACK, r"tcp6:443:interface=\:\:1"], "what rules of refusals call them"
 
 
 def test_the_service_listens_even_if_only_started(stage: Stage) -> None:
@@ -232,7 +235,7 @@ def test_a_demo_relays_to_the_simulator_on_loopback_only(stage: Stage, given: li
     stage.service(demo=True).privilegedStartService()
     simulator, relay = stage.reactor.factories
     assert isinstance(simulator, SimulatorFactory)
-    assert isinstance(relay, RelayFactory)
+    assert isinstance(relay, FrontFactory)
     address = stage.reactor.ports[0].getHost()
     assert address == IPv4Address("TCP", "127.0.0.1", 40000)
     ((upstream,), _) = given[0]
@@ -281,7 +284,7 @@ ADMIN = "tcp:9090:interface=127.0.0.1"
 
 def test_the_service_listens_for_admin_last(stage: Stage, lines: list[str]) -> None:
     stage.service(admin=ADMIN).startService()
-    assert [type(factory) for factory in stage.reactor.factories] == [RelayFactory, AdminFactory]
+    assert [type(factory) for factory in stage.reactor.factories] == [FrontFactory, AdminFactory]
     assert lines[-1] == "admin listener at http://127.0.0.1:9090"
 
 

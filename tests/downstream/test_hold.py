@@ -15,7 +15,7 @@ from memory import World
 from twisted.internet.defer import Deferred, succeed
 from websockets.frames import Frame, Opcode
 
-from relay import Grant, Refusal, RelayListener, Request, Settings, Upstream, refuse
+from relay import Grant, Refusal, RefusalRule, RelayListener, Request, Settings, Upstream, refuse
 from relay.dial.attempt import ANSWER_SECONDS, CLOSE_SECONDS
 from relay.testing.peers import Peer
 
@@ -504,6 +504,34 @@ def test_a_browser_is_told_in_band_and_others_by_status(
     downstream = world.downstream(agent=agent, origin=origin)
     world.connected().deliver(FAILING)
     assert downstream.line.sent.startswith(b"HTTP/1.1 101 " if in_band else b"HTTP/1.1 502 ")
+
+
+RULES = (
+    RefusalRule(user_agent="reads/*", listener="outer", form="event"),
+    RefusalRule(user_agent="reads/*", form="http"),
+    RefusalRule(listener="outer"),
+    RefusalRule(form="event"),
+)
+
+
+@pytest.mark.parametrize(
+    ("listener", "agent", "status"),
+    [
+        ("outer", "reads/1", 101),
+        ("outer", "other/1", 502),
+        ("outer", None, 502),
+        (None, "reads/1", 502),
+        (None, "other/1", 101),
+        (None, None, 101),
+    ],
+)
+def test_rules_say_the_form_by_listener_and_user_agent(
+    listener: str | None, agent: str | None, status: int
+) -> None:
+    world = World(settings=Settings(refusals=RULES), at=listener)
+    downstream = world.downstream(agent=agent)
+    world.connected().deliver(FAILING)
+    assert downstream.line.sent.startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_a_forbidden_origin_always_gets_the_status() -> None:
