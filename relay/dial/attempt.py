@@ -19,8 +19,9 @@ from relay.http.head import Head
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
 from relay.rules.errors import InvalidValue
-from relay.rules.events import ServerEvent, parse_event
+from relay.rules.events import parse_event
 from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
+from relay.rules.said import Said
 from relay.rules.scrub import scrub
 from relay.telemetry.records import AttemptRecord
 from relay.timing.callbacks import answer_of
@@ -62,7 +63,7 @@ class Attempt(HandshakeListener):
         self._since = 0.0
         self._protocol: UpstreamProtocol | None = None
         self._first: list[tuple[bytes, bool]] = []
-        self._error: ServerEvent | None = None
+        self._error: Said | None = None
         self._over = False
         self._wait = Deadline(clock)
 
@@ -121,7 +122,10 @@ class Attempt(HandshakeListener):
     ) -> Refused:
         """The refusal with what is known of this upstream; recorded as the outcome."""
         self._record.outcome = refusal.code
-        facts = UpstreamFacts(self._upstream.name, self._record.stage, status, request_id)
+        self._record.said = refusal.said or None
+        facts = UpstreamFacts(
+            self._upstream.name, self._record.stage, status, request_id, refusal.upstream
+        )
         return Refused(attributed(refusal, facts))
 
     def _refuse(
@@ -182,8 +186,10 @@ class Attempt(HandshakeListener):
 
     def _request_id(self, headers: Mapping[str, str]) -> str | None:
         found = (headers[name] for name in _REQUEST_IDS if name in headers)
-        text = next(found, None)
-        return None if text is None else scrub(text, self._secrets)
+        return self._scrubbed(next(found, None))
+
+    def _scrubbed(self, request_id: str | None) -> str | None:
+        return request_id and scrub(request_id, self._secrets)
 
     def malformed(self, error: str) -> None:
         """The upstream does not speak WebSocket."""
@@ -217,8 +223,8 @@ class Attempt(HandshakeListener):
         if self._error is not None:
             return  # drop what comes between the error and the Close: it may be much
         event = None if self._over else parse_event(payload)
-        if event is not None and event.type == "error":
-            self._error = event
+        if event is not None and event.error is not None:
+            self._error = event.error
             self._wait.set(CLOSE_SECONDS, self._waited)
             return
         self._first.append((payload, is_binary))
@@ -233,7 +239,9 @@ class Attempt(HandshakeListener):
             self._protocol.report_answer()
 
     def _refuse_opening(self, close: Close | None) -> None:
-        self._refuse(refusal_of_opening(self._upstream.traits, self._error, close, self._secrets))
+        error = self._error
+        refusal = refusal_of_opening(self._upstream.traits, error, close, self._secrets)
+        self._refuse(refusal, None, self._scrubbed(error.request_id if error else None))
 
     def closed(self, side: Side, close: Close) -> None:
         """The upstream closed before a session, perhaps behind an error."""

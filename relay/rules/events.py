@@ -6,13 +6,10 @@ Source: OpenAI's Realtime reference, server events C{session.created} and C{erro
 
 from __future__ import annotations
 
-import json
-
 from attrs import frozen
 
-MAX_READ = 256 * 1024
-"""Most bytes of an event that the relay parses; a refusal is never larger."""
-
+from relay.rules.said import Said, error_in
+from relay.rules.values import as_table, as_text, parse_json
 
 MAX_ID = 256
 """Most characters of a session's id: it is kept as long as the session."""
@@ -24,53 +21,21 @@ class ServerEvent:
     What the relay reads of an event.
 
     @ivar type: the event's type; C{""} if it has none.
-    @ivar code: the code of an C{error}, else its type, else C{""}.
-    @ivar message: the text of an C{error}.
+    @ivar error: what it says, if it is an error.
     @ivar session_id: the session's id, from an event with a session, such as C{session.created}.
     """
 
     type: str = ""
-    code: str = ""
-    message: str = ""
+    error: Said | None = None
     session_id: str | None = None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _table(value: object) -> dict[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def error_in(value: object) -> tuple[str, str]:
-    """
-    Code and message of OpenAI's error shape C{{"error": {…}}}; each is empty if absent.
-
-    If the code is no text, its C{type} is taken instead, or Google's C{status}.
-    """
-    error = _table(_table(value).get("error"))
-    codes = (_text(error.get(key)) for key in ("code", "type", "status"))
-    return next(filter(None, codes), ""), _text(error.get("message"))
-
-
-def parse_json(payload: bytes) -> object:
-    """The JSON value; L{None} if it is over L{MAX_READ} bytes, no JSON, or nested too deep."""
-    if len(payload) > MAX_READ:
-        return None
-    try:
-        value: object = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    return value
 
 
 def parse_event(payload: bytes) -> ServerEvent:
     """Read one event. A payload that is no event gets the type C{""}."""
-    value = parse_json(payload)
-    kind = _text(_table(value).get("type"))
-    if kind == "error":
-        code, message = error_in(value)
-        return ServerEvent(kind, code, message)
-    session = _table(_table(value).get("session"))
-    return ServerEvent(kind, session_id=_text(session.get("id"))[:MAX_ID] or None)
+    table = as_table(parse_json(payload))
+    kind = as_text(table.get("type"))
+    # Some services send the body of an HTTP error as it is, which has no type.
+    if kind.endswith("error") or (not kind and table.get("error")):
+        return ServerEvent(kind, error_in(table))
+    session = as_table(table.get("session"))
+    return ServerEvent(kind, session_id=as_text(session.get("id"))[:MAX_ID] or None)

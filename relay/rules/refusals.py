@@ -138,12 +138,14 @@ class UpstreamFacts:
     @ivar stage: the stage that the attempt had reached; L{None} if no connection was begun.
     @ivar status: its HTTP status, if it answered with one.
     @ivar request_id: its own request id, for its operator's log.
+    @ivar upstream: if it is a relay itself, the upstream that it blames.
     """
 
     name: str
     stage: Stage | None
     status: int | None = None
     request_id: str | None = None
+    upstream: UpstreamFacts | None = None
 
 
 @frozen
@@ -158,6 +160,8 @@ class Refusal:
     @ivar retry_after: whole seconds, or L{None}.
     @ivar upstream: the upstream that caused it, or L{None}.
     @ivar attempts: how many attempts at upstreams were made.
+    @ivar said: what the upstream said, scrubbed of secrets. It is for the operator: downstream is
+        sent no byte of it that is not in the message.
     """
 
     code: RefusalCode
@@ -167,6 +171,7 @@ class Refusal:
     retry_after: int | None = None
     upstream: UpstreamFacts | None = None
     attempts: int = field(default=0, kw_only=True)
+    said: str = field(default="", kw_only=True)
 
     @property
     def close_code(self) -> int:
@@ -238,14 +243,20 @@ def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
         "request_id": request_id,
         "retryable": refusal.retryable,
         "attempts": refusal.attempts,
-        "upstream": facts
-        and {
-            "name": facts.name,
-            "stage": facts.stage,
-            "status": facts.status,
-            "request_id": facts.request_id,
-        },
+        "upstream": facts and _facts_object(facts),
     }
+
+
+def _facts_object(facts: UpstreamFacts) -> dict[str, object]:
+    told: dict[str, object] = {
+        "name": facts.name,
+        "stage": facts.stage,
+        "status": facts.status,
+        "request_id": facts.request_id,
+    }
+    if facts.upstream is not None:
+        told["upstream"] = _facts_object(facts.upstream)
+    return told
 
 
 def http_body(refusal: Refusal, request_id: str) -> bytes:

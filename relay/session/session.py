@@ -17,9 +17,9 @@ from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
-from relay.rules.events import parse_json
 from relay.rules.scrub import redact
 from relay.rules.usage import tokens_of
+from relay.rules.values import parse_json
 from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic

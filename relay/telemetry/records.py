@@ -60,6 +60,7 @@ class AttemptRecord:
     @ivar stages: seconds that each completed stage took.
     @ivar outcome: C{open}, the code of the refusal, or C{cancelled}.
     @ivar error: the name of the error below, for the log only.
+    @ivar said: what the upstream itself said when it refused, scrubbed of secrets.
     @ivar seconds: how long the attempt took in all.
     @ivar is_retry: whether this upstream was tried before for the same hold.
     """
@@ -69,6 +70,7 @@ class AttemptRecord:
     stages: dict[Stage, float] = field(factory=dict)
     outcome: str = "cancelled"
     error: str | None = None
+    said: str | None = None
     seconds: float = 0.0
     is_retry: bool = False
 

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from relay.rules.refusals import RefusalCode
-from relay.upstreams.meanings import AZURE, COMMON, OPENAI
+from relay.upstreams.meanings import AZURE, COMMON, OPENAI, Meaning
 
 
 @frozen(kw_only=True)
@@ -27,7 +26,7 @@ class Provider:
     @ivar query: names of downstream's query parameters that go upstream; L{None} for all.
     @ivar model: the name that the parameter C{model} has upstream.
     @ivar headers: names of the downstream headers that go upstream, in lower case.
-    @ivar errors: the refusals (see L{relay.rules.refusals.KINDS}) that its error codes mean.
+    @ivar errors: what its own error codes mean (see L{relay.upstreams.meanings}).
     """
 
     url: str | None = None
@@ -36,7 +35,7 @@ class Provider:
     query: frozenset[str] | None
     model: str = "model"
     headers: frozenset[str] = frozenset()
-    errors: Mapping[str, RefusalCode] = COMMON
+    errors: Mapping[str, Meaning] = COMMON
 
 
 _OPENAI = Provider(

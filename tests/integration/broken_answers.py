@@ -61,7 +61,7 @@ BROKEN_ANSWERS = [
     *(_retried(status) for status in (408, 500, 502, 504, 599)),
     _retried(503, "Retry-After: 30", retry_after="30"),
     Broken("401", (answers(401),), *_unauthorized, seen=401),
-    Broken("403", (answers(403),), *_unauthorized, seen=403),
+    Broken("403", (answers(403),), *_refused, seen=403, says="403 and gave no reason"),
     _limiting("bare", retry_after="5"),
     _limiting("with Retry-After", "Retry-After: 7", retry_after="7"),
     _limiting("with a huge Retry-After", "Retry-After: 99999999999", retry_after="60"),

@@ -77,6 +77,7 @@ def test_an_opened_session_is_one_line_with_its_fields(logged: list[Event]) -> N
         "stages": {"dns": 0.001, "tcp": 0.02},
         "outcome": "open",
         "error": None,
+        "said": None,
         "seconds": 0.0,
         "is_retry": False,
     }
