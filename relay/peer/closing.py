@@ -120,14 +120,27 @@ class ClosingWebSocket(PacedWebSocket):
         if not self._choked:
             self._patience.wait_for_end(self.line, self.abort)
 
-    def _hang_up(self, _: object) -> None:
+    @property
+    def _closes_first(self) -> bool:
+        """
+        Whether it is for the relay to end the connection, and all is written. RFC 6455, 7.1.1: the
+        server closes first; as client, wait for it until the deadline.
+        """
+        has_more_to_say = self._choked or (self._outlet is not None and self._outlet.waiting)
+        return self.factory.isServer and not has_more_to_say
+
+    def _half_close(self, _: object) -> None:
+        """
+        Only a half: the client may be sending still. If the socket were closed, what comes would
+        reset the connection, and the reset would destroy the Close that is under way.
+        """
+        if self._closes_first:
+            self.line.half_close()
+
+    def _hang_up(self, close: Close | None) -> None:
         """Both Closes are exchanged: end the connection once all is written."""
-        if self._choked:
-            return
-        self._patience.wait_for_end(self.line, self.abort)
-        # RFC 6455, 7.1.1: the server closes first; as client, wait for it until the deadline.
-        has_more_to_say = self._outlet is not None and self._outlet.waiting
-        if self.factory.isServer and not has_more_to_say:
+        self._linger(close)
+        if self._closes_first:
             self.line.hang_up()
 
     def _cut_off(self, _: object) -> None:
@@ -167,6 +180,7 @@ _DO: dict[Action, Callable[[ClosingWebSocket, Any], None]] = {
     "send_close": ClosingWebSocket._send_close,
     "answer_close": ClosingWebSocket._answer_close,
     "linger": ClosingWebSocket._linger,
+    "half_close": ClosingWebSocket._half_close,
     "hang_up": ClosingWebSocket._hang_up,
     "cut_off": ClosingWebSocket._cut_off,
     "drop": ClosingWebSocket._drop,

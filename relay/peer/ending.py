@@ -28,12 +28,22 @@ connection is gone.
 """
 
 Action = Literal[
-    "send_close", "answer_close", "linger", "hang_up", "cut_off", "drop", "tell_close", "tell_fault"
+    "send_close",
+    "answer_close",
+    "linger",
+    "half_close",
+    "hang_up",
+    "cut_off",
+    "drop",
+    "tell_close",
+    "tell_fault",
 ]
 """
 C{send_close}: send a Close of the relay's own. C{answer_close}: answer the peer's Close.
-C{linger}: drop the connection at a deadline, unless it ends before. C{hang_up}: as the server, end
-the connection once all is written; as the client, wait until the server ends it (7.1.1).
+C{linger}: drop the connection at a deadline, unless it ends before. C{half_close}: as the server,
+end the sending half once all is written, and read on until the client ends too; as the client, wait
+until the server ends the connection (7.1.1). C{hang_up}: as the server, end the connection once all
+is written; as the client, wait likewise.
 C{cut_off}: end the connection once all is written, as either. C{drop}: end it now. C{tell_close}
 and C{tell_fault}: tell the listener.
 """
@@ -46,8 +56,8 @@ ENDING: dict[Phase, Row] = {
     "open": {
         "close": ("closing", ("send_close", "linger")),
         "close received": ("ending", ("answer_close", "hang_up", "tell_close")),
-        "fault": ("failing", ("send_close", "linger", "tell_fault")),
-        "error": ("failing", ("send_close", "linger")),
+        "fault": ("failing", ("send_close", "linger", "half_close", "tell_fault")),
+        "error": ("failing", ("send_close", "linger", "half_close")),
         "cut": ("ending", ("cut_off",)),
         "written": ("open", ()),
         "abort": ("gone", ("drop",)),
@@ -56,7 +66,7 @@ ENDING: dict[Phase, Row] = {
     "closing": {
         "close": ("closing", ()),
         "close received": ("ending", ("hang_up",)),
-        "fault": ("failing", ()),
+        "fault": ("failing", ("half_close",)),
         "error": ("gone", ("drop",)),
         "cut": ("ending", ("cut_off",)),
         "written": ("closing", ("linger",)),
@@ -69,7 +79,7 @@ ENDING: dict[Phase, Row] = {
         "fault": ("failing", ()),
         "error": ("gone", ("drop",)),
         "cut": ("ending", ("cut_off",)),
-        "written": ("failing", ("linger",)),
+        "written": ("failing", ("linger", "half_close")),
         "abort": ("gone", ("drop",)),
         "lost": ("gone", ()),
     },

@@ -51,6 +51,11 @@ class Line:
         return self.transport.lost
 
     @property
+    def ended(self) -> bool:
+        """Whether the relay has said that it sends no more, and all of it is read."""
+        return self.socket.is_ended
+
+    @property
     def disconnecting(self) -> bool:
         """Whether the relay ends it once all is written."""
         return bool(self.transport.disconnecting)
@@ -209,6 +214,8 @@ class Peer:
             self.flush()
         else:
             self.sans.data_to_send()
+        if self.answers_close and self.line.ended:
+            self.line.fin()
         return bool(data)
 
     def moves(self) -> bool:

@@ -33,6 +33,7 @@ class Socket(socket.socket):
         self._number = next(self._numbers)
         self._taken = 0
         self._fin = self._dead = self._deaf = self._vanished = False
+        self._is_half_closed = False
         self._error: OSError | None = None
 
     # -- what the relay calls --------------------------------------------------------------
@@ -62,7 +63,7 @@ class Socket(socket.socket):
 
     def send(self, data: Any, flags: int = 0) -> int:
         self._raise_error()
-        if self._dead:
+        if self._dead or self._is_half_closed:
             raise BrokenPipeError(errno.EPIPE, "broken pipe")
         room = self.room - len(self.outbound)
         if room <= 0:
@@ -74,7 +75,8 @@ class Socket(socket.socket):
         return min(room, len(data))
 
     def shutdown(self, how: int) -> None:
-        """Nothing is half-closed in a session."""
+        """The relay says that it sends no more. It never says that it reads no more."""
+        self._is_half_closed = True
 
     def close(self) -> None:
         self.is_closed = True
@@ -113,6 +115,11 @@ class Socket(socket.socket):
     def is_over(self) -> bool:
         """Whether the far end has seen the end of the connection, or has made it."""
         return self._dead or self._deaf or (self.is_closed and not self.outbound)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the far end has read all that the relay sends, and that there is no more."""
+        return self.is_over or (self._is_half_closed and not self.outbound)
 
     @property
     def is_gone(self) -> bool:

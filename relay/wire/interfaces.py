@@ -51,6 +51,12 @@ class Line(Protocol):
     def resume(self) -> None:
         """Read on."""
 
+    def half_close(self) -> None:
+        """
+        End the sending half, once all is written, and read on. Nothing is to be written after it,
+        and on a direct line nothing may wait before it.
+        """
+
     def hang_up(self) -> None:
         """End the connection once all is written."""
 
@@ -89,7 +95,7 @@ class _NoLine:
     def pause(self) -> None:
         """Does nothing."""
 
-    resume = hang_up = abort = release = pause
+    resume = half_close = hang_up = abort = release = pause
 
 
 NO_LINE: Line = _NoLine()

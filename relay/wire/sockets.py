@@ -7,6 +7,8 @@ reactor. Each protocol between transport and WebSocket costs a call for each chu
 
 from __future__ import annotations
 
+from contextlib import suppress
+from socket import SHUT_WR
 from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
@@ -90,6 +92,12 @@ class SocketLine:
         """Read on."""
         if not self._over:
             self._hub.addReader(self)
+
+    def half_close(self) -> None:
+        """End the sending half, and read on."""
+        if not (self._over or self._broken):
+            with suppress(OSError):  # the connection is lost: the next read finds it
+                self.socket.shutdown(SHUT_WR)
 
     def hang_up(self) -> None:
         """End the connection once all is written."""

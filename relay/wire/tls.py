@@ -72,6 +72,10 @@ class TlsLine(SocketLine):
             if len(encrypted) < most:
                 return
 
+    def half_close(self) -> None:
+        """Send C{close_notify}, and read on until the other end's: that is how TLS ends."""
+        self.hang_up()
+
     def hang_up(self) -> None:
         """End the connection once all is written; C{close_notify} goes first."""
         if not self._over:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHalfCloseableDescriptor, IPushProducer
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from relay.wire.interfaces import LineEnd, Received, in_transport
@@ -41,6 +42,14 @@ class TransportLine:
         """Read on."""
         self._transport.resumeProducing()
 
+    def half_close(self) -> None:
+        """End the sending half once all is written, and read on. TLS ends that way anyway."""
+        if _is_plain(self._transport):
+            self._transport.unregisterProducer()  # it would be waited for
+            self._transport.loseWriteConnection()
+        else:
+            self.hang_up()
+
     def hang_up(self) -> None:
         """End the connection once all is written."""
         # With a producer registered, loseConnection waits for it.
@@ -69,3 +78,11 @@ class TransportLine:
 
     def stopProducing(self) -> None:
         """Does nothing: the protocol is told of the loss by C{connectionLost}."""
+
+
+def _is_plain(transport: Any) -> bool:
+    """
+    Whether no TLS is on top of it. Twisted's TLS passes C{loseWriteConnection} on to what is below.
+    """
+    is_secure = isinstance(transport, TLSMemoryBIOProtocol) or getattr(transport, "TLS", False)
+    return not is_secure and IHalfCloseableDescriptor.providedBy(transport)

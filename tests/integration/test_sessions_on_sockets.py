@@ -15,6 +15,7 @@ import pytest_twisted
 import trustme
 from integration.loopback import REACTOR, Loopback, RawClient, Relay, until
 from integration.proxies import ProxyPort
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import ClientFactory, Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -28,6 +29,7 @@ from relay import Limits, Proxy, Settings
 from relay.config.certificates import server_options
 from relay.rules.closes import LOST, Side
 from relay.testing.peers import no_limits
+from relay.wire.interfaces import in_transport
 
 STALL, LINGER = 30.0, 3.0
 LIMITS = Limits(stall_seconds=STALL, linger_seconds=LINGER, ping_seconds=3600, pong_seconds=3600)
@@ -295,6 +297,25 @@ async def test_the_loss_of_one_side_is_told_to_the_other(
     way(end)
     await until(lambda: other.close is not None, "a Close")
     assert other.close == (LOST[sender].code, LOST[sender].reason)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_still_sends_after_its_fault_reads_the_close_and_the_end(
+    pair: Pair,
+) -> None:
+    client, server = pair.ends("downstream")
+    client.transport.pauseProducing()
+    client.send(client.frame(Opcode.CONT, b"x") + bytes(16 * MIB))
+    await until(lambda: not in_transport(client.transport), "all of it sent")
+    client.transport.resumeProducing()
+    await until(lambda: client.lost is not None, "the end")
+    assert client.close is not None
+    assert client.close[0] == 1002
+    assert client.lost is not None
+    assert client.lost.check(ConnectionDone), "no reset"
+    await until(lambda: server.close is not None, "the other Close")
+    server.leave()
+    await until(lambda: pair.relay.heard.ends, "the session's end, by no deadline")
 
 
 @from_each

@@ -176,9 +176,12 @@ class End:
             self.socket.deliver(data)
 
     def _hang_up(self) -> bool:
-        """As the server, close the connection behind both Closes; return whether it did."""
+        """
+        Close the connection: as the server behind both Closes, as the client if the relay has ended
+        its half of it; return whether it did.
+        """
         is_finished = self.is_close_got and self.is_closing and not self.backlog
-        if self.mute or self.is_client or not is_finished:
+        if self.mute or not (self.socket.is_ended if self.is_client else is_finished):
             return False
         self.socket.leave()
         return True

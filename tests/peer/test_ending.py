@@ -65,3 +65,13 @@ def test_a_connection_that_has_begun_to_end_is_over_by_a_deadline(
 def test_nothing_is_read_after_a_fault() -> None:
     assert ENDING["open"]["fault"][0] in DEAF
     assert ENDING["closing"]["fault"][0] in DEAF
+
+
+@given(st.lists(st.sampled_from(HAPPENINGS)))
+def test_a_client_that_was_failed_is_half_closed_and_not_hung_up_on(
+    happenings: list[Happening],
+) -> None:
+    phase, done = run(happenings)
+    if phase == "failing":
+        assert "half_close" in done
+        assert "hang_up" not in done

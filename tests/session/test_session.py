@@ -264,6 +264,68 @@ def test_a_fault_is_told_to_its_maker_and_is_1011_to_the_other(
     assert (record.close_code, record.closed_by) == (code, "relay")
 
 
+@pytest.mark.parametrize(("frame", "code"), FAULTS)
+def test_after_a_fault_the_client_reads_the_close_and_the_end_and_then_ends_too(
+    world: World, frame: Frame, code: int
+) -> None:
+    downstream, upstream = world.open()
+    downstream.answers_close = False
+    downstream.send_frame(frame)
+    world.settle(downstream, upstream)
+    assert downstream.close is not None
+    assert downstream.close[0] == code
+    assert downstream.line.ended
+    downstream.line.deliver(b"what was under way" * 10_000)
+    assert downstream.line.lost is None, "it would be reset"
+    downstream.line.fin()
+    assert downstream.line.lost is not None
+    upstream.line.fin()
+    assert world.is_clean(), "no time has passed"
+
+
+@pytest.mark.parametrize(("frame", "code"), FAULTS)
+def test_after_a_fault_the_server_is_left_to_end_the_connection(
+    world: World, frame: Frame, code: int
+) -> None:
+    downstream, upstream = world.open()
+    upstream.send_frame(frame)
+    world.settle(downstream, upstream)
+    assert upstream.close is not None
+    assert upstream.close[0] == code
+    assert not upstream.line.ended
+    assert downstream.line.lost is not None
+    upstream.line.fin()
+    assert world.is_clean(), "no time has passed"
+
+
+def test_after_a_fault_a_client_that_does_not_end_is_cut_by_the_linger(world: World) -> None:
+    downstream, _ = world.open()
+    downstream.answers_close = False
+    downstream.send_frame(FAULTS[0][0])
+    linger = world.settings.limits.linger_seconds
+    for _ in range(int(linger) * 4 - 1):
+        downstream.line.deliver(b"on and on" * 1000)
+        world.advance(0.25)
+    assert downstream.line.lost is None
+    assert not downstream.line.socket.inbound, "all of it is read"
+    world.advance(0.25)
+    assert downstream.line.lost is not None
+
+
+def test_the_half_close_after_a_fault_waits_for_a_slow_reader(world: World) -> None:
+    downstream, upstream = world.open()
+    upstream.send(b"x" * (3 * 65536))
+    downstream.answers_close = False
+    downstream.send_frame(FAULTS[0][0])
+    assert not downstream.line.ended
+    downstream.read()
+    assert downstream.received[1:] == [b"x" * (3 * 65536)]
+    assert downstream.close is not None
+    assert downstream.line.ended
+    downstream.line.fin()
+    assert downstream.line.lost is not None
+
+
 @message_plane
 def test_text_that_is_not_utf8_is_a_fault(world: World) -> None:
     downstream, upstream = world.open()

@@ -249,6 +249,29 @@ async def test_losing_a_connection_stops_reading_by_tcp_only(connection: Connect
 
 
 @pytest_twisted.ensureDeferred
+async def test_half_a_connection_is_lost_behind_all_that_waits_and_the_other_half_is_read(
+    connection: Connection,
+) -> None:
+    if connection.is_secure:
+        pytest.skip("Twisted passes a half-close on below TLS")
+    near, far = connection.near, connection.far
+    far.reads = False
+    connection.transport.write(PIECE * 64)
+    connection.transport.loseWriteConnection()
+    far.send(b"heard")
+    await connection.until(lambda: near.received == b"heard")
+    assert not far.is_over
+    far.reads = True
+    await connection.until(lambda: far.is_over)
+    assert far.received == PIECE * 64
+    far.send(b" still")
+    await connection.until(lambda: near.received == b"heard still")
+    assert near.losses == []
+    far.fin()
+    assert (await connection.lost()).type is ConnectionDone
+
+
+@pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("method", ["loseConnection", "abortConnection"])
 async def test_the_loss_of_a_connection_is_told_in_a_later_turn(
     connection: Connection, method: str

@@ -71,7 +71,7 @@ class MemoryWire:
     @property
     def is_over(self) -> bool:
         """Whether the end of the connection was seen."""
-        return self._socket.is_over
+        return self._socket.is_ended
 
     def recv(self) -> bytes:
         """Read what there is."""
