@@ -28,7 +28,7 @@ _NAMES = ("code", "reason", "type", "status")
 _NUMBERS = ("code", "status", "status_code", "statusCode")
 _TEXTS = ("message", "msg", "error_description", "detail", "title")
 _INNER = ("error", "errors", "detail", "details", "message")
-_NO_NAMES = frozenset({"error", "blank"})
+_NO_NAMES = frozenset({"error", "about:blank"})
 """The type of each C{error} event, and of each problem without a type of its own."""
 
 _NAME = re.compile(r"(?=.{1,99}\Z)[A-Za-z_][\w-]*(?:\.[\w-]+)*")
@@ -55,9 +55,9 @@ class Said:
 
     @property
     def code(self) -> str:
-        """The most exact code; C{""} without one, or if the message begins with it."""
+        """The most exact code; C{""} without one, or if the message has it."""
         code = self.codes[0] if self.codes else ""
-        return "" if self.message.startswith(code) else code
+        return "" if code in self.message else code
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (self.code, self.message)))
@@ -90,7 +90,7 @@ def error_in_text(text: str) -> Said:
     What a text says, such as the reason of a Close: C{type.code}, C{code: text} or a text alone.
     """
     if _NAME.fullmatch(text):
-        return Said(tuple(filter(None, reversed(text.split(".")))))
+        return Said((*reversed(text.split(".")),), text)
     return _read(text, MAX_DEPTH)
 
 
@@ -171,10 +171,11 @@ def _request_id(table: dict[str, Any]) -> str | None:
 
 
 def _name(value: object) -> str:
-    """A code; of a problem's type, which is a URI, the last part. A number is no name."""
+    """
+    A code; a number is none. It is kept whole, though a problem's type is a URI, because no secret
+    is known by its end alone.
+    """
     text = as_text(value)
-    if "/" in text or text.startswith(("about:", "urn:")):
-        text = re.split(r"[/:#]", text.rstrip("/"))[-1]
     return "" if text in _NO_NAMES or text.isdigit() else text
 
 

@@ -53,8 +53,8 @@ SHAPES = {
         Said((), "No such voice.", 404),
     ),
     "a problem with a type": (
-        {"type": "https://example.com/probs/out-of-credit/", "title": "Empty."},
-        Said(("out-of-credit",), "Empty."),
+        {"type": "https://example.com/probs/out-of-credit", "title": "Empty."},
+        Said(("https://example.com/probs/out-of-credit",), "Empty."),
     ),
     "a list": ({"errors": [{"code": "c", "message": "m"}, {"message": "n"}]}, Said(("c",), "m; n")),
     "a list of texts": ({"errors": ["m", "n"]}, Said((), "m; n")),
@@ -155,8 +155,8 @@ def test_a_page_or_nonsense_says_nothing(body: bytes) -> None:
     ("text", "said"),
     [
         ("", NOTHING),
-        ("invalid_request_error.invalid_model", Said(("invalid_model", "invalid_request_error"))),
-        ("server_error", Said(("server_error",))),
+        ("a_type.a_code", Said(("a_code", "a_type"), "a_type.a_code")),
+        ("server_error", Said(("server_error",), "server_error")),
         ("server_error: 400: no", Said(("server_error",), "server_error: 400: no")),
         ("No such voice.", Said((), "No such voice.")),
         ('{"code":"c","message":"m"}', Said(("c",), "m")),
@@ -180,6 +180,7 @@ def test_a_long_word_is_a_text() -> None:
         (Said(("c",)), "c"),
         (Said((), "m"), "m"),
         (Said(("c",), "c: m"), "c: m"),
+        (Said(("c",), "t.c"), "t.c"),
     ],
 )
 def test_an_error_is_shown_by_its_code_and_text(said: Said, shown: str) -> None:
