@@ -294,6 +294,7 @@ class Front(Protocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Refuse before there is a hold."""
         self._record.outcome = refusal.code
+        self._record.detail = self._record.detail or refusal.message
         self._context.holds.register.refused(self._record, refusal)
         self._answer(refusal)
 

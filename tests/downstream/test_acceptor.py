@@ -152,6 +152,33 @@ def test_an_answer_that_came_in_time_may_wait_for_its_turn_beyond_it(world: Worl
     assert downstream.line.take().startswith(b"HTTP/1.1 101 ")
 
 
+# -- lists and proxies ---------------------------------------------------------------------
+
+LISTS = [
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: x\r\n",
+    b"Sec-WebSocket-Protocol: realtime\r\nSec-WebSocket-Protocol: x\r\n",
+    b"Connection: keep-alive\r\n",
+    b"Upgrade: h2c\r\n",
+]
+
+
+@pytest.mark.parametrize("fields", LISTS)
+def test_a_list_in_several_fields_is_taken_as_one(fields: bytes) -> None:
+    world = World()
+    world.accept().deliver(HEAD[:-2] + fields + b"\r\n")
+    assert world.factory.active_holds == 1
+
+
+def test_the_record_tells_the_operator_of_the_proxy_on_the_way() -> None:
+    world = World()
+    line = world.accept()
+    line.deliver(HEAD.replace(b"Upgrade: websocket", b"Via: 1.1 nginx"))
+    assert line.take().startswith(b"HTTP/1.1 426 ")
+    (record,) = world.listener.holds
+    assert record.detail is not None
+    assert record.detail.startswith("A proxy on the way (Via: 1.1 nginx) removed the Upgrade")
+
+
 # -- HEAD ----------------------------------------------------------------------------------
 
 
