@@ -8,24 +8,21 @@ from collections.abc import Callable
 
 from relay.simulator import fields, items, session
 from relay.simulator.fields import ClientError, Event
-from relay.simulator.items import Item, Items
-from relay.simulator.response import Response, assistant_item
-from relay.simulator.utterances import Utterance, input_token_details, parroted
-
-MAX_BUFFER = 32 * 1024 * 1024
-"""Most bytes of audio that wait for a commit."""
-
-REQUESTS_A_MINUTE = 1_000
-TOKENS_A_MINUTE = 1_000_000
+from relay.simulator.hearing import Idle, InputAudio, Mark, Started
+from relay.simulator.history import History
+from relay.simulator.items import Item
+from relay.simulator.request import requested
+from relay.simulator.responses import Responses
+from relay.simulator.session import LOGPROBS
+from relay.simulator.transcription import transcribed
 
 
 class Conversation:
     """
     Answers client events as OpenAI's service does, with the client's own words.
 
-    L{receive} only opens the answer to a C{response.create}. While L{speaking}, the owner calls
-    L{advance} for the rest, at its own pace. So there is something for C{response.cancel} to
-    cancel.
+    L{receive} only opens an answer. While L{speaking}, the owner calls L{advance} for the rest, at
+    its own pace. So there is something for C{response.cancel} to cancel.
 
     @param model: the model's name; L{None} for a transcription session.
     @param now: tells the time, in seconds since 1970.
@@ -36,18 +33,16 @@ class Conversation:
         self, model: str | None, now: Callable[[], float], new_id: Callable[[str], str]
     ) -> None:
         self._new_id = new_id
-        self._id = new_id("conv")
         self._session = session.new_session(model, new_id("sess"), now())
-        self._items = Items()
-        self._buffer = bytearray()
-        self._response: Response | None = None
-        self._responses = 0
-        self._tokens = 0
+        self._history = History(new_id)
+        self._responses = Responses(self._history, new_id)
+        self._audio = InputAudio()
+        self._coming: str | None = None
 
     @property
     def speaking(self) -> bool:
         """Whether an answer has begun and not ended."""
-        return self._response is not None
+        return bool(self._responses)
 
     def opening(self) -> list[Event]:
         """The events that start the session."""
@@ -57,7 +52,7 @@ class Conversation:
         """
         Answer one message of the client. No message makes this raise an exception.
 
-        @return: the events to send now; none for an append.
+        @return: the events to send now.
         """
         try:
             event = fields.parse(payload, is_binary)
@@ -76,15 +71,11 @@ class Conversation:
 
     def advance(self) -> list[Event]:
         """
-        Send the next part of the answer.
+        Send the next part of each answer.
 
-        @return: one delta, or all the events that close the answer; none when not speaking.
+        @return: a delta, or all the events that close the answer; none when not speaking.
         """
-        if self._response is None:
-            return []
-        if self._response.finished:
-            return self._stamped(self._close(self._response, cancelled=False))
-        return self._stamped([self._response.delta()])
+        return self._stamped(self._counting_silence(self._responses.advance))
 
     def _stamped(self, events: list[Event]) -> list[Event]:
         # The type stays the first key, because readers recognise events by their first bytes.
@@ -100,180 +91,125 @@ class Conversation:
     # The session
 
     def _update(self, event: Event) -> list[Event]:
-        self._session = session.updated(self._session, fields.required(event, "session", dict))
+        before = self._session
+        self._session = session.updated(before, fields.required(event, "session", dict))
+        if session.hearing(before) != session.hearing(self._session):
+            self._audio.restart(session.input_format(self._session))
+            self._coming = None
         return [{"type": "session.updated", "session": self._session}]
 
     # The input audio buffer
 
     def _append(self, event: Event) -> list[Event]:
-        samples = fields.audio(event, "audio")
-        if len(self._buffer) + len(samples) > MAX_BUFFER:
-            message = f"Commit or clear the buffer: it holds {MAX_BUFFER} bytes at most."
-            raise ClientError("input_audio_buffer_full", message, "audio")
-        self._buffer += samples
-        return []
+        self._audio.append(fields.audio(event, "audio"))
+        detection = session.turn_detection(self._session)
+        events: list[Event] = []
+        while detection is not None and (mark := self._audio.scan(detection)) is not None:
+            events += self._marked(mark, detection)
+        return events
+
+    def _marked(self, mark: Mark, detection: Event) -> list[Event]:
+        if isinstance(mark, Started):
+            return self._started(mark, detection)
+        if isinstance(mark, Idle):
+            about: Event = {"audio_start_ms": mark.since_ms, "audio_end_ms": mark.at_ms}
+            event = {"type": "input_audio_buffer.timeout_triggered", **about}
+            responds = True
+        else:
+            event = {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": mark.at_ms}
+            responds = detection.get("create_response", False)
+        item_id = self._coming = self._coming or self._new_id("item")
+        events = [{**event, "item_id": item_id}, *self._committed(mark.audio)]
+        return events + self._respond_by_itself() if responds else events
+
+    def _started(self, mark: Started, detection: Event) -> list[Event]:
+        self._coming = self._new_id("item")
+        event = {
+            "type": "input_audio_buffer.speech_started",
+            "audio_start_ms": mark.at_ms,
+            "item_id": self._coming,
+        }
+        interrupts = detection.get("interrupt_response", False)
+        return [event, *(self._responses.interrupt() if interrupts else ())]
 
     def _commit(self, event: Event) -> list[Event]:
-        if not self._buffer:
+        audio = self._audio.take()
+        if not audio:
             message = "Append audio before you commit: the input audio buffer is empty."
             raise ClientError("input_audio_buffer_commit_empty", message)
-        item = items.user_audio(self._new_id("item"), bytes(self._buffer))
-        self._buffer.clear()
-        previous = self._items.last_id()
-        committed = {
+        return self._committed(audio)
+
+    def _committed(self, audio: bytes) -> list[Event]:
+        item = items.user_audio(self._coming or self._new_id("item"), audio, self._audio.form)
+        self._coming = None
+        event = {
             "type": "input_audio_buffer.committed",
-            "previous_item_id": previous,
+            "previous_item_id": self._history.items.last_id(),
             "item_id": item.id,
         }
-        return [committed, *self._appended(item)]
+        return [event, *self._history.appended(item), *self._transcribed(item)]
+
+    def _transcribed(self, item: Item) -> list[Event]:
+        wanted = self._session["audio"]["input"]["transcription"]
+        if wanted is None:
+            return []
+        sure = LOGPROBS in (self._session["include"] or ())
+        events = transcribed(item.id, item.samples(), item.form, wanted.get("model", ""), sure)
+        item.heard_as(events[-1]["transcript"])
+        return events
 
     def _clear(self, event: Event) -> list[Event]:
-        self._buffer.clear()
+        self._audio.take()
+        self._coming = None
         return [{"type": "input_audio_buffer.cleared"}]
 
     # Items
 
-    def _appended(self, item: Item) -> list[Event]:
-        return self._shown(item, self._items.add(item))
-
-    def _shown(self, item: Item, previous: str | None) -> list[Event]:
-        return [
-            {"type": f"conversation.item.{state}", "previous_item_id": previous, "item": item.wire}
-            for state in ("added", "done")
-        ]
-
     def _create(self, event: Event) -> list[Event]:
-        given = fields.required(event, "item", dict)
-        after = fields.optional(event, "previous_item_id", str, "")
-        item = items.created(given, self._new_id("item"))
-        if self._items.get(item.id) is not None:
-            message = "Choose another id: there is an item of that id already."
-            raise ClientError("item_create_invalid_item_id", message, "item.id")
-        if not after:
-            return self._appended(item)
-        previous = None if after == "root" else self._item(after, "create", "previous_item_id").id
-        self._items.insert(item, previous)
-        return self._shown(item, previous)
-
-    def _item(self, item_id: str, action: str, param: str = "item_id") -> Item:
-        item = self._items.get(item_id)
-        if item is None:
-            message = f"Name an item that exists in '{param}'."
-            raise ClientError(f"item_{action}_invalid_{param}", message, param)
-        return item
+        return self._history.create(event, session.input_format(self._session))
 
     def _retrieve(self, event: Event) -> list[Event]:
-        item = self._item(fields.required(event, "item_id", str), "retrieve")
-        return [{"type": "conversation.item.retrieved", "item": item.whole()}]
+        return self._history.retrieve(event)
 
     def _delete(self, event: Event) -> list[Event]:
-        item = self._item(fields.required(event, "item_id", str), "delete")
-        self._items.remove(item.id)
-        return [{"type": "conversation.item.deleted", "item_id": item.id}]
+        return self._history.delete(event)
 
     def _truncate(self, event: Event) -> list[Event]:
-        item = self._item(fields.required(event, "item_id", str), "truncate")
-        index = fields.required(event, "content_index", int)
-        end_ms = fields.required(event, "audio_end_ms", int)
-        if item.role != "assistant" or index not in item.audio:
-            message = "Truncate audio of the assistant only."
-            raise ClientError("item_truncate_invalid_item_id", message, "item_id")
-        self._cut(item, index, end_ms)
-        return [
-            {
-                "type": "conversation.item.truncated",
-                "item_id": item.id,
-                "content_index": index,
-                "audio_end_ms": end_ms,
-            }
-        ]
-
-    def _cut(self, item: Item, index: int, end_ms: int) -> None:
-        samples = item.audio[index]
-        end = end_ms * session.bytes_per_second(self._session) // 1000
-        if not 0 <= end <= len(samples):
-            message = "Make 'audio_end_ms' a time within the item's audio."
-            raise ClientError("invalid_value", message, "audio_end_ms")
-        item.audio[index] = samples[:end]
-        # The transcript is removed too: it would have words that the listener never heard.
-        parts = [{k: v for k, v in p.items() if k != "transcript"} for p in item.content]
-        item.wire = {**item.wire, "content": parts}
-        self._items.weigh(item)
+        return self._history.truncate(event)
 
     # Responses
 
     def _respond(self, event: Event) -> list[Event]:
-        asked = fields.optional(event, "response", dict, {})
-        default = self._session.get("output_modalities", ["text"])
-        modalities = session.modalities(asked, default, "response.")
-        metadata = fields.optional(asked, "metadata", dict, {}, "response.")
-        if self.speaking:
-            message = "Wait for 'response.done', or cancel the response in progress."
-            raise ClientError("conversation_already_has_active_response", message)
-        unheard = bool(self._buffer) and not any(item.samples() for item in self._turn())
-        committed = self._commit(event) if unheard else []
-        return committed + self._open(modalities[0], metadata)
+        if not session.is_answering(self._session):
+            message = "Open a realtime session: a transcription session has no responses."
+            raise ClientError("invalid_value", message, "type")
+        return self._open(fields.optional(event, "response", dict, {}))
 
-    def _turn(self) -> list[Item]:
-        return [item for item in self._items if item.role == "user" and not item.answered]
+    def _open(self, given: Event) -> list[Event]:
+        def referred(item_id: str, param: str) -> Item:
+            return self._history.item(item_id, "reference", param)
 
-    def _open(self, modality: str, metadata: Event) -> list[Event]:
-        turn = self._turn()
-        for item in turn:
-            item.answered = True
-        audio = b"".join(item.samples() for item in turn)
-        texts = [item.text() for item in turn]
-        rate = session.bytes_per_second(self._session)
-        utterance = parroted(audio, "".join(texts[-1:]), rate, modality)
-        heard = input_token_details(audio, "".join(texts), rate)
-        self._response = self._response_of(utterance, audio, heard, metadata)
-        return self._response.opening()
+        events = self._responses.open(requested(given, self._session, self._new_id, referred))
+        self._audio.silent_in(None)
+        return events
 
-    def _response_of(
-        self, utterance: Utterance, audio: bytes, heard: Event, metadata: Event
-    ) -> Response:
-        spoken = audio if utterance.modality == "audio" else b""
-        item = assistant_item(self._new_id("item"), spoken)
-        frame = self._frame(utterance.modality, metadata)
-        return Response(frame, item, utterance, heard, self._items.add(item))
-
-    def _frame(self, modality: str, metadata: Event) -> Event:
-        return {
-            "object": "realtime.response",
-            "id": self._new_id("resp"),
-            "conversation_id": self._id,
-            "output_modalities": [modality],
-            "max_output_tokens": self._session.get("max_output_tokens", "inf"),
-            "audio": {"output": self._session["audio"].get("output")},
-            "metadata": metadata or None,
-        }
+    def _respond_by_itself(self) -> list[Event]:
+        try:
+            return self._open({})
+        except ClientError as error:
+            return [fields.error_event(error.code, error.message)]
 
     def _cancel(self, event: Event) -> list[Event]:
         wanted = fields.optional(event, "response_id", str, "")
-        response = self._response
-        if response is None or wanted not in ("", response.frame["id"]):
-            message = "There is no active response to cancel."
-            raise ClientError("response_cancel_not_active", message)
-        return self._close(response, cancelled=True)
+        return self._counting_silence(lambda: self._responses.cancel(wanted))
 
-    def _close(self, response: Response, cancelled: bool) -> list[Event]:
-        self._response = None
-        events = response.closing(cancelled)
-        self._items.weigh(response.item)
-        self._responses += 1
-        self._tokens += response.usage()["total_tokens"]
-        return [*events, self._rate_limits()]
-
-    def _rate_limits(self) -> Event:
-        used = (
-            ("requests", REQUESTS_A_MINUTE, self._responses),
-            ("tokens", TOKENS_A_MINUTE, self._tokens),
-        )
-        limits = [
-            {"name": name, "limit": limit, "remaining": max(0, limit - n), "reset_seconds": 60.0}
-            for name, limit, n in used
-        ]
-        return {"type": "rate_limits.updated", "rate_limits": limits}
+    def _counting_silence(self, act: Callable[[], list[Event]]) -> list[Event]:
+        before = self._responses.current
+        events = act()
+        if before is not None and self._responses.current is None:
+            form = session.output_format(before.frame["audio"]["output"])
+            self._audio.silent_in(form.milliseconds(len(before.said)))
+        return events
 
 
 _ANSWERS: dict[str, Callable[[Conversation, Event], list[Event]]] = {

@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 _KINDS: dict[type, str] = {
     str: "a string",
     int: "an integer",
+    float: "a number",
+    bool: "true or false",
     dict: "an object",
     list: "an array",
 }
@@ -102,6 +104,29 @@ def parse(payload: bytes, is_binary: bool = False) -> Event:
     return event
 
 
+def missing(param: str) -> ClientError:
+    """The error about a field that must be there."""
+    return ClientError("missing_required_parameter", f"Give the parameter '{param}'.", param)
+
+
+def unknown(param: str) -> ClientError:
+    """The error about a field that the simulator does not know."""
+    return ClientError("unknown_parameter", f"Leave out '{param}': it is unknown.", param)
+
+
+def of_kind(value: Any, kind: type[_T], param: str) -> _T:
+    """
+    The value, which must be a C{kind}. An integer is also a C{float}.
+
+    @raise ClientError: if it is of another kind.
+    """
+    allowed: Any = (int, float) if kind is float else kind
+    # True and false are integers in Python, but not in JSON.
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise ClientError("invalid_type", f"Make '{param}' {_KINDS[kind]}.", param)
+    return value  # type: ignore[no-any-return]
+
+
 def required(table: Event, name: str, kind: type[_T], within: str = "") -> _T:
     """
     The field C{name}, which must be there and be a C{kind}.
@@ -111,13 +136,8 @@ def required(table: Event, name: str, kind: type[_T], within: str = "") -> _T:
     """
     value = table.get(name)
     if value is None:
-        param = within + name
-        raise ClientError("missing_required_parameter", f"Give the parameter '{param}'.", param)
-    # True and false are integers in Python, but not in JSON.
-    if not isinstance(value, kind) or isinstance(value, bool):
-        param = within + name
-        raise ClientError("invalid_type", f"Make '{param}' {_KINDS[kind]}.", param)
-    return value
+        raise missing(within + name)
+    return of_kind(value, kind, within + name)
 
 
 def optional(table: Event, name: str, kind: type[_T], default: _T, within: str = "") -> _T:

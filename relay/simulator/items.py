@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from attrs import Factory, define
 
 from relay.simulator import fields
-from relay.simulator.fields import ClientError, Event
+from relay.simulator.audio import FORMATS, Format
+from relay.simulator.fields import Event
+from relay.simulator.shapes import Shape, array, one_of, table, text, variant, whatever
 
 MAX_WEIGHT = 64 * 1024 * 1024
 """Most bytes of all items together; above that, the oldest are forgotten."""
@@ -19,19 +21,56 @@ MAX_WEIGHT = 64 * 1024 * 1024
 ITEM_WEIGHT = 1024
 """Bytes that an empty item counts."""
 
-CONTENT = {
-    "system": ("input_text",),
-    "user": ("input_text", "input_audio", "input_image"),
-    "assistant": ("output_text", "output_audio"),
+_PART = {
+    "type": text,
+    "text": text,
+    "audio": text,
+    "transcript": text,
+    "image_url": text,
+    "detail": one_of("auto", "low", "high"),
 }
-"""The role of a message to the content types that it may have."""
 
-REQUIRED = {
-    "message": (),
-    "function_call": ("name", "arguments"),
-    "function_call_output": ("call_id", "output"),
+
+def _part(*required: str) -> Shape:
+    return table(_PART, required=required)
+
+
+CONTENT: dict[str, Shape] = {
+    "system": variant({"input_text": _part("text")}),
+    "user": variant(
+        {
+            "input_text": _part("text"),
+            "input_audio": _part("audio"),
+            "input_image": _part("image_url"),
+        }
+    ),
+    "assistant": variant({"output_text": _part("text"), "output_audio": _part()}),
 }
-"""The type of an item that a client may create to the strings that it must have."""
+"""The role of a message to the content that it may have."""
+
+_COMMON = {
+    "type": text,
+    "id": text,
+    "object": one_of("realtime.item"),
+    "status": one_of("completed", "incomplete", "in_progress"),
+}
+
+ITEM: Shape = variant(
+    {
+        "message": table(
+            {**_COMMON, "role": one_of(*CONTENT), "content": array(whatever)},
+            required=("role", "content"),
+        ),
+        "function_call": table(
+            {**_COMMON, "call_id": text, "name": text, "arguments": text},
+            required=("name", "arguments"),
+        ),
+        "function_call_output": table(
+            {**_COMMON, "call_id": text, "output": text}, required=("call_id", "output")
+        ),
+    }
+)
+"""An item that a client may create."""
 
 
 @define
@@ -41,11 +80,13 @@ class Item:
 
     @ivar wire: the item as events show it, which is without its audio, as OpenAI's are.
     @ivar audio: the index of a content part to the part's samples.
+    @ivar form: the format of the samples.
     @ivar answered: whether a response has answered it.
     """
 
     wire: Event
     audio: dict[int, bytes] = Factory(dict)
+    form: Format = FORMATS["audio/pcm"]
     answered: bool = False
 
     @property
@@ -69,8 +110,19 @@ class Item:
         return b"".join(self.audio.values())
 
     def text(self) -> str:
-        """All text of the item, joined."""
-        return "".join(part.get("text", "") for part in self.content)
+        """All text of the item, joined; the output, if it is a function's."""
+        parts = "".join(part.get("text", "") for part in self.content)
+        return parts or str(self.wire.get("output", ""))
+
+    @property
+    def is_input(self) -> bool:
+        """Whether an answer takes it up: it is the user's, or a function's output."""
+        return self.role == "user" or self.wire["type"] == "function_call_output"
+
+    def heard_as(self, transcript: str) -> None:
+        """Show this as the words of its audio, which is its first content."""
+        first, *others = self.content
+        self.wire = {**self.wire, "content": [{**first, "transcript": transcript}, *others]}
 
     def whole(self) -> Event:
         """The item with its audio in base64, as C{conversation.item.retrieved} shows it."""
@@ -90,63 +142,45 @@ def base64(samples: bytes) -> str:
     return binascii.b2a_base64(samples, newline=False).decode("ascii")
 
 
-def user_audio(item_id: str, samples: bytes) -> Item:
+def user_audio(item_id: str, samples: bytes, form: Format) -> Item:
     """The item that committed audio becomes."""
     return Item(
         {
             "id": item_id,
-            "object": "realtime.item",
             "type": "message",
             "status": "completed",
             "role": "user",
             "content": [{"type": "input_audio", "transcript": None}],
         },
         {0: samples},
+        form,
     )
 
 
-def _part(part: object, role: str, param: str) -> Event:
-    if not isinstance(part, dict):
-        raise ClientError("invalid_type", f"Make '{param}' an object.", param)
-    within = f"{param}."
-    kind = fields.required(part, "type", str, within)
-    fields.one_of(kind, CONTENT[role], f"{within}type")
-    if kind in ("input_text", "output_text"):
-        fields.required(part, "text", str, within)
-    # Item.text() joins the texts of parts of any type.
-    fields.optional(part, "text", str, "", within)
-    return {name: value for name, value in part.items() if value is not None}
-
-
-def _message(wire: Event) -> Item:
-    role = fields.required(wire, "role", str, "item.")
-    fields.one_of(role, tuple(CONTENT), "item.role")
-    given = fields.required(wire, "content", list, "item.")
-    parts = [_part(part, role, f"item.content[{at}]") for at, part in enumerate(given)]
+def _message(wire: Event, param: str, form: Format) -> Item:
+    parts = array(CONTENT[wire["role"]])(wire["content"], f"{param}.content")
     audio = {
-        at: fields.audio(part, "audio", f"item.content[{at}].")
+        at: fields.audio(part, "audio", f"{param}.content[{at}].")
         for at, part in enumerate(parts)
         if part["type"] == "input_audio"
     }
     shown = [{k: v for k, v in part.items() if k != "audio"} for part in parts]
-    return Item({**wire, "content": shown}, audio)
+    return Item({**wire, "content": shown}, audio, form)
 
 
-def created(given: Event, new_id: str) -> Item:
+def created(given: Event, new_id: str, param: str, form: Format) -> Item:
     """
     The item a client asked for.
 
     @param new_id: the item's id, unless the client chose one.
+    @param param: where the client asked for it.
+    @param form: the format of its audio.
     @raise ClientError: if it is no item that a client may create.
     """
-    kind = fields.required(given, "type", str, "item.")
-    fields.one_of(kind, tuple(REQUIRED), "item.type")
-    for name in REQUIRED[kind]:
-        fields.required(given, name, str, "item.")
-    item_id = fields.optional(given, "id", str, new_id, "item.")
-    wire = {"id": item_id, "object": "realtime.item", "type": kind, "status": "completed"}
-    wire = {**{k: v for k, v in given.items() if v is not None}, **wire}
-    return _message(wire) if kind == "message" else Item(wire)
+    wire: Event = ITEM(given, param)
+    wire.pop("object", None)
+    wire = {"id": wire.get("id", new_id), **wire, "status": "completed"}
+    return _message(wire, param, form) if wire["type"] == "message" else Item(wire)
 
 
 class Items:

@@ -5,54 +5,179 @@ The session object: how it starts, and what a client may change of it.
 from __future__ import annotations
 
 from relay.simulator import fields
-from relay.simulator.fields import ClientError, Event
+from relay.simulator.audio import FORMATS, Format
+from relay.simulator.fields import Event
+from relay.simulator.shapes import (
+    Shape,
+    array,
+    either,
+    flag,
+    mapping,
+    one_of,
+    or_null,
+    table,
+    text,
+    variant,
+    whatever,
+    within,
+)
+from relay.simulator.tools import TOOL, TOOL_CHOICE
+from relay.simulator.transcription import TRANSCRIPTION
 
 LIFETIME = 3600
 """Seconds from a session's start to its C{expires_at}."""
 
-SETTINGS = frozenset(
-    (
-        "type",
-        "model",
-        "include",
-        "instructions",
-        "max_output_tokens",
-        "output_modalities",
-        "parallel_tool_calls",
-        "prompt",
-        "reasoning",
-        "tool_choice",
-        "tools",
-        "tracing",
-        "truncation",
-    )
-)
-"""What C{session.update} may name besides C{audio}."""
+LOGPROBS = "item.input_audio_transcription.logprobs"
+"""What C{include} may name."""
 
-AUDIO_SETTINGS = {
-    "input": frozenset(("format", "noise_reduction", "transcription", "turn_detection")),
-    "output": frozenset(("format", "speed", "voice")),
+SERVER_VAD: Event = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
 }
-"""
-What C{session.update} may name below C{session.audio}. The set is closed, so that no client can
-make the session grow message by message.
-"""
+"""How a transcription session detects turns, unless it is told otherwise."""
 
-BYTES_PER_SECOND = {"audio/pcm": 48_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
-"""An audio format to its bytes a second: 24 kHz of 16 bits, or 8 kHz of 8 bits."""
+_RESPONDS: Event = {"create_response": True, "interrupt_response": True}
+_SERVER_VAD: Event = {**SERVER_VAD, "idle_timeout_ms": None, **_RESPONDS}
+_SEMANTIC_VAD: Event = {"type": "semantic_vad", "eagerness": "auto", **_RESPONDS}
+
+_server_vad: dict[str, Shape] = {
+    "type": text,
+    "threshold": within(0, 1),
+    "prefix_padding_ms": within(0, 10_000, int),
+    "silence_duration_ms": within(0, 60_000, int),
+}
+_responds: dict[str, Shape] = {"create_response": flag, "interrupt_response": flag}
+_idle = or_null(within(5_000, 30_000, int))
+_eagerness = one_of("low", "medium", "high", "auto")
+
+TURN_DETECTION: Shape = variant(
+    {
+        "server_vad": table(
+            {**_server_vad, **_responds, "idle_timeout_ms": _idle}, defaults=_SERVER_VAD
+        ),
+        "semantic_vad": table(
+            {"type": text, **_responds, "eagerness": _eagerness}, defaults=_SEMANTIC_VAD
+        ),
+    }
+)
+"""What C{turn_detection} may be, where there are responses."""
+
+FORMAT: Shape = variant(
+    {
+        "audio/pcm": table({"type": text, "rate": one_of(24_000)}, defaults={"rate": 24_000}),
+        "audio/pcmu": table({"type": text}),
+        "audio/pcma": table({"type": text}),
+    }
+)
+"""What an audio format may be."""
 
 
-def _input() -> Event:
-    # Turn detection is off, because the simulator does not detect pauses.
+def _voice(value: object, param: str) -> str:
+    # The service shows a voice of one's own by its id.
+    chosen = either(text, table({"id": text}, required=("id",)))(value, param)
+    return str(chosen["id"] if isinstance(chosen, dict) else chosen)
+
+
+def _input(detection: Shape) -> Shape:
+    return table(
+        {
+            "format": FORMAT,
+            "transcription": or_null(TRANSCRIPTION),
+            "noise_reduction": or_null(
+                table({"type": one_of("near_field", "far_field"), "strength": within(0, 1)})
+            ),
+            "turn_detection": or_null(detection),
+        }
+    )
+
+
+def _modalities(value: object, param: str) -> object:
+    return one_of(["audio"], ["text"])(value, param)
+
+
+_PROMPT = table({"id": text, "version": text, "variables": mapping(text, 64)}, required=("id",))
+_TRACING = either(
+    one_of("auto"),
+    table({"group_id": text, "workflow_name": text, "metadata": whatever}),
+)
+_TRUNCATION = either(
+    one_of("auto", "disabled"),
+    variant(
+        {
+            "retention_ratio": table(
+                {
+                    "type": text,
+                    "retention_ratio": within(0, 1),
+                    "token_limits": table({"post_instructions": within(0, 1_000_000, int)}),
+                },
+                required=("retention_ratio",),
+            )
+        }
+    ),
+)
+
+ANSWERING: dict[str, Shape] = {
+    "instructions": text,
+    "max_output_tokens": either(one_of("inf"), within(1, 4096, int)),
+    "output_modalities": _modalities,
+    "parallel_tool_calls": flag,
+    "prompt": or_null(_PROMPT),
+    "reasoning": table({"effort": one_of("minimal", "low", "medium", "high", "xhigh")}),
+    "tool_choice": TOOL_CHOICE,
+    "tools": array(TOOL),
+}
+"""What both a session and one C{response.create} may say about answers."""
+
+OUTPUT: dict[str, Shape] = {"format": FORMAT, "voice": _voice}
+"""What both may say about the audio of answers."""
+
+_INCLUDE = or_null(array(one_of(LOGPROBS)))
+
+SESSIONS: dict[str, Shape] = {
+    "realtime": table(
+        {
+            **ANSWERING,
+            "type": text,
+            "model": text,
+            "include": _INCLUDE,
+            "tracing": or_null(_TRACING),
+            "truncation": _TRUNCATION,
+            "audio": table(
+                {
+                    "input": _input(TURN_DETECTION),
+                    "output": table({**OUTPUT, "speed": within(0.25, 1.5)}),
+                }
+            ),
+        }
+    ),
+    "transcription": table(
+        {
+            "type": text,
+            "include": _INCLUDE,
+            "audio": table(
+                {"input": _input(variant({"server_vad": table(_server_vad, defaults=SERVER_VAD)}))}
+            ),
+        }
+    ),
+}
+"""The type of a session to what C{session.update} may change of it."""
+
+UNSEEN = ("model", "parallel_tool_calls")
+"""What C{session.update} takes, but does not change or does not show."""
+
+
+def _new_input(transcription: Event | None, detection: Event) -> Event:
     return {
         "format": {"type": "audio/pcm", "rate": 24_000},
-        "transcription": None,
+        "transcription": transcription,
         "noise_reduction": None,
-        "turn_detection": None,
+        "turn_detection": detection,
     }
 
 
-def _output() -> Event:
+def _new_output() -> Event:
     return {"format": {"type": "audio/pcm", "rate": 24_000}, "voice": "marin", "speed": 1.0}
 
 
@@ -66,7 +191,8 @@ def new_session(model: str | None, session_id: str, now: float) -> Event:
     start = {"id": session_id, "expires_at": int(now) + LIFETIME}
     if model is None:
         kind = {"type": "transcription", "object": "realtime.transcription_session"}
-        return {**kind, **start, "include": None, "audio": {"input": _input()}}
+        hearing = _new_input({"model": "gpt-4o-transcribe"}, SERVER_VAD)
+        return {**kind, **start, "include": None, "audio": {"input": hearing}}
     return {
         "type": "realtime",
         "object": "realtime.session",
@@ -81,45 +207,8 @@ def new_session(model: str | None, session_id: str, now: float) -> Event:
         "truncation": "auto",
         "prompt": None,
         "include": None,
-        "audio": {"input": _input(), "output": _output()},
+        "audio": {"input": _new_input(None, _SERVER_VAD), "output": _new_output()},
     }
-
-
-def modalities(table: Event, default: list[str], within: str) -> list[str]:
-    """
-    What an answer is made of: C{["audio"]} or C{["text"]}.
-
-    @raise ClientError: if C{output_modalities} is there, and is neither.
-    """
-    chosen: list[str] = fields.optional(table, "output_modalities", list, default, within)
-    fields.one_of(chosen, (["audio"], ["text"]), f"{within}output_modalities")
-    return chosen
-
-
-def _known(table: Event, names: frozenset[str], within: str) -> None:
-    for name in table:
-        if name not in names:
-            param = within + name
-            raise ClientError("unknown_parameter", f"Leave out '{param}': it is unknown.", param)
-
-
-def _format(table: Event, within: str) -> None:
-    chosen = fields.optional(table, "format", dict, {"type": "audio/pcm"}, within)
-    fields.one_of(chosen.get("type"), tuple(BYTES_PER_SECOND), f"{within}format.type")
-
-
-def _audio(old: Event, changes: Event) -> Event:
-    _known(changes, frozenset(old), "session.audio.")
-    merged = dict(old)
-    for side in changes:
-        within = f"session.audio.{side}."
-        given = fields.optional(changes, side, dict, {}, "session.audio.")
-        _known(given, AUDIO_SETTINGS[side], within)
-        _format(given, within)
-        # A part that is set to null is switched off; but there is always a format.
-        kept = {k: v for k, v in given.items() if v is not None or k != "format"}
-        merged[side] = {**old[side], **kept}
-    return merged
 
 
 def updated(session: Event, changes: Event) -> Event:
@@ -132,13 +221,36 @@ def updated(session: Event, changes: Event) -> Event:
     """
     kind = fields.required(changes, "type", str, "session.")
     fields.one_of(kind, (session["type"],), "session.type")
-    _known(changes, SETTINGS | {"audio"}, "session.")
-    answers = modalities(changes, session.get("output_modalities", ["text"]), "session.")
-    audio = _audio(session["audio"], fields.optional(changes, "audio", dict, {}, "session."))
-    given = {k: v for k, v in changes.items() if k != "model"}
-    return {**session, **given, "output_modalities": answers, "audio": audio}
+    given: Event = SESSIONS[kind](changes, "session")
+    audio = {
+        side: {**old, **given.get("audio", {}).get(side, {})}
+        for side, old in session["audio"].items()
+    }
+    kept = {name: value for name, value in given.items() if name not in UNSEEN}
+    return {**session, **kept, "audio": audio}
 
 
-def bytes_per_second(session: Event) -> int:
-    """Bytes a second of the client's audio, which is also sent back as it is."""
-    return BYTES_PER_SECOND[session["audio"]["input"]["format"]["type"]]
+def input_format(session: Event) -> Format:
+    """The format of the client's audio."""
+    return FORMATS[session["audio"]["input"]["format"]["type"]]
+
+
+def output_format(output: Event) -> Format:
+    """The format of an answer's audio, by C{audio.output} of a session or response."""
+    return FORMATS[output["format"]["type"]]
+
+
+def turn_detection(session: Event) -> Event | None:
+    """How turns are detected; L{None} if the client commits its audio itself."""
+    detection: Event | None = session["audio"]["input"]["turn_detection"]
+    return detection
+
+
+def hearing(session: Event) -> tuple[Event, Event | None]:
+    """What the input audio buffer goes by: the format, and how turns are detected."""
+    return session["audio"]["input"]["format"], turn_detection(session)
+
+
+def is_answering(session: Event) -> bool:
+    """Whether the session has responses; a transcription session has none."""
+    return bool(session["type"] == "realtime")

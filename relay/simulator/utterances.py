@@ -1,14 +1,16 @@
 """
-What an answer consists of: the client's own audio or text, piece by piece.
+What an answer consists of: audio, text or a function call, piece by piece.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from math import ceil
 from typing import Protocol
 
 from attrs import define
 
+from relay.simulator.audio import Format
 from relay.simulator.fields import Event
 from relay.simulator.items import base64
 
@@ -45,10 +47,14 @@ def words_for(size: int, bytes_per_second: int) -> str:
     return f"({size / bytes_per_second:.2f} s of your own audio)" if size else ""
 
 
-def input_token_details(audio: bytes, text: str, bytes_per_second: int) -> Event:
-    """What the client said, as C{usage} shows it."""
+def input_token_details(seconds: float, text: str) -> Event:
+    """
+    What the client said, as C{usage} shows it.
+
+    @param seconds: how long its audio was.
+    """
     return {
-        "audio_tokens": audio_tokens(len(audio), bytes_per_second, 10),
+        "audio_tokens": ceil(seconds * 10),
         "text_tokens": text_tokens(text),
         "image_tokens": 0,
         "cached_tokens": 0,
@@ -57,129 +63,185 @@ def input_token_details(audio: bytes, text: str, bytes_per_second: int) -> Event
 
 
 class Utterance(Protocol):
-    """What an answer consists of: L{Speech} or L{Text}."""
+    """
+    What an answer consists of: L{Speech}, L{Text} or L{FunctionCall}.
 
-    modality: str
+    @ivar audio: all audio that it says, if it says any.
+    @ivar sent: how much of it was said so far, in bytes or characters.
+    """
+
+    audio: bytes
+    sent: int
 
     @property
-    def finished(self) -> bool:
-        """Whether L{delta} has said all of it."""
+    def size(self) -> int:
+        """All there is to say, in bytes or characters."""
 
-    def delta(self) -> Event:
-        """Say the next piece."""
+    def delta(self, end: int) -> list[Event]:
+        """Say the next piece, up to C{end} at most."""
 
     def ending(self) -> list[Event]:
         """The events that end it, whether all of it was said or not."""
 
-    def part(self) -> Event:
-        """What was said so far, as C{response.content_part.done} shows it."""
+    def part(self) -> Event | None:
+        """What was said so far, as C{response.content_part.done} shows it; none for a call."""
 
-    def content(self) -> Event:
-        """What was said so far, as an item's content shows it."""
+    def item(self) -> Event:
+        """What was said so far, as the fields of an item."""
 
-    def samples(self) -> bytes:
-        """The audio said so far."""
+    def tokens_at(self, sent: int) -> Event:
+        """What is said when so much was said, as C{output_token_details}."""
 
-    def tokens(self) -> Event:
-        """What was said so far, as C{output_token_details}."""
+
+def total_tokens(utterance: Utterance, sent: int) -> int:
+    """All tokens when so much was said."""
+    return sum(utterance.tokens_at(sent).values())
+
+
+def within_tokens(utterance: Utterance, most: int | str) -> int:
+    """How much can be said with so many tokens; all of it with C{inf}."""
+    if isinstance(most, str):
+        return utterance.size
+    sizes = range(utterance.size + 1)
+    return bisect_right(sizes, most, key=lambda sent: total_tokens(utterance, sent)) - 1
+
+
+def message(*content: Event) -> Event:
+    """The fields of an item of the assistant's."""
+    return {"type": "message", "role": "assistant", "content": list(content)}
 
 
 @define
 class Speech:
     """
-    The client's audio, said back.
+    The client's audio, said back; or text, read aloud.
 
     @ivar audio: all audio to say.
-    @ivar bytes_per_second: the rate of the audio.
-    @ivar sent: how many bytes were said so far.
+    @ivar form: the format of the audio.
+    @ivar text: the text that is read; L{None} if it is the client's own audio.
+    @ivar told: how many characters of the transcript were sent so far.
     """
 
     audio: bytes
-    bytes_per_second: int
+    form: Format
+    text: str | None = None
     sent: int = 0
-    modality: str = "audio"
+    told: int = 0
 
     @property
-    def finished(self) -> bool:
-        return self.sent >= len(self.audio)
+    def size(self) -> int:
+        return len(self.audio)
 
-    def delta(self) -> Event:
-        piece = self.audio[self.sent : self.sent + AUDIO_DELTA]
+    def delta(self, end: int) -> list[Event]:
+        piece = self.audio[self.sent : min(end, self.sent + AUDIO_DELTA)]
         self.sent += len(piece)
-        return {"type": "response.output_audio.delta", "delta": base64(piece)}
+        # How long the client's own audio was is known at the end only.
+        words = [] if self.text is None else self._words()
+        return [*words, {"type": "response.output_audio.delta", "delta": base64(piece)}]
 
-    def transcript(self) -> str:
-        """The transcript of what was said so far."""
-        return words_for(self.sent, self.bytes_per_second)
+    def _words(self) -> list[Event]:
+        more = self.transcript(self.sent)[self.told :]
+        self.told += len(more)
+        return [{"type": "response.output_audio_transcript.delta", "delta": more}] if more else []
+
+    def transcript(self, sent: int) -> str:
+        """The transcript when so much was said."""
+        if self.text is None:
+            return words_for(sent, self.form.bytes_per_second)
+        return self.text if sent >= self.size else self.text[: len(self.text) * sent // self.size]
 
     def ending(self) -> list[Event]:
-        said = self.transcript()
+        said = self.transcript(self.sent)
         return [
-            {"type": "response.output_audio_transcript.delta", "delta": said},
+            *self._words(),
             {"type": "response.output_audio_transcript.done", "transcript": said},
             {"type": "response.output_audio.done"},
         ]
 
-    def part(self) -> Event:
-        return {"type": "audio", "transcript": self.transcript()}
+    def part(self) -> Event | None:
+        return {"type": "audio", "transcript": self.transcript(self.sent)}
 
-    def content(self) -> Event:
-        return {"type": "output_audio", "transcript": self.transcript()}
+    def item(self) -> Event:
+        return message({"type": "output_audio", "transcript": self.transcript(self.sent)})
 
-    def samples(self) -> bytes:
-        return self.audio[: self.sent]
-
-    def tokens(self) -> Event:
-        heard = audio_tokens(self.sent, self.bytes_per_second, 20)
-        return {"audio_tokens": heard, "text_tokens": text_tokens(self.transcript())}
+    def tokens_at(self, sent: int) -> Event:
+        heard = audio_tokens(sent, self.form.bytes_per_second, 20)
+        return {"audio_tokens": heard, "text_tokens": text_tokens(self.transcript(sent))}
 
 
 @define
 class Text:
     """
-    The client's text, said back.
+    Text, said as it is.
 
     @ivar text: all text to say.
-    @ivar sent: how many characters were said so far.
     """
 
     text: str
     sent: int = 0
-    modality: str = "text"
+    audio: bytes = b""
 
     @property
-    def finished(self) -> bool:
-        return self.sent >= len(self.text)
+    def size(self) -> int:
+        return len(self.text)
 
-    def delta(self) -> Event:
-        piece = self.text[self.sent : self.sent + TEXT_DELTA]
+    def delta(self, end: int) -> list[Event]:
+        piece = self.text[self.sent : min(end, self.sent + TEXT_DELTA)]
         self.sent += len(piece)
-        return {"type": "response.output_text.delta", "delta": piece}
+        return [{"type": "response.output_text.delta", "delta": piece}]
 
     def ending(self) -> list[Event]:
         return [{"type": "response.output_text.done", "text": self.text[: self.sent]}]
 
-    def part(self) -> Event:
+    def part(self) -> Event | None:
         return {"type": "text", "text": self.text[: self.sent]}
 
-    def content(self) -> Event:
-        return {"type": "output_text", "text": self.text[: self.sent]}
+    def item(self) -> Event:
+        return message({"type": "output_text", "text": self.text[: self.sent]})
 
-    def samples(self) -> bytes:
-        return b""
-
-    def tokens(self) -> Event:
-        return {"audio_tokens": 0, "text_tokens": text_tokens(self.text[: self.sent])}
+    def tokens_at(self, sent: int) -> Event:
+        return {"audio_tokens": 0, "text_tokens": text_tokens(self.text[:sent])}
 
 
-def parroted(audio: bytes, text: str, bytes_per_second: int, modality: str) -> Utterance:
+@define
+class FunctionCall:
     """
-    The answer to what the client said.
+    A function call.
 
-    @param audio: all the client's audio. If there is any, C{text} is not answered.
-    @param text: the text of the client's last item. It is answered as text.
-    @param modality: how audio is answered: C{audio} or C{text}.
+    @ivar call_id: what C{function_call_output} names.
+    @ivar name: the name of the function.
+    @ivar arguments: its arguments, as JSON.
     """
-    if audio and modality == "audio":
-        return Speech(audio, bytes_per_second)
-    return Text(words_for(len(audio), bytes_per_second) or text or NOTHING_TO_SAY)
+
+    call_id: str
+    name: str
+    arguments: str
+    sent: int = 0
+    audio: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.arguments)
+
+    def delta(self, end: int) -> list[Event]:
+        piece = self.arguments[self.sent : min(end, self.sent + TEXT_DELTA)]
+        self.sent += len(piece)
+        about = {"call_id": self.call_id, "delta": piece}
+        return [{"type": "response.function_call_arguments.delta", **about}]
+
+    def ending(self) -> list[Event]:
+        about = {"call_id": self.call_id, "name": self.name, "arguments": self._said()}
+        return [{"type": "response.function_call_arguments.done", **about}]
+
+    def _said(self) -> str:
+        return self.arguments[: self.sent]
+
+    def part(self) -> Event | None:
+        return None
+
+    def item(self) -> Event:
+        about = {"call_id": self.call_id, "name": self.name, "arguments": self._said()}
+        return {"type": "function_call", **about}
+
+    def tokens_at(self, sent: int) -> Event:
+        return {"audio_tokens": 0, "text_tokens": text_tokens(self.arguments[:sent])}

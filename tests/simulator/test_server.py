@@ -156,6 +156,7 @@ class Wire:
     def speaking(self) -> None:
         """Get an answer of three deltas going."""
         self.append(bytes(12_288 * 3))
+        self.say("input_audio_buffer.commit")
         self.say("response.create")
         self.types()
 
@@ -276,6 +277,7 @@ class TestSession:
         wire = opened()
         wire.types()
         wire.append(bytes(12_288 * 2))
+        wire.say("input_audio_buffer.commit")
         wire.say("response.create")
         assert wire.types()[-1] == "response.content_part.added"
         wire.advance(DELTA_SECONDS / 2)
