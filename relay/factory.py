@@ -47,6 +47,11 @@ def _check(upstreams: Any, admit: Any, listeners: Any, site: Any, settings: Any)
         raise wanted("settings must be a relay.Settings, or None", settings)
 
 
+def _seconds_of(clock: IReactorTime) -> Callable[[], float]:
+    """Its time, also after another clock was chosen for it (see L{relay.use_monotonic_clock})."""
+    return lambda: clock.seconds()
+
+
 class RelayFactory(FrontFactory):
     """
     Builds the protocol of each accepted connection.
@@ -81,13 +86,13 @@ class RelayFactory(FrontFactory):
         settings: Settings | None = None,
     ) -> None:
         _check(upstreams, admit, listeners, site, settings)
-        balancer = Balancer(upstreams, random)
         if reactor is None:
             # Imported only here, because importing it installs it.
             from twisted.internet import reactor as installed
 
             reactor = IReactorTime(installed)
         settings = settings or Settings()
+        balancer = Balancer(upstreams, random, _seconds_of(reactor))
         self.standings: Sequence[Standing] = balancer.standings
         self._register = Register(settings.limits.sessions, listeners)
         self._drain = Drain(self._register, settings, reactor)

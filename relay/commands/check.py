@@ -51,7 +51,8 @@ async def _check(
     upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
 ) -> Finding:
     lines = Lines(reactor)
-    dialer = dialer_for(Balancer([upstream], random), settings.limits, lines, reactor, retries=0)
+    balancer = Balancer([upstream], random, reactor.seconds)
+    dialer = dialer_for(balancer, settings.limits, lines, reactor, retries=0)
     context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
     if not upstream.takes(model):

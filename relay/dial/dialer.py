@@ -23,8 +23,7 @@ from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import limit
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
-from relay.upstreams.breaker import INTERVAL, judged
-from relay.upstreams.diagnosis import cause_of_code
+from relay.upstreams.breaker import judged
 from relay.upstreams.retry import LEAST, RetryBudget, delay_of
 from relay.wire.choice import Lines
 
@@ -88,12 +87,12 @@ class Dialer:
             now = self._clock.seconds()
             if tried and now >= until:
                 break  # an attempt without time would only count as a failure of the upstream
-            refusal = standing.refusal(now)
+            refusal = standing.refusal()
             if refusal is not None:
                 passed_over.append(refusal)
-                attempts.append(AttemptRecord(standing.upstream.name, outcome=refusal.code))
+                attempts.append(_passed_over(standing, refusal))
                 continue
-            has_successor = any(other.refusal(now) is None for other in order[place:])
+            has_successor = any(other.refusal() is None for other in order[place:])
             end = (now + until) / 2 if has_successor else until
             try:
                 return await self._attempt(standing, head, attempts, end)
@@ -109,7 +108,7 @@ class Dialer:
         standing, delay = retry
         if delay:
             await deferLater(self._clock, delay)
-            if standing.refusal(self._clock.seconds()) is not None:
+            if standing.refusal() is not None:
                 raise Refused(last)  # its breaker opened meanwhile, or others filled it
         return await self._attempt(standing, head, attempts, until, is_retry=True)
 
@@ -121,7 +120,7 @@ class Dialer:
         now = self._clock.seconds()
         for standing, refusal in tried.items():
             delay = delay_of(refusal)
-            if delay is not None and now + delay < until and standing.refusal(now) is None:
+            if delay is not None and now + delay < until and standing.refusal() is None:
                 return (standing, delay) if self._budget.take(now) else None
         return None
 
@@ -136,8 +135,7 @@ class Dialer:
         began = self._clock.seconds()
         record = AttemptRecord(standing.upstream.name, is_retry=is_retry)
         attempts.append(record)
-        with _telling(standing):
-            standing.begin(began)
+        period = standing.begin()
         attempt = Attempt(self._connector, self._clock, standing.upstream, record)
         opening = Deferred.fromCoroutine(attempt.open(head))
         opening.addErrback(_without_frames)
@@ -148,7 +146,11 @@ class Dialer:
         except BaseException as error:  # also for CancelledError, which is raised again
             standing.end()
             if isinstance(error, Refused):
-                self._failed(standing, error.refusal, record)
+                record.outcome = error.refusal.code
+                with _telling(standing):
+                    standing.failed(error.refusal, period, record.error)
+            else:
+                standing.gave_up(period)
             raise
         finally:
             record.seconds = self._clock.seconds() - began
@@ -156,11 +158,6 @@ class Dialer:
         with _telling(standing):
             standing.succeeded()
         return opened
-
-    def _failed(self, standing: Standing, refusal: Refusal, record: AttemptRecord) -> None:
-        record.outcome = refusal.code
-        with _telling(standing, refusal):
-            standing.failed(refusal, self._clock.seconds())
 
 
 def _without_frames(failure: Failure) -> Failure:
@@ -180,32 +177,47 @@ def _too_late(record: AttemptRecord) -> Refused:
 def _last(passed_over: list[Refusal], tried: list[Refusal]) -> Refusal:
     """
     What the client is told: the last attempt's refusal; without one, that of the upstream that may
-    be tried soonest.
+    be tried soonest, before all that an operator must mend.
     """
     if tried:
         return tried[-1]
-    soonest = sorted(passed_over, key=lambda refusal: refusal.retry_after or 0)
+    soonest = sorted(passed_over, key=lambda each: (not each.retryable, each.retry_after or 0))
     return soonest[0] if soonest else refuse("model_not_allowed")
 
 
+def _passed_over(standing: Standing, refusal: Refusal) -> AttemptRecord:
+    """
+    The record of an upstream that was passed over. Whatever opened its breaker, the outcome is one:
+    else it would count as one failure more.
+    """
+    outcome = refusal.code if refusal.since is None else "upstream_unavailable"
+    return AttemptRecord(standing.upstream.name, outcome=outcome)
+
+
 @contextmanager
-def _telling(standing: Standing, refusal: Refusal | None = None) -> Iterator[None]:
-    """Log one line if the breaker changes its state meanwhile."""
-    before = standing.breaker_state
+def _telling(standing: Standing) -> Iterator[None]:
+    """Log one line if the breaker opens or closes meanwhile: why, since when, and what is next."""
+    before, was = standing.breaker_state, standing.trouble
     yield
-    state = standing.breaker_state
-    if state == before:
+    if standing.breaker_state == before:
         return
-    name = standing.upstream.name
-    if refusal is None or state != "open":
-        _log.info("breaker of {upstream} is {state}", upstream=name, state=state)
-    elif judged(refusal) == "trips":
-        cause = cause_of_code(refusal.code)
-        _log.error("breaker of {upstream} is open: {cause}", upstream=name, cause=cause)
-    else:
-        _log.warn(
-            "breaker of {upstream} is open after {code}; the next try is in {seconds:g} s",
+    name, trouble = standing.upstream.name, standing.trouble
+    if trouble is not None:
+        cause = trouble.cause
+        log = _log.error if judged(cause.refusal) == "trips" else _log.warn
+        log(
+            "breaker of {upstream} is open: {likely} ({code} since {since}; the next try is in"
+            " {seconds:.1f} s)",
             upstream=name,
-            code=refusal.code,
-            seconds=INTERVAL,
+            likely=trouble.finding.cause,
+            code=cause.refusal.code,
+            since=cause.since,
+            seconds=trouble.wait,
+        )
+    elif was is not None:
+        _log.info(
+            "breaker of {upstream} is closed ({code} since {since} is over)",
+            upstream=name,
+            code=was.cause.refusal.code,
+            since=was.cause.since,
         )

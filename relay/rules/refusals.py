@@ -162,6 +162,9 @@ class Refusal:
     @ivar attempts: how many attempts at upstreams were made.
     @ivar said: what the upstream said, scrubbed of secrets. It is for the operator: downstream is
         sent no byte of it that is not in the message.
+    @ivar cause: the code of the failure for which the upstream is left alone and was not tried;
+        L{None} if that is not why.
+    @ivar since: since when that is so, in UTC (RFC 3339); L{None} as C{cause} is.
     """
 
     code: RefusalCode
@@ -172,6 +175,8 @@ class Refusal:
     upstream: UpstreamFacts | None = None
     attempts: int = field(default=0, kw_only=True)
     said: str = field(default="", kw_only=True)
+    cause: RefusalCode | None = field(default=None, kw_only=True)
+    since: str | None = field(default=None, kw_only=True)
 
     @property
     def close_code(self) -> int:
@@ -235,7 +240,7 @@ def attributed(refusal: Refusal, upstream: UpstreamFacts) -> Refusal:
 def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
     """OpenAI's own error shape, so that its SDKs show the message."""
     facts = refusal.upstream
-    return {
+    told: dict[str, object] = {
         "type": "relay_error",
         "code": refusal.code,
         "message": refusal.message,
@@ -245,6 +250,9 @@ def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
         "attempts": refusal.attempts,
         "upstream": facts and _facts_object(facts),
     }
+    if refusal.since is not None:
+        told |= {"cause": refusal.cause, "since": refusal.since}
+    return told
 
 
 def _facts_object(facts: UpstreamFacts) -> dict[str, object]:

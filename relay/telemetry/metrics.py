@@ -81,13 +81,16 @@ METRICS: dict[str, MetricKind] = {
         "counter",
         ("upstream", "outcome"),
         "Attempts at an upstream, and times that it was passed over; the outcome is open,"
-        " cancelled, or the code of the refusal.",
+        " cancelled, or the code of the refusal; it is upstream_unavailable if the breaker let"
+        " nobody try.",
     ),
     "relay_attempt_seconds": MetricKind(
         "histogram", ("upstream",), "Time that attempts took, however they ended."
     ),
     "relay_breaker_state": MetricKind(
-        "gauge", ("upstream",), "0 closed, 1 half-open, 2 open; absent if it has no breaker."
+        "gauge",
+        ("upstream",),
+        "0 closed, 1 half-open, 2 open, at the time of the scrape; absent if it has no breaker.",
     ),
     "relay_retries_total": MetricKind(
         "counter", ("upstream",), "Attempts at an upstream that the same hold had tried before."

@@ -1,7 +1,8 @@
-"""Let a reactor keep time by a clock that only goes forward."""
+"""Two clocks: one that only goes forward, for every deadline, and the machine's, for dates."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -27,3 +28,8 @@ def use_monotonic_clock(reactor: Any) -> None:
     if reactor.getDelayedCalls():
         raise ClockInUse("choose the reactor's clock before the first callLater")
     reactor.seconds = monotonic
+
+
+def utc() -> str:
+    """The date and time by the machine's clock, in UTC and whole seconds (RFC 3339)."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

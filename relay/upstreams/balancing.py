@@ -6,10 +6,29 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from attrs import frozen
+
 from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
-from relay.upstreams.breaker import Breaker, BreakerState
+from relay.timing.clock import utc
+from relay.upstreams.breaker import Breaker, BreakerState, Cause
+from relay.upstreams.diagnosis import Finding
 from relay.upstreams.upstream import Upstream
+
+
+@frozen
+class Trouble:
+    """
+    Why an upstream is left alone.
+
+    @ivar cause: why its breaker is not closed.
+    @ivar finding: the same as C{realtime-relay check} tells it.
+    @ivar wait: seconds until a hold may try it.
+    """
+
+    cause: Cause
+    finding: Finding
+    wait: float
 
 
 class Standing:
@@ -20,47 +39,72 @@ class Standing:
     @ivar breaker: its breaker; L{None} if it has none.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        random: Callable[[], float],
+        seconds: Callable[[], float],
+        utc: Callable[[], str] = utc,
+    ) -> None:
         self.upstream = upstream
         self.sessions = 0
-        self.breaker = Breaker() if upstream.breaker else None
+        self.breaker = Breaker(random, utc) if upstream.breaker else None
+        self._seconds = seconds
 
     @property
     def breaker_state(self) -> BreakerState | Literal["off"]:
-        """The state of its breaker; C{off} if it has none."""
-        return self.breaker.state if self.breaker is not None else "off"
+        """The state of its breaker now; C{off} if it has none."""
+        return self.breaker.state(self._seconds()) if self.breaker is not None else "off"
 
-    def refusal(self, now: float) -> Refusal | None:
-        """Why a hold may not try this upstream now; L{None} if it may."""
-        most = self.upstream.max_sessions
-        wait = self.breaker.wait(now) if self.breaker is not None else 0.0
-        if wait:
-            refusal = refuse("upstream_unavailable", retry_after=math.ceil(wait))
-        elif most is not None and self.sessions >= most:
-            refusal = refuse("relay_full", "The relay may open no more sessions upstream; wait.")
-        else:
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why its breaker is not closed now; L{None} if it is, or if there is none."""
+        cause = self.breaker.cause if self.breaker is not None else None
+        if self.breaker is None or cause is None:
             return None
+        facts = cause.refusal.upstream
+        stage = facts.stage if facts is not None else None
+        upstream = self.upstream
+        finding = Finding(upstream.name, upstream.url, {}, cause.refusal, stage, cause.error)
+        return Trouble(cause, finding, self.breaker.wait(self._seconds()))
+
+    def refusal(self) -> Refusal | None:
+        """Why a hold may not try this upstream now; L{None} if it may."""
+        refusal = self.breaker.refusal(self._seconds()) if self.breaker is not None else None
+        most = self.upstream.max_sessions
+        if refusal is None and most is not None and self.sessions >= most:
+            refusal = refuse("relay_full", "The relay may open no more sessions upstream; wait.")
+        if refusal is None or refusal.upstream is not None:
+            return refusal
         return attributed(refusal, UpstreamFacts(self.upstream.name, None))
 
-    def begin(self, now: float) -> None:
-        """A hold tries this upstream: there is one connection more."""
+    def begin(self) -> int:
+        """
+        A hold tries this upstream: there is one connection more.
+
+        @return: to be handed in with the attempt's result (see L{Breaker.begin}).
+        """
         self.sessions += 1
-        if self.breaker is not None:
-            self.breaker.begin(now)
+        return self.breaker.begin(self._seconds()) if self.breaker is not None else 0
 
     def end(self) -> None:
         """A connection to this upstream is gone, or was never made."""
         self.sessions -= 1
+
+    def gave_up(self, period: int) -> None:
+        """An attempt ended without a result."""
+        if self.breaker is not None:
+            self.breaker.gave_up(period)
 
     def succeeded(self) -> None:
         """The upstream opened."""
         if self.breaker is not None:
             self.breaker.succeeded()
 
-    def failed(self, refusal: Refusal, now: float) -> None:
+    def failed(self, refusal: Refusal, period: int, error: str | None = None) -> None:
         """The upstream did not open, for this reason."""
         if self.breaker is not None:
-            self.breaker.failed(refusal, now)
+            self.breaker.failed(refusal, self._seconds(), period, error)
 
 
 class Balancer:
@@ -68,17 +112,23 @@ class Balancer:
     The upstreams of one relay.
 
     @param random: returns a random number, at least 0 and below 1.
+    @param seconds: the time by the relay's clock.
     @ivar standings: one for each upstream, in the order of the settings.
     @raise InvalidValue: if there is no upstream, or two have the same name.
     """
 
-    def __init__(self, upstreams: Sequence[Upstream], random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        random: Callable[[], float],
+        seconds: Callable[[], float],
+    ) -> None:
         names = [upstream.name for upstream in upstreams]
         if not names:
             raise InvalidValue("a relay needs an upstream")
         if len(set(names)) < len(names):
             raise InvalidValue(f"upstreams need names of their own, not {', '.join(names)}")
-        self.standings = tuple(map(Standing, upstreams))
+        self.standings = tuple(Standing(each, random, seconds) for each in upstreams)
         self._random = random
 
     def order(self, model: str | None) -> list[Standing]:

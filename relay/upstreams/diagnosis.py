@@ -129,24 +129,22 @@ class Finding:
         return "It is not a Realtime API; look at the URL."
 
 
-def cause_of_code(code: str) -> str:
-    """
-    The likely cause of a refusal by its code alone.
-
-    @raise KeyError: if the code alone tells no cause.
-    """
-    return _BY_CODE[code]
-
-
 def as_json(finding: Finding) -> dict[str, object]:
     """The finding for programs; times are in milliseconds."""
-    refusal = finding.refusal
-    facts = refusal.upstream if refusal else None
     return {
         "upstream": finding.upstream,
         "url": finding.url,
-        "ok": refusal is None,
+        "ok": finding.refusal is None,
         "stages": {stage: round(1000 * took, 1) for stage, took in finding.stages.items()},
+        **failure_as_json(finding),
+    }
+
+
+def failure_as_json(finding: Finding) -> dict[str, object]:
+    """The failure alone, for programs; all is L{None} if there is none."""
+    refusal = finding.refusal
+    facts = refusal.upstream if refusal else None
+    return {
         "stage": finding.stage,
         "code": refusal and refusal.code,
         "status": facts and facts.status,

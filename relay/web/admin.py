@@ -17,6 +17,8 @@ from relay.downstream.acceptor import FrontFactory
 from relay.downstream.gate import FrontContext
 from relay.rules.refusals import refuse
 from relay.telemetry.metrics import Metrics, Scraped
+from relay.upstreams.balancing import Standing
+from relay.upstreams.diagnosis import failure_as_json
 from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
 
 NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."
@@ -63,11 +65,8 @@ class Admin(Resource):
         """
         ready = self._relay.is_ready
         request.setResponseCode(OK if ready else SERVICE_UNAVAILABLE)
-        upstreams = [
-            {"name": each.upstream.name, "breaker": each.breaker_state, "sessions": each.sessions}
-            for each in self._relay.standings
-        ]
         state = "ready" if ready else "draining"
+        upstreams = [_told(standing) for standing in self._relay.standings]
         return json.dumps({"state": state, "upstreams": upstreams}) + "\n"
 
     def _begin_drain(self, request: PlainRequest) -> bytes:
@@ -86,6 +85,23 @@ class Admin(Resource):
     def getChild(self, path: bytes, request: Request) -> Page:
         """Refuse all other paths, in the form of every refusal."""
         return refusing(refuse("not_found", NOTHING_HERE))
+
+
+def _told(standing: Standing) -> dict[str, object]:
+    """An upstream for C{/readyz}: why its breaker is not closed, in the words of the check."""
+    told: dict[str, object] = {
+        "name": standing.upstream.name,
+        "breaker": standing.breaker_state,
+        "sessions": standing.sessions,
+    }
+    trouble = standing.trouble
+    if trouble is not None:
+        told |= {
+            "failure": failure_as_json(trouble.finding),
+            "since": trouble.cause.since,
+            "next_try_seconds": round(trouble.wait, 1),
+        }
+    return told
 
 
 class AdminFactory(FrontFactory):

@@ -227,7 +227,7 @@ class Answers(LineOnlyReceiver):
 def main(path: str, seconds: str, *arguments: str) -> None:
     """Run the relay, and answer on the socket."""
     inside = Inside()
-    relay.upstreams.breaker.INTERVAL = float(seconds)
+    relay.upstreams.breaker.FIRST = relay.upstreams.breaker.MOST = float(seconds)
     service: Any = relay.daemon.service
     service.RelayFactory = inside.factory
     answers: Any = Factory.forProtocol(Answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -14,11 +15,11 @@ from twisted.internet.error import ConnectBindError, ConnectError, ConnectionRef
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
-from relay import Settings, Upstream, refuse
+from relay import Refusal, Settings, Upstream, refuse
 from relay.dial.attempt import CLOSE_SECONDS
 from relay.rules.shortage import NoThread
 from relay.testing.peers import Line, Peer
-from relay.upstreams.breaker import FAILURES, INTERVAL
+from relay.upstreams.breaker import FAILURES, FIRST, MOST
 from relay.upstreams.retry import LEAST
 
 CREATED = '{"type":"session.created"}'
@@ -362,8 +363,9 @@ def test_no_retry_passes_a_breaker_that_opened_meanwhile() -> None:
     world = dials()
     downstream = world.downstream()
     world.answers(503, "Retry-After: 1")
+    world.advance(0.5)
     break_it(world, FAILURES - 1)
-    world.advance(1)
+    world.advance(0.5)
     assert world.begun() == "a" * FAILURES
     assert told(downstream)[1]["code"] == "upstream_refused"
     close_all(world, downstream.line)
@@ -408,6 +410,14 @@ def test_a_flapping_upstream_is_not_flooded() -> None:
 # -- breakers ------------------------------------------------------------------------------
 
 
+def open_breaker(world: Dials, place: int, refusal: Refusal = TIMEOUT) -> None:
+    """By failures that took no time."""
+    standing = world.factory.standings[place]
+    while standing.breaker_state == "closed":
+        standing.failed(refusal, standing.begin())
+        standing.end()
+
+
 def break_it(world: Dials, failures: int = FAILURES) -> None:
     for _ in range(failures):
         downstream = world.downstream()
@@ -416,79 +426,180 @@ def break_it(world: Dials, failures: int = FAILURES) -> None:
         downstream.line.lose()
 
 
-def test_an_open_breaker_refuses_a_hold_at_once(logged: list[tuple[LogLevel, str]]) -> None:
+DATE = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture
+def in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each breaker's wait is as long as its interval."""
+    monkeypatch.setattr("relay.factory.random", lambda: 0.5)
+
+
+def says(text: str, pattern: str) -> bool:
+    """Whether all of the text is the pattern, where that has a date for each C{DATE}."""
+    return re.fullmatch(re.escape(pattern).replace("DATE", DATE), text) is not None
+
+
+@pytest.mark.usefixtures("in_time")
+def test_an_open_breaker_refuses_a_hold_at_once_and_says_why(
+    logged: list[tuple[LogLevel, str]],
+) -> None:
     world = dials()
     break_it(world)
     assert world.begun() == "a" * FAILURES
-    world.advance(2.5)
+    world.advance(0.25)
     downstream = world.downstream()
     status, error, headers = told(downstream)
     assert (status, error["code"], error["attempts"]) == (503, "upstream_unavailable", 0)
-    assert error["upstream"] == {"name": "a", "stage": None, "status": None, "request_id": None}
-    assert headers["retry-after"] == "8"
+    assert (error["retryable"], error["cause"]) == (True, "upstream_connect_failed")
+    assert error["upstream"] == {"name": "a", "stage": "tcp", "status": None, "request_id": None}
+    assert says(error["since"], "DATE")
+    message = "The upstream is failing (upstream_connect_failed since DATE); wait."
+    assert says(error["message"], message)
+    assert headers["retry-after"] == "1"
     assert world.begun() == "a" * FAILURES
-    opened = "breaker of a is open after upstream_connect_failed; the next try is in 10 s"
-    assert logged == [(LogLevel.warn, opened)]
+    ((level, line),) = logged
+    assert level == LogLevel.warn
+    assert says(
+        line,
+        "breaker of a is open: Nothing listens there; look at the port in the URL."
+        " (upstream_connect_failed since DATE; the next try is in 1.0 s)",
+    )
+    record = world.listener.holds[-1]
+    assert (record.outcome, record.attempted) == ("upstream_unavailable", 0)
     downstream.line.lose()
     close_all(world)
 
 
+@pytest.mark.usefixtures("in_time")
 def test_after_the_interval_one_hold_tries_and_its_success_closes_the_breaker(
     logged: list[tuple[LogLevel, str]],
 ) -> None:
     world = dials()
     break_it(world)
-    world.advance(INTERVAL)
+    world.advance(FIRST)
     trying = world.downstream()
-    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+    world.advance(3)
+    _, error, headers = told(world.downstream())
+    assert (error["code"], error["cause"]) == ("upstream_unavailable", "upstream_connect_failed")
+    assert headers["retry-after"] == "1"
+    assert world.begun() == "a" * (FAILURES + 1), "one at a time"
     world.answering().send(CREATED)
     trying.read()
     assert trying.received == [CREATED]
     world.open()
-    changes = ["breaker of a is half-open", "breaker of a is closed"]
-    assert logged[1:] == [(LogLevel.info, change) for change in changes]
+    ((level, line),) = logged[1:]
+    assert level == LogLevel.info
+    assert says(line, "breaker of a is closed (upstream_connect_failed since DATE is over)")
 
 
+@pytest.mark.usefixtures("in_time")
 @pytest.mark.parametrize("left_by", ["leaving", "failing"])
-def test_after_the_interval_one_hold_tries_and_its_end_keeps_all_others_out(left_by: str) -> None:
+def test_a_try_that_ends_without_a_session_keeps_others_out_for_its_interval(left_by: str) -> None:
     world = dials()
     break_it(world)
-    world.advance(INTERVAL)
+    world.advance(FIRST)
     trying = world.downstream()
     world.refuse_port() if left_by == "failing" else trying.line.reset()
-    assert told(world.downstream())[2]["retry-after"] == "10"
-    world.advance(INTERVAL)
+    assert told(world.downstream())[2]["retry-after"] == "1"
+    world.advance(FIRST)
     world.downstream()
     assert world.begun() == "a" * (FAILURES + 2)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (401, "", "The key is wrong, revoked, or may not use this API or model."),
-        (429, "insufficient_quota", "The account has no quota left; look at its billing."),
-    ],
-)
-def test_a_wrong_key_or_a_used_up_quota_opens_the_breaker_with_an_error_line(
-    logged: list[tuple[LogLevel, str]], status: int, body: str, said: str
-) -> None:
+@pytest.mark.usefixtures("in_time")
+def test_a_long_try_whose_client_leaves_lets_the_next_try_at_once() -> None:
     world = dials()
-    downstream = world.downstream()
-    text = json.dumps({"error": {"code": body}})
-    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n"
-    world.connected().deliver((head + text).encode())
-    told(downstream)
-    assert logged == [(LogLevel.error, f"breaker of a is open: {said}")]
+    break_it(world)
+    world.advance(FIRST)
+    trying = world.downstream()
+    world.advance(FIRST)
     assert told(world.downstream())[1]["code"] == "upstream_unavailable"
-
-
-def test_a_wrong_key_that_is_told_in_band_opens_the_breaker_at_once() -> None:
-    world = dials()
+    trying.line.reset()
     world.downstream()
+    assert world.begun() == "a" * (FAILURES + 2)
+
+
+@pytest.mark.usefixtures("in_time")
+def test_a_try_that_an_error_of_the_relays_own_ends_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(attempt: object, head: object) -> NoReturn:
+        raise ValueError("a bug")
+
+    world = dials()
+    break_it(world)
+    world.advance(FIRST)
+    with monkeypatch.context() as broken:
+        broken.setattr("relay.dial.attempt.Attempt.open", fail)
+        assert told(world.downstream())[1]["code"] == "internal_error"
+    world.advance(FIRST)
+    world.downstream()
+    assert world.begun() == "a" * (FAILURES + 1)
+
+
+def wrong_key(world: Dials) -> None:
+    world.answers(401)
+
+
+def wrong_key_in_band(world: Dials) -> None:
     upstream = world.answering()
     upstream.send('{"type":"error","error":{"code":"invalid_api_key","message":"no"}}')
     upstream.send_close(3000)
-    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+
+
+def no_quota(world: Dials) -> None:
+    text = json.dumps({"error": {"code": "insufficient_quota"}})
+    head = f"HTTP/1.1 429 X\r\nContent-Length: {len(text)}\r\n\r\n"
+    world.connected().deliver((head + text).encode())
+
+
+BAD_KEY = "The key is wrong, revoked, or may not use this API or model."
+MENDED_BY_AN_OPERATOR = [
+    (wrong_key, "upstream_unauthorized", BAD_KEY),
+    (wrong_key_in_band, "upstream_unauthorized", BAD_KEY),
+    (no_quota, "upstream_quota_exhausted", "The account has no quota left; look at its billing."),
+]
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize(("refuse_it", "code", "likely"), MENDED_BY_AN_OPERATOR)
+def test_after_a_refused_key_or_a_used_up_quota_all_are_told_that(
+    logged: list[tuple[LogLevel, str]], refuse_it: Any, code: str, likely: str
+) -> None:
+    world = dials()
+    downstream = world.downstream()
+    refuse_it(world)
+    first, error, _ = told(downstream)
+    assert (first, error["code"], error["attempts"]) == (502, code, 1)
+    status, again, headers = told(world.downstream())
+    assert (status, again["code"], again["attempts"]) == (502, code, 0)
+    assert (again["retryable"], headers["x-should-retry"]) == (False, "false")
+    assert again["upstream"] == error["upstream"]
+    assert "retry-after" not in headers
+    assert says(again["since"], "DATE")
+    assert says(again["message"], error["message"].removesuffix(".") + " (since DATE).")
+    assert world.begun() == "a"
+    ((level, line),) = logged
+    assert level == LogLevel.error
+    tail = f"{likely} ({code} since DATE; the next try is in 10.0 s)"
+    assert says(line, f"breaker of a is open: {tail}")
+    record = world.listener.holds[-1]
+    assert (record.outcome, record.attempted) == (code, 0)
+    assert [attempt.outcome for attempt in record.attempts] == ["upstream_unavailable"]
+
+
+def test_a_browser_is_told_in_band_that_the_key_is_refused() -> None:
+    world = dials()
+    world.downstream()
+    world.answers(401)
+    browser = world.downstream(agent="Mozilla/5.0", origin="http://localhost:3000")
+    browser.read()
+    (event,) = browser.received
+    error = json.loads(event)["error"]
+    assert (error["code"], error["attempts"]) == ("upstream_unauthorized", 0)
+    assert says(error["since"], "DATE")
+    assert browser.close == (4502, "relay: upstream_unauthorized")
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429])
@@ -515,7 +626,8 @@ def test_five_timeouts_open_the_breaker() -> None:
         downstream = world.downstream()
         world.advance(HOLD)
         assert told(downstream)[1]["code"] == "upstream_timeout"
-    assert told(world.downstream())[1]["code"] == "upstream_unavailable"
+    _, error, _ = told(world.downstream())
+    assert (error["code"], error["cause"]) == ("upstream_unavailable", "upstream_timeout")
 
 
 def test_after_an_open_breaker_the_next_upstream_has_all_the_time() -> None:
@@ -537,33 +649,69 @@ def test_after_an_open_breaker_the_next_upstream_has_all_the_time() -> None:
 
 def test_before_an_open_breaker_an_upstream_has_all_the_time() -> None:
     world = dials("ab")
-    for _ in range(FAILURES):
-        world.factory.standings[1].failed(TIMEOUT, world.reactor.seconds())
+    open_breaker(world, 1)
     downstream = world.downstream()
     world.advance(HOLD - 0.1)
     assert (world.begun(), downstream.line.sent) == ("a", b"")
 
 
+@pytest.mark.usefixtures("in_time")
 def test_an_upstream_that_is_free_only_when_the_time_is_up_is_not_tried() -> None:
     world = dials("ab")
-    for _ in range(FAILURES):
-        world.factory.standings[1].failed(TIMEOUT, world.reactor.seconds())
-    world.advance(INTERVAL - HOLD / 2)
+    open_breaker(world, 1, refuse("upstream_unauthorized"))
+    world.advance(MOST - HOLD / 2)
     downstream = world.downstream()
     world.advance(HOLD)
     assert told(downstream)[1]["upstream"]["name"] == "a"
     assert world.begun() == "a"
-    assert world.factory.standings[1].refusal(world.reactor.seconds()) is None
+    assert world.factory.standings[1].refusal() is None
 
 
-def test_when_all_are_passed_over_the_soonest_retry_after_is_told() -> None:
-    world = dials("ab")
-    for place, failed in enumerate(reversed(world.factory.standings)):
-        for _ in range(FAILURES):
-            failed.failed(TIMEOUT, world.reactor.seconds())
-        world.advance(3 - place)
+@pytest.mark.usefixtures("in_time")
+def test_when_all_are_passed_over_the_one_that_may_be_tried_soonest_is_told() -> None:
+    world = dials("abc")
+    open_breaker(world, 0, refuse("upstream_timeout"))
+    open_breaker(world, 2, refuse("upstream_unauthorized"))
+    world.advance(0.3)
+    open_breaker(world, 1, refuse("upstream_dns_failed"))
     _, error, headers = told(world.downstream())
-    assert (error["upstream"]["name"], headers["retry-after"]) == ("b", "5")
+    assert (error["upstream"]["name"], headers["retry-after"]) == ("a", "1")
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_an_upstream_that_may_come_back_is_told_before_one_that_an_operator_must_mend(
+    names: str,
+) -> None:
+    world = dials(names)
+    open_breaker(world, names.index("a"))
+    open_breaker(world, names.index("b"), refuse("upstream_unauthorized"))
+    status, error, _ = told(world.downstream())
+    assert (status, error["upstream"]["name"]) == (503, "a")
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0])
+def test_two_seconds_after_a_restart_all_clients_have_sessions(seconds: float) -> None:
+    """Each comes again a second after it was refused."""
+    world = dials()
+    waiting = {number: 0.05 * number for number in range(20)}
+    now, served = 0.0, {}
+    while waiting:
+        for number in [number for number, at in waiting.items() if at <= now]:
+            begun = len(world.begun())
+            downstream = world.downstream()
+            if len(world.begun()) > begun:
+                if now >= seconds:
+                    world.answering().send(CREATED)
+                else:
+                    world.refuse_port()
+            downstream.read()
+            waiting[number] = now + 1
+            if downstream.received:
+                served[number] = now
+                del waiting[number]
+        world.advance(0.05)
+        now += 0.05
+    assert max(served.values()) - seconds < 2.5
 
 
 # -- how many at once ----------------------------------------------------------------------

@@ -10,18 +10,38 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
 import pytest
 import trustme
-from processes import LOOPBACK, SECONDS, address_of, closed_port, environ, running
+from processes import (
+    LOOPBACK,
+    SECONDS,
+    address_of,
+    admin_of,
+    closed_port,
+    environ,
+    relay_command,
+    running,
+)
+
+from relay.upstreams.breaker import FAILURES
 
 COMMAND = [sys.executable, "-c", "from relay.commands.main import main; main()"]
 KEY = "sk-check-0123456789"
+
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 def relay(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +100,27 @@ def test_the_check_tells_the_likely_cause_of_a_refusal(
     finding = checked(tmp_path, simulator, "--model", model)
     assert finding["code"] == code
     assert word in finding["cause"]
+
+
+@pytest.mark.parametrize("fault", ["fault-http-401", "fault-quota", "closed port"])
+def test_readyz_tells_of_a_failure_as_the_check_does(
+    simulator: str, tmp_path: Path, fault: str
+) -> None:
+    url = f"ws://127.0.0.1:{closed_port()}/" if fault == "closed port" else simulator
+    command = relay_command("--upstream", url, "--admin", LOOPBACK)
+    with running(command, tmp_path, OPENAI_API_KEY=KEY) as process:
+        public, admin = urlsplit(address_of(process)).netloc, admin_of(process)
+        for _ in range(FAILURES):
+            with closing(HTTPConnection(public, timeout=SECONDS)) as client:
+                client.request("GET", f"/v1/realtime?model={quote(fault)}", headers=UPGRADE)
+                assert client.getresponse().status == 502
+        with urlopen(f"{admin}/readyz") as answer:
+            (upstream,) = json.load(answer)["upstreams"]
+    finding = checked(tmp_path, url, "--model", fault)
+    assert upstream["breaker"] in ("open", "half-open")
+    assert upstream["failure"] == {name: finding[name] for name in upstream["failure"]}
+    assert upstream["failure"]["code"].startswith("upstream_")
+    assert upstream["failure"]["cause"]
 
 
 def test_an_upstream_without_the_model_is_asked_for_one_of_its_own(

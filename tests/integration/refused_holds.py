@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
 from relay import Limits, Refusal, RefusalCode, Request, Settings, refuse
 from relay.admission.static import require_tokens
-from relay.upstreams.breaker import FAILURES, INTERVAL
+from relay.upstreams.breaker import FAILURES
 
 
 class OurBug(Exception):
@@ -234,7 +234,14 @@ SITUATIONS = [
         "upstream_unavailable",
         503,
         (answers(500),),
-        {"retry-after": str(int(INTERVAL))},
+    ),
+    Situation(
+        "behind a breaker that a refused key opened",
+        _after_failures,
+        "upstream_unauthorized",
+        502,
+        (answers(401),),
+        {"x-should-retry": "false"},
     ),
     Situation("an early byte", _early(b"x"), "bad_request", 400),
     Situation("an early frame", _early(b"\x81\x80\x00\x00\x00\x00"), "bad_request", 400),

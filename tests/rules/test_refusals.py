@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, get_args
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -183,6 +184,13 @@ def test_a_refusal_tells_of_its_upstream() -> None:
 def test_a_refusal_tells_the_number_of_attempts() -> None:
     refusal = Refusal("upstream_timeout", 504, True, "Late.", attempts=2)
     assert json.loads(error_event(refusal, "r"))["error"]["attempts"] == 2
+
+
+def test_a_refusal_for_an_earlier_failure_tells_its_cause_and_since_when() -> None:
+    refusal = evolve(refuse("upstream_unavailable"), cause="upstream_timeout", since="then")
+    error = json.loads(http_body(refusal, "r"))["error"]
+    assert (error["cause"], error["since"]) == ("upstream_timeout", "then")
+    assert json.loads(error_event(refusal, "r"))["error"] == error
 
 
 def test_the_type_of_the_codes_names_each_row() -> None:

@@ -18,6 +18,7 @@ from relay.rules.closes import PASSED, TRANSLATED
 from relay.rules.refusals import KINDS
 from relay.telemetry.metrics import BUCKETS, METRICS, Distribution, close_label
 from relay.testing.peers import Peer
+from relay.upstreams.breaker import JITTER, MOST
 
 Values = dict[tuple[str, ...], float]
 
@@ -180,6 +181,16 @@ def test_breakers_and_passed_over_upstreams_are_counted(relay: Counted) -> None:
         ("openai", "upstream_unavailable"): 1,
     }
     assert samples["relay_attempt_seconds_count"] == {("openai",): 1}
+    assert samples["relay_refusals_total"] == {("upstream_unauthorized",): 2}
+
+
+def test_the_breaker_of_an_idle_relay_is_half_open_when_its_wait_is_over(relay: Counted) -> None:
+    downstream = relay.world.downstream()
+    relay.world.connected().deliver(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+    downstream.read()
+    assert relay.samples()["relay_breaker_state"] == {("openai",): 2}
+    relay.world.advance(MOST * (1 + JITTER))
+    assert relay.samples()["relay_breaker_state"] == {("openai",): 1}
 
 
 def test_an_upstream_without_a_breaker_has_no_breaker_state() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
 from relay import Upstream
-from relay.rules.refusals import refuse
+from relay.rules.refusals import Refusal, UpstreamFacts, refuse
 from relay.upstreams.balancing import Balancer, Standing
-from relay.upstreams.breaker import FAILURES, INTERVAL
+from relay.upstreams.breaker import FAILURES
+from relay.upstreams.diagnosis import Finding
 
 
 def upstream(name: str, **options: Any) -> Upstream:
@@ -19,7 +22,7 @@ def upstream(name: str, **options: Any) -> Upstream:
 
 
 def balancer(*upstreams: Upstream) -> Balancer:
-    return Balancer(upstreams, random.Random(7).random)
+    return Balancer(upstreams, random.Random(7).random, lambda: 0.0)
 
 
 def names(order: list[Standing]) -> list[str]:
@@ -51,7 +54,7 @@ def test_upstreams_of_one_priority_share_by_weight() -> None:
 
 @pytest.mark.parametrize("lot", [0.0, 1 - 2**-53])
 def test_the_ends_of_the_random_range_are_no_error(lot: float) -> None:
-    among = Balancer([upstream("a"), upstream("b")], lambda: lot)
+    among = Balancer([upstream("a"), upstream("b")], lambda: lot, lambda: 0.0)
     assert len(among.order(None)) == 2
 
 
@@ -62,37 +65,103 @@ def test_only_upstreams_that_take_the_model_are_tried() -> None:
     assert names(among.order(None)) == ["any", "some"]
 
 
-def test_a_full_upstream_is_passed_over_until_a_connection_ends() -> None:
-    standing = Standing(upstream("a", max_sessions=1))
-    assert standing.refusal(0) is None
-    standing.begin(0)
-    refusal = standing.refusal(0)
+def standing_of(clock: Clock, **options: Any) -> Standing:
+    return Standing(upstream("a", **options), lambda: 0.5, clock.seconds, lambda: "then")
+
+
+def fail(standing: Standing, *refusals: Refusal) -> None:
+    for refusal in refusals or [refuse("upstream_timeout")] * FAILURES:
+        standing.failed(refusal, standing.begin(), "ConnectionRefusedError")
+        standing.end()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_full_upstream_is_passed_over_until_a_connection_ends(clock: Clock) -> None:
+    standing = standing_of(clock, max_sessions=1)
+    assert standing.refusal() is None
+    standing.begin()
+    refusal = standing.refusal()
     assert refusal is not None
-    assert refusal.code == "relay_full"
-    assert refusal.upstream is not None
-    assert refusal.upstream.name == "a"
+    assert (refusal.code, refusal.cause) == ("relay_full", None)
+    assert refusal.upstream == UpstreamFacts("a", None)
     standing.end()
-    assert standing.refusal(0) is None
+    assert standing.refusal() is None
 
 
-def test_an_open_breaker_is_passed_over_for_the_rest_of_its_interval() -> None:
-    standing = Standing(upstream("a"))
-    for _ in range(FAILURES):
-        standing.failed(refuse("upstream_timeout"), 0)
-    refusal = standing.refusal(INTERVAL - 2.5)
+def test_an_open_breaker_is_passed_over_for_the_rest_of_its_interval(clock: Clock) -> None:
+    standing = standing_of(clock)
+    fail(standing)
+    clock.advance(0.4)
+    refusal = standing.refusal()
     assert refusal is not None
-    assert (refusal.code, refusal.retry_after) == ("upstream_unavailable", 3)
-    assert standing.refusal(INTERVAL) is None
-    standing.begin(INTERVAL)
+    assert (refusal.code, refusal.retry_after) == ("upstream_unavailable", 1)
+    assert (refusal.cause, refusal.since) == ("upstream_timeout", "then")
+    assert refusal.upstream == UpstreamFacts("a", None)
+    states = [standing.breaker_state]
+    clock.advance(0.6)
+    states.append(standing.breaker_state)
+    assert standing.refusal() is None
+    standing.begin()
     standing.succeeded()
-    assert standing.breaker_state == "closed"
+    states.append(standing.breaker_state)
+    assert states == ["open", "half-open", "closed"]
 
 
-def test_an_upstream_without_a_breaker_is_never_passed_over_for_failures() -> None:
-    standing = Standing(upstream("a", breaker=False))
-    for _ in range(FAILURES):
-        standing.begin(0)
-        standing.failed(refuse("upstream_timeout"), 0)
-    assert standing.refusal(0) is None
+def test_a_try_that_is_given_up_leaves_room_for_another(clock: Clock) -> None:
+    standing = standing_of(clock)
+    fail(standing)
+    clock.advance(1)
+    period = standing.begin()
+    clock.advance(5)
+    assert standing.refusal() is not None
+    standing.gave_up(period)
+    assert standing.refusal() is None
+
+
+def test_the_trouble_of_an_upstream_is_told_as_the_check_tells_it(clock: Clock) -> None:
+    standing = standing_of(clock)
+    assert standing.trouble is None
+    facts = UpstreamFacts("a", "tcp")
+    fail(standing, *[refuse("upstream_connect_failed", upstream=facts)] * FAILURES)
+    clock.advance(0.4)
+    trouble = standing.trouble
+    assert trouble is not None
+    assert trouble.finding == Finding(
+        "a",
+        "ws://127.0.0.1/",
+        {},
+        refuse("upstream_connect_failed", upstream=facts),
+        "tcp",
+        "ConnectionRefusedError",
+    )
+    assert trouble.finding.cause == "Nothing listens there; look at the port in the URL."
+    assert (trouble.cause.since, trouble.wait) == ("then", 0.6)
+    clock.advance(0.6)
+    assert standing.trouble is not None
+    assert standing.trouble.wait == 0
+    standing.succeeded()
+    assert standing.trouble is None
+
+
+def test_an_upstream_without_a_breaker_is_never_passed_over_for_failures(clock: Clock) -> None:
+    standing = standing_of(clock, breaker=False)
+    fail(standing)
+    assert standing.refusal() is None
+    standing.gave_up(standing.begin())
     standing.succeeded()
     assert standing.breaker_state == "off"
+    assert standing.trouble is None
+
+
+def test_the_date_is_in_utc_as_rfc_3339_writes_it() -> None:
+    standing = Standing(upstream("a"), lambda: 0.5, lambda: 0.0)
+    fail(standing)
+    refusal = standing.refusal()
+    assert refusal is not None
+    assert refusal.since is not None
+    then = datetime.strptime(refusal.since, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - then) < timedelta(minutes=1)

@@ -9,8 +9,10 @@ from typing import Any, cast
 import pytest
 from memory import World
 from prometheus_client.parser import text_string_to_metric_families as parse
+from twisted.internet.task import Clock
 
-from relay import Metrics, Settings, Upstream, refuse
+from relay import Metrics, Settings, Upstream, UpstreamFacts, refuse
+from relay.rules.refusals import KINDS
 from relay.testing.listener import RecordingListener
 from relay.testing.peers import Line
 from relay.testing.reactor import THERE
@@ -104,22 +106,47 @@ def test_readyz_is_503_from_the_beginning_of_the_delay() -> None:
     assert desk.world.factory.active_sessions == 1, "it still accepts"
 
 
-def test_readyz_does_not_depend_on_an_upstream(desk: Desk) -> None:
-    standings: list[Standing] = []
-    for name, breaker, state in [("openai", True, "open"), ("b", True, "closed"), ("c", False, "")]:
-        standing = Standing(Upstream("ws://127.0.0.1:9000/", name, breaker=breaker))
-        if state == "open":
-            standing.failed(refuse("upstream_unauthorized"), 0)
-        standings.append(standing)
-    standings[1].begin(0)
+def test_readyz_does_not_depend_on_an_upstream_and_says_why_one_is_left_alone(desk: Desk) -> None:
+    clock = Clock()
+    openai, other, without = standings = [
+        Standing(upstream, lambda: 0.5, clock.seconds, lambda: "2026-02-03T04:05:06Z")
+        for upstream in (
+            Upstream("ws://127.0.0.1:9000/", "openai"),
+            Upstream("ws://127.0.0.1:9000/", "b"),
+            Upstream("ws://127.0.0.1:9000/", "c", breaker=False),
+        )
+    ]
+    facts = UpstreamFacts("openai", "upgrade", 401, "req_up")
+    openai.failed(refuse("upstream_unauthorized", upstream=facts), openai.begin())
+    other.begin()
+    without.failed(refuse("upstream_timeout"), without.begin())
     desk.world.factory.standings = standings
+    clock.advance(2.5)
     answer = desk.ask("/readyz")
     assert answer.status == 200
-    assert json.loads(answer.body)["upstreams"] == [
-        {"name": "openai", "breaker": "open", "sessions": 0},
+    told = {
+        "name": "openai",
+        "breaker": "open",
+        "sessions": 1,
+        "failure": {
+            "stage": "upgrade",
+            "code": "upstream_unauthorized",
+            "status": 401,
+            "message": KINDS["upstream_unauthorized"].message,
+            "cause": "The key is wrong, revoked, or may not use this API or model.",
+            "error": None,
+        },
+        "since": "2026-02-03T04:05:06Z",
+        "next_try_seconds": 7.5,
+    }
+    others = [
         {"name": "b", "breaker": "closed", "sessions": 1},
-        {"name": "c", "breaker": "off", "sessions": 0},
+        {"name": "c", "breaker": "off", "sessions": 1},
     ]
+    assert json.loads(answer.body)["upstreams"] == [told, *others]
+    clock.advance(3600)
+    told |= {"breaker": "half-open", "next_try_seconds": 0.0}
+    assert json.loads(desk.ask("/readyz").body)["upstreams"] == [told, *others]
 
 
 def test_metrics_are_in_prometheus_text_format(desk: Desk) -> None:
