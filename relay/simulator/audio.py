@@ -17,11 +17,10 @@ from attrs import frozen
 FRAME_MS = 20
 """Milliseconds of audio that one measure of loudness is about."""
 
-_STRIDE = 3
-"""Samples in PCM to one in G.711. Every third sample also tells well enough how loud PCM is."""
+_MEASURED_RATE = 8_000
+"""Samples a second that tell well enough how loud audio is."""
 
 _CHUNK_MS = 30
-_PCM_FRAME = struct.Struct("<" + "h4x" * (24 * FRAME_MS // _STRIDE))
 
 
 @frozen
@@ -92,10 +91,17 @@ def loudness(frame: bytes, form: Format) -> float:
     @param frame: L{FRAME_MS} of audio.
     """
     if form.name == "audio/pcm":
-        total = sum(map(abs, _PCM_FRAME.unpack(frame)))
+        total = sum(map(abs, _measured(form.rate).unpack(frame)))
     else:
         total = sum(map(_MAGNITUDES[form.name].__getitem__, frame))
-    return float(total / (8 * FRAME_MS) / 32_768)
+    return float(total / (_MEASURED_RATE * FRAME_MS // 1000) / 32_768)
+
+
+@cache
+def _measured(rate: int) -> struct.Struct:
+    # Of the samples of a frame of PCM those to measure; the bytes of the others are skipped.
+    skipped = 2 * (rate // _MEASURED_RATE - 1)
+    return struct.Struct("<" + f"h{skipped}x" * (_MEASURED_RATE * FRAME_MS // 1000))
 
 
 @cache
@@ -133,18 +139,10 @@ def converted(audio: bytes, source: Format, target: Format) -> bytes:
     if source == target:
         return audio
     samples = decoded(audio, source)
-    if source.rate > target.rate:
-        samples = samples[::_STRIDE]
-    elif source.rate < target.rate:
-        samples = _tripled(samples)
+    if source.rate != target.rate:
+        count = len(samples) * target.rate // source.rate
+        samples = array("h", [samples[at * source.rate // target.rate] for at in range(count)])
     return encoded(samples, target)
-
-
-def _tripled(samples: array[int]) -> array[int]:
-    longer = array("h", bytes(2 * _STRIDE * len(samples)))
-    for offset in range(_STRIDE):
-        longer[offset::_STRIDE] = samples
-    return longer
 
 
 def at_speed(audio: bytes, form: Format, speed: float) -> bytes:
