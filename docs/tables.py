@@ -24,6 +24,7 @@ from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS
 from relay.simulator.faults import FAULTS
 from relay.telemetry.metrics import METRICS
+from relay.upstreams.endpoints import ENDPOINTS, Endpoint
 from relay.upstreams.providers import PROVIDERS, Provider
 
 PAGES = Path(__file__).parent
@@ -112,18 +113,38 @@ def _provider_row(name: str, provider: Provider) -> tuple[str, ...]:
     header, before = provider.credential
     query = "all but credentials" if provider.query is None else _named(provider.query)
     if provider.model != "model":
-        query += f", `model` as `{provider.model}`"
+        query = f"`model` as `{provider.model}`"
     if provider.headers:
-        query += f"; header {_named(provider.headers)}"
+        query = f"header {_named(provider.headers)}"
     place = f"`{provider.url}`" if provider.url else "must be named"
     waits = "yes" if provider.first_event else "no"
-    return f"`{name}`", place, f"`{header}: {before}KEY`", waits, query
+    endpoints = _named(provider.endpoints)
+    return f"`{name}`", place, f"`{header}: {before}KEY`", endpoints, waits, query
 
 
 def providers() -> str:
     """How the kinds of upstream differ."""
-    columns = "provider,url,the key's header,waits for the first event,goes upstream"
+    columns = "provider,url,the key's header,endpoints,speaks first,goes upstream besides"
     return _table(columns, (_provider_row(*row) for row in PROVIDERS.items()))
+
+
+def _endpoint_row(endpoint: Endpoint) -> tuple[str, ...]:
+    served = [name for name, each in PROVIDERS.items() if endpoint.name in each.endpoints]
+    return (
+        f"`{endpoint.name}`",
+        "<br>".join(f"`{path.template}`" for path in endpoint.paths),
+        f"`{endpoint.upstream}`",
+        f"`{endpoint.first_event}`" if endpoint.first_event else "none: it waits for the client",
+        f"`{endpoint.last_event}`" if endpoint.last_event else "none",
+        _named(endpoint.query),
+        _named(served),
+    )
+
+
+def endpoints() -> str:
+    """What each path means."""
+    columns = "endpoint,asked for by,behind the base,first event,last event,query,served by"
+    return _table(columns, map(_endpoint_row, ENDPOINTS.values()))
 
 
 def seam() -> str:
@@ -163,6 +184,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
     "limits": _settings(Limits),
+    "endpoints": endpoints,
     "providers": providers,
     "seam": seam,
     "faults": faults,

@@ -21,6 +21,7 @@ from relay.telemetry.records import (
 from relay.timing.clock import use_monotonic_clock
 from relay.upstreams.balancing import Standing
 from relay.upstreams.breaker import BreakerState
+from relay.upstreams.endpoints import Endpoint, EndpointPath, Route
 from relay.upstreams.proxies import Proxy
 from relay.upstreams.upstream import Credential, Upstream
 from relay.web.admin import AdminFactory
@@ -33,6 +34,8 @@ __all__ = [
     "BreakerState",
     "ClosedRecord",
     "Credential",
+    "Endpoint",
+    "EndpointPath",
     "Grant",
     "Head",
     "HoldRecord",
@@ -48,6 +51,7 @@ __all__ = [
     "RelayFactory",
     "RelayListener",
     "Request",
+    "Route",
     "Scraped",
     "Settings",
     "Side",

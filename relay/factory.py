@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from random import random
 from typing import Any
 
@@ -25,6 +26,7 @@ from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
+from relay.upstreams.endpoints import Served
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.public import public_site
@@ -99,10 +101,13 @@ class RelayFactory(FrontFactory):
         self._reactor = reactor
         lines = Lines(reactor, direct=settings.plane != "message")
         dialer = dialer_for(balancer, settings.limits, lines, reactor)
-        own = public_site(settings.base_path, lambda: self.is_ready, reactor)
+        endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
+        served = Served(endpoints, settings.base_path)
+        own = public_site(served, lambda: self.is_ready, reactor)
         context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),
+            served,
             own,
             site,
             heads=Turns(reactor),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from relay.http.head import Head
 from relay.rules.refusals import Refusal
-from relay.rules.subprotocols import credential_in
+from relay.rules.subprotocols import credential_in, is_beta
+from relay.upstreams.endpoints import BETA, Route, route_of
 
 _BEARER = "bearer "
 
@@ -21,19 +22,33 @@ class Request:
     @ivar id: the request's id, as in the records.
     @ivar peer: the address of the connection's other end, without port.
     @ivar head: the whole request head.
+    @ivar route: what its path asks for; L{None} if that is no WebSocket of the relay.
     """
 
     id: str
     peer: str
     head: Head = field(repr=False)
+    route: Route | None = field(
+        default=Factory(lambda request: route_of(request.head.path), takes_self=True), repr=False
+    )
 
     @property
     def credential(self) -> str | None:
-        """The Bearer token, or the one that a browser sent as a subprotocol."""
+        """
+        The Bearer token; or the one that a browser sent as a subprotocol; or what the provider's
+        own SDK sends by this path, in a header or in the query.
+        """
         authorization = self.head.one("authorization") or ""
         if authorization[: len(_BEARER)].lower() == _BEARER:
             return authorization[len(_BEARER) :].strip()
-        return credential_in(self.head.subprotocols)
+        return credential_in(self.head.subprotocols) or self._credential_of_path()
+
+    def _credential_of_path(self) -> str | None:
+        if self.route is None:
+            return None
+        path, query = self.route.path, dict(self.head.query)
+        found = [*map(self.head.one, path.headers), *map(query.get, path.parameters)]
+        return next(filter(None, found), None)
 
     @property
     def origin(self) -> str | None:
@@ -43,7 +58,16 @@ class Request:
     @property
     def model(self) -> str | None:
         """The model that the request asks for; L{None} if it names none."""
-        return dict(self.head.query).get("model")
+        query = self.head.query
+        return dict(query if self.route is None else self.route.named(query)).get("model")
+
+    @property
+    def is_beta(self) -> bool:
+        """Whether the client speaks the form of events that OpenAI has retired."""
+        asked = self.head.elements(BETA)
+        return any(each.startswith("realtime=") for each in asked) or is_beta(
+            self.head.subprotocols
+        )
 
 
 @frozen

@@ -26,6 +26,7 @@ from relay.rules.refusals import Refused
 from relay.telemetry.records import HoldRecord
 from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding
+from relay.upstreams.endpoints import REALTIME
 from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
@@ -55,7 +56,7 @@ async def _check(
     dialer = dialer_for(balancer, settings.limits, lines, reactor, retries=0)
     context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
-    if not upstream.takes(model):
+    if not upstream.takes(REALTIME, model):
         model = next(iter(upstream.models))
     request = Request(record.request_id, record.peer, _head(model))
     refusal = None

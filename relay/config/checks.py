@@ -18,7 +18,7 @@ import attrs
 from relay.rules import errors
 from relay.rules.addresses import DEFAULT_PORTS, is_address, is_host, is_origin, split_url
 from relay.rules.errors import InvalidValue
-from relay.upstreams.providers import is_secret
+from relay.upstreams.passing import is_secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 

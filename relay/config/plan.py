@@ -175,6 +175,10 @@ def _upstream(table: UpstreamTable, environ: Mapping[str, str]) -> Upstream:
         breaker=table.breaker,
         proxy=proxy_for(table.proxy, table.url, environ),
         client_certificate=table.client_certificate,
+        first_event=table.first_event,
+        query=table.query,
+        headers=table.headers,
+        subprotocols=table.subprotocols,
     )
 
 

@@ -17,7 +17,7 @@ from relay.config import checks
 from relay.config.fields import count, documented, seconds, wait
 from relay.config.forms import RefusalRule, as_rules, rules
 from relay.rules.errors import InvalidValue
-from relay.upstreams import proxies
+from relay.upstreams import passing, proxies
 from relay.upstreams.providers import PROVIDERS
 
 LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
@@ -95,8 +95,9 @@ class UpstreamTable:
         checks.name,
     )
     url: str = _by_provider(
-        "Its ws:// or wss:// URL, without user, fragment or keys. A client cannot override the"
-        " parameters in its query.",
+        "Its ws:// or wss:// URL, without user, fragment or keys: its base, such as"
+        " wss://host/v1, or that with /realtime. A client cannot override the parameters in its"
+        " query.",
         "the provider's",
         lambda table: PROVIDERS[table.provider].url or "",
         checks.websocket_url,
@@ -149,6 +150,27 @@ class UpstreamTable:
         "PEM file of the certificate to show it, with its chain and its private key.",
         None,
         checks.optional(checks.printable),
+    )
+    first_event: bool | None = documented(
+        "Whether it sends an event of OpenAI's form before its client speaks, so that a hold waits"
+        " for it. If it is not set, its provider decides.",
+        None,
+        checks.unless_unset(checks.true_or_false),
+    )
+    query: tuple[str, ...] = documented(
+        "Query parameters of a caller that go to it, besides those of the endpoint.",
+        (),
+        checks.each(passing.fault_of_parameter),
+    )
+    headers: tuple[str, ...] = documented(
+        "Headers of a caller that go to it; none that carries a credential.",
+        (),
+        checks.each(passing.fault_of_header),
+    )
+    subprotocols: tuple[str, ...] = documented(
+        "WebSocket subprotocols of a caller that go to it, besides OpenAI's.",
+        (),
+        checks.each(passing.fault_of_subprotocol),
     )
 
 

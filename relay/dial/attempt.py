@@ -10,12 +10,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.request import Request
 from relay.dial.connector import DROPPED, Connector, NotConnected
 from relay.dial.opened import OpenUpstream
 from relay.dial.protocol import HandshakeListener, UpstreamProtocol, upgrade_request
 from relay.dial.tls import is_alert, name_of
 from relay.http.answer import Answer
-from relay.http.head import Head
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
 from relay.rules.errors import InvalidValue
@@ -28,6 +28,7 @@ from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
 from relay.upstreams.credential import CREDENTIAL, is_credential
+from relay.upstreams.endpoints import REALTIME
 from relay.upstreams.upstream import Upstream
 
 _log = Logger()
@@ -57,6 +58,7 @@ class Attempt(HandshakeListener):
         self._connector = connector
         self._clock = clock
         self._upstream = upstream
+        self._endpoint = REALTIME
         self._record = record
         self._result: Deferred[OpenUpstream] = Deferred()
         self._secrets: tuple[str, ...] = ()
@@ -67,18 +69,20 @@ class Attempt(HandshakeListener):
         self._over = False
         self._wait = Deadline(clock)
 
-    async def open(self, head: Head) -> OpenUpstream:
+    async def open(self, asked: Request) -> OpenUpstream:
         """
         Try to open the upstream. It has no deadline of its own. Cancelling it leaves no connection
         behind.
 
-        @param head: the head of the downstream's request.
+        @param asked: the downstream's request, whose path has a route.
         @raise Refused: if the upstream, or something on the way to it, refuses.
         """
+        assert asked.route is not None, "only what is served is dialled"
+        self._endpoint = asked.route.endpoint
         credential = await self._credential()
         self._secrets = self._upstream.secrets(credential)
         self._since = self._clock.seconds()
-        request = upgrade_request(self._upstream, head, credential)
+        request = upgrade_request(self._upstream, asked.route, asked.head, credential)
         try:
             await self._connector.connect(self._upstream, self, request, self.reached)
             opened = await self._result
@@ -158,7 +162,14 @@ class Attempt(HandshakeListener):
         self._record.outcome = "open"
         self._passed()
         self._result.callback(
-            OpenUpstream(protocol, self._upstream, self._first, session_id, self._secrets)
+            OpenUpstream(
+                protocol,
+                self._upstream,
+                self._endpoint,
+                self._first,
+                session_id,
+                self._secrets,
+            )
         )
 
     # -- the handshake ---------------------------------------------------------------------
@@ -213,7 +224,7 @@ class Attempt(HandshakeListener):
     def opened(self) -> None:
         """The WebSocket is open: wait for the first event, if this kind of upstream sends one."""
         self.reached("first_event")
-        if not self._upstream.traits.first_event:
+        if not self._upstream.speaks_first(self._endpoint):
             self._succeed(None)
 
     # -- the first event -------------------------------------------------------------------

@@ -12,12 +12,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.request import Request
 from relay.config.settings import Limits
 from relay.dial.attempt import Attempt
 from relay.dial.connector import Connector
 from relay.dial.opened import OpenUpstream
 from relay.dial.resolver import Resolver
-from relay.http.head import Head
 from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.telemetry.records import AttemptRecord
 from relay.timing.deadline import limit
@@ -68,7 +68,7 @@ class Dialer:
         self._answers = answers
 
     async def dial(
-        self, head: Head, model: str | None, attempts: list[AttemptRecord], until: float
+        self, request: Request, attempts: list[AttemptRecord], until: float
     ) -> OpenUpstream:
         """
         Open the best upstream that accepts this request. Each is tried once, then perhaps one of
@@ -80,7 +80,8 @@ class Dialer:
             the dial at once: no other upstream is tried.
         """
         self._budget.hold(self._clock.seconds())
-        order = self._balancer.order(model)
+        assert request.route is not None, "only what is served is dialled"
+        order = self._balancer.order(request.route.endpoint, request.model, request.is_beta)
         passed_over: list[Refusal] = []
         tried: dict[Standing, Refusal] = {}
         for place, standing in enumerate(order, 1):
@@ -95,7 +96,7 @@ class Dialer:
             has_successor = any(other.refusal() is None for other in order[place:])
             end = (now + until) / 2 if has_successor else until
             try:
-                return await self._attempt(standing, head, attempts, end)
+                return await self._attempt(standing, request, attempts, end)
             except Refused as refused:
                 refused.__traceback__ = None  # frames since _without_frames: a reference cycle
                 tried[standing] = refused.refusal
@@ -110,7 +111,7 @@ class Dialer:
             await deferLater(self._clock, delay)
             if standing.refusal() is not None:
                 raise Refused(last)  # its breaker opened meanwhile, or others filled it
-        return await self._attempt(standing, head, attempts, until, is_retry=True)
+        return await self._attempt(standing, request, attempts, until, is_retry=True)
 
     def _retry(self, tried: dict[Standing, Refusal], until: float) -> tuple[Standing, float] | None:
         """
@@ -127,7 +128,7 @@ class Dialer:
     async def _attempt(
         self,
         standing: Standing,
-        head: Head,
+        request: Request,
         attempts: list[AttemptRecord],
         end: float,
         is_retry: bool = False,
@@ -137,7 +138,7 @@ class Dialer:
         attempts.append(record)
         period = standing.begin()
         attempt = Attempt(self._connector, self._clock, standing.upstream, record)
-        opening = Deferred.fromCoroutine(attempt.open(head))
+        opening = Deferred.fromCoroutine(attempt.open(request))
         opening.addErrback(_without_frames)
         late = partial(_too_late, record)
         limit(opening, max(0.0, end - began), self._clock, late, self._answers.do)

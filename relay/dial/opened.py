@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from relay.dial.protocol import UpstreamProtocol
+from relay.upstreams.endpoints import Endpoint
 from relay.upstreams.upstream import Upstream
 
 
@@ -13,6 +14,7 @@ class OpenUpstream:
     """
     An upstream that is open, and has sent its first event if its kind sends one.
 
+    @ivar endpoint: what it was opened for.
     @ivar first: the messages it sent so far, in order; each is its payload and whether it is
         binary.
     @ivar session_id: from C{session.created}; L{None} if there is none.
@@ -21,6 +23,7 @@ class OpenUpstream:
 
     protocol: UpstreamProtocol
     upstream: Upstream
+    endpoint: Endpoint
     first: list[tuple[bytes, bool]]
     session_id: str | None
     secrets: tuple[str, ...]
@@ -30,3 +33,8 @@ class OpenUpstream:
         """The subprotocol it selected."""
         selected: str | None = self.protocol.websocket_protocol_in_use
         return selected
+
+    @property
+    def shaped(self) -> bool:
+        """Whether its events have OpenAI's form."""
+        return self.upstream.traits.shaped

@@ -24,6 +24,7 @@ from relay.rules.closes import Side
 from relay.rules.subprotocols import for_upstream
 from relay.timing.bulkhead import bulkhead
 from relay.timing.turns import Inflow
+from relay.upstreams.endpoints import Route
 from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
@@ -48,14 +49,16 @@ class UpgradeRequest:
     subprotocols: list[str]
 
 
-def upgrade_request(upstream: Upstream, head: Head, credential: str | None) -> UpgradeRequest:
+def upgrade_request(
+    upstream: Upstream, route: Route, head: Head, credential: str | None
+) -> UpgradeRequest:
     """What is asked of this upstream for a downstream's request."""
     return UpgradeRequest(
         bracketed(upstream.host),
         upstream.port,
-        upstream.target(head.query),
-        upstream.headers(credential, head.fields),
-        for_upstream(head.subprotocols),
+        upstream.target(route, head.query),
+        upstream.request_headers(credential, head.fields),
+        for_upstream(head.subprotocols, upstream.subprotocols),
     )
 
 

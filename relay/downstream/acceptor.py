@@ -36,10 +36,9 @@ from relay.telemetry.records import HoldRecord, new_request_id, shown
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline
 from relay.timing.turns import Inflow, drop
+from relay.upstreams.endpoints import Route
 
 _log = Logger()
-
-PATH = "/v1/realtime"
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -161,9 +160,9 @@ class Front(Protocol):
 
     def _route(self, head: Head) -> None:
         self._context.holds.register.connections.add(self)
-        request = self._describe(head)
-        settings, websocket = self._context.holds.settings, self._context.websocket
-        is_websocket = websocket is not None and head.path == settings.base_path + PATH
+        route = self._route_of(head)
+        request = self._describe(head, route)
+        is_websocket = route is not None
         site = None if is_websocket or self._is_probe(head) else self._context.site
         refusal = self._barred(head) if site is None else None
         if refusal is not None:
@@ -173,17 +172,22 @@ class Front(Protocol):
         elif not head.wants_upgrade:
             self._take_plain(request, site)
         elif site is None:
-            self._refuse(refuse("not_found"))
+            self._refuse(refuse("not_found", self._context.served.nothing_at(head.path)))
         else:
             self._pass_upgrade(head, site)
+
+    def _route_of(self, head: Head) -> Route | None:
+        if self._context.websocket is None:
+            return None
+        return self._context.served.route(head.path, head.method)
 
     def _is_probe(self, head: Head) -> bool:
         base = self._context.holds.settings.base_path
         asked = head.path[len(base) :] if head.path.startswith(base) else ""
         return self._context.probes and asked in PROBES
 
-    def _describe(self, head: Head) -> Request:
-        request = Request(self._record.request_id, self._record.peer, head)
+    def _describe(self, head: Head, route: Route | None) -> Request:
+        request = Request(self._record.request_id, self._record.peer, head, route)
         self._record.origin = request.origin
         self._record.model = request.model
         self._record.trace_id = head.trace_id

@@ -20,6 +20,7 @@ from relay.http.head import Head
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, refuse
 from relay.timing.turns import Turns
+from relay.upstreams.endpoints import Served
 
 NOT_OWN = "only a page of this listener's own origin, or no page, may change anything here"
 
@@ -41,6 +42,7 @@ class FrontContext:
 
     @ivar holds: what the holds share.
     @ivar websocket: the factory of the WebSocket protocols; L{None} if there is only a site.
+    @ivar served: what the WebSockets are for, and where.
     @ivar own: the relay's own pages, under the relay's Host and Origin rules.
     @ivar site: a site of the host's instead of these. It gets also the upgrades that are not for
         the relay.
@@ -56,6 +58,7 @@ class FrontContext:
 
     holds: HoldContext
     websocket: DownstreamFactory | None
+    served: Served
     own: OwnSite
     site: IProtocolFactory | None
     heads: Turns

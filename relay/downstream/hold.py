@@ -91,9 +91,7 @@ class Hold:
         until = self._began + self._context.settings.hold_seconds
         self._grant = await self._admitted()
         self._record.subject = self._grant.subject
-        return await self._context.dialer.dial(
-            self.request.head, self.request.model, self._record.attempts, until
-        )
+        return await self._context.dialer.dial(self.request, self._record.attempts, until)
 
     async def _admitted(self) -> Grant:
         if self._context.admit is None:

@@ -1,35 +1,66 @@
 """
 What the WebSocket subprotocols mean that downstream offers.
 
-Browsers cannot set headers, so they send credentials as subprotocols. Credentials and the relay's
-own subprotocols never go upstream. A browser that offered subprotocols fails the connection if none
-of them is selected.
+Browsers cannot set headers, so they send credentials as subprotocols. Whatever looks like one is
+never sent upstream and never selected, and nothing goes upstream that no list names. A browser that
+offered subprotocols fails the connection if none of them is selected.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 REFUSALS_EVENT = "relay.refusals.event"
 """A client that offers this reads refusals in band."""
 
-_KEY = "openai-insecure-api-key."
-_CREDENTIALS = (_KEY, "openai-organization.", "openai-project.")
-_RELAYS_OWN = "relay."
+_KEYS = ("openai-insecure-api-key.", "xai-client-secret.")
+"""What stands before a credential in the subprotocol that carries it."""
+
+_ACCOUNT = ("openai-organization.", "openai-project.")
+_PASSED = ("realtime",)
+_MARKERS = "openai-agents-sdk."
+
+_WORDS = re.compile(
+    r"(?:^|[._-])(?:api-?key|auth|authorization|bearer|credential|jwt|key|passw(?:or)?d|secret"
+    r"|token)s?(?:[._=-]|$)|(?:^|[.])(?:sk|ek|pk|xai)[-_]|(?:^|[.])(?:AIza|eyJ)",
+    re.IGNORECASE,
+)
+_LONG = re.compile(r"(?=[^.]*[0-9])[^.]{20,}")
+
+
+def looks_secret(name: str) -> bool:
+    """
+    Whether a subprotocol may carry a credential: by a word in it that announces one, by a key's
+    usual beginning, or by a long part with digits in it.
+    """
+    if name.startswith((*_KEYS, *_ACCOUNT)) or _WORDS.search(name):
+        return True
+    return any(_LONG.fullmatch(part) for part in name.split("."))
 
 
 def credential_in(offered: Sequence[str]) -> str | None:
     """The credential that a browser sent as a subprotocol; L{None} without one."""
-    return next((name[len(_KEY) :] for name in offered if name.startswith(_KEY)), None)
+    for name in offered:
+        for before in _KEYS:
+            if name.startswith(before):
+                return name[len(before) :]
+    return None
 
 
-def for_upstream(offered: Sequence[str]) -> list[str]:
-    """The subprotocols that go upstream."""
-    return [name for name in offered if not name.startswith((*_CREDENTIALS, _RELAYS_OWN))]
+def for_upstream(offered: Sequence[str], listed: Sequence[str] = ()) -> list[str]:
+    """The subprotocols that go upstream: OpenAI's own, and those that the operator lists."""
+    passed = (*_PASSED, *listed)
+    return [name for name in _harmless(offered) if name in passed or name.startswith(_MARKERS)]
+
+
+def is_beta(offered: Sequence[str]) -> bool:
+    """Whether a browser asks for OpenAI's retired beta."""
+    return any(name.startswith("openai-beta.realtime-") for name in offered)
 
 
 def _harmless(offered: Sequence[str]) -> list[str]:
-    return [name for name in offered if not name.startswith(_CREDENTIALS)]
+    return [name for name in offered if not looks_secret(name)]
 
 
 def select(offered: Sequence[str], by_upstream: str | None) -> str | None:

@@ -70,7 +70,7 @@ class Session(PeerListener):
             "downstream": downstream,
             "upstream": opened.protocol,
         }
-        peek = Peek(self._peeked) if owner.listens and opened.upstream.traits.first_event else None
+        peek = Peek(self._peeked) if owner.listens and opened.shaped else None
         self._plane = plane_for(
             settings.plane, downstream, opened.protocol, settings.limits, peek, grant
         )

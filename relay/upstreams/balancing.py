@@ -9,11 +9,17 @@ from typing import Literal
 from attrs import frozen
 
 from relay.rules.errors import InvalidValue
-from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
+from relay.rules.refusals import Refusal, Refused, UpstreamFacts, attributed, refuse
 from relay.timing.clock import utc
 from relay.upstreams.breaker import Breaker, BreakerState, Cause
 from relay.upstreams.diagnosis import Finding
+from relay.upstreams.endpoints import Endpoint
 from relay.upstreams.upstream import Upstream
+
+BETA_IS_RETIRED = (
+    "The beta of the Realtime API is retired: leave out the OpenAI-Beta header, and use its present"
+    " events."
+)
 
 
 @frozen
@@ -131,12 +137,20 @@ class Balancer:
         self.standings = tuple(Standing(each, random, seconds) for each in upstreams)
         self._random = random
 
-    def order(self, model: str | None) -> list[Standing]:
+    def order(self, endpoint: Endpoint, model: str | None, beta: bool = False) -> list[Standing]:
         """
-        The upstreams for this model, in the order to try them: by priority, and among equals by
-        chance. One with twice the weight is first twice as often.
+        The upstreams for this endpoint and model, in the order to try them: by priority, and among
+        equals by chance. One with twice the weight is first twice as often.
+
+        @param beta: whether the client speaks OpenAI's retired beta.
+        @raise Refused: if there is none.
         """
-        found = [s for s in self.standings if s.upstream.takes(model)]
+        found = [s for s in self.standings if s.upstream.takes(endpoint, model)]
+        if not found:
+            raise Refused(refuse("model_not_allowed"))
+        found = [s for s in found if not (beta and s.upstream.refuses_beta)]
+        if not found:
+            raise Refused(refuse("bad_request", BETA_IS_RETIRED))
         if len(found) > 1:
             found.sort(key=lambda s: (s.upstream.priority, self._lot(s.upstream.weight)))
         return found

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from relay.upstreams.endpoints import BETA
 from relay.upstreams.meanings import AZURE, COMMON, OPENAI, Meaning
+
+GEMINI = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+"""The path of the Gemini Live API, for a downstream that does not ask by Google's own paths."""
 
 
 @frozen(kw_only=True)
@@ -21,18 +25,31 @@ class Provider:
     How one kind of upstream differs.
 
     @ivar url: its URL, if that is the same for all.
+    @ivar root: the path of its base, for a URL that has no path.
+    @ivar endpoints: names of the endpoints that it has (see L{relay.upstreams.endpoints}).
+    @ivar paths: its own paths of endpoints behind its base, by the endpoint's name, where they
+        are not the table's.
     @ivar credential: the header that carries the key, and what stands before the key in it.
-    @ivar first_event: whether the upstream speaks first, so that the hold waits for it.
-    @ivar query: names of downstream's query parameters that go upstream; L{None} for all.
+    @ivar shaped: whether its events have OpenAI's form, C{error} among them.
+    @ivar first_event: whether it sends the first event that the endpoint's row names, so that the
+        hold waits for it.
+    @ivar query: names of downstream's query parameters that go upstream besides the endpoint's;
+        L{None} for all.
+    @ivar strict: whether it refuses a request that has more than one of L{Endpoint.one_of}.
     @ivar model: the name that the parameter C{model} has upstream.
     @ivar headers: names of the downstream headers that go upstream, in lower case.
     @ivar errors: what its own error codes mean (see L{relay.upstreams.meanings}).
     """
 
     url: str | None = None
+    root: str = ""
+    endpoints: frozenset[str] = frozenset({"realtime"})
+    paths: Mapping[str, str] = field(factory=dict)
     credential: tuple[str, str] = ("Authorization", "Bearer ")
+    shaped: bool
     first_event: bool
-    query: frozenset[str] | None
+    query: frozenset[str] | None = frozenset()
+    strict: bool = False
     model: str = "model"
     headers: frozenset[str] = frozenset()
     errors: Mapping[str, Meaning] = COMMON
@@ -40,8 +57,11 @@ class Provider:
 
 _OPENAI = Provider(
     url="wss://api.openai.com/v1/realtime",
+    root="/v1",
+    endpoints=frozenset({"realtime", "translations", "live", "live-attach", "live-fork"}),
+    shaped=True,
     first_event=True,
-    query=frozenset({"model", "intent", "call_id"}),
+    strict=True,
     headers=frozenset({"openai-safety-identifier"}),
     errors=OPENAI,
 )
@@ -49,7 +69,10 @@ _OPENAI = Provider(
 _AZURE = evolve(
     _OPENAI,
     url=None,
+    root="/openai/v1",
+    endpoints=frozenset({"realtime", "translations"}),
     credential=("api-key", ""),
+    strict=False,
     headers=frozenset(),
     errors=AZURE,
 )
@@ -57,40 +80,32 @@ _AZURE = evolve(
 PROVIDERS: Mapping[str, Provider] = {
     "openai": _OPENAI,
     "azure": _AZURE,
-    "azure-preview": evolve(_AZURE, model="deployment"),
+    "azure-preview": evolve(
+        _AZURE,
+        root="/openai",
+        endpoints=frozenset({"realtime"}),
+        model="deployment",
+        headers=frozenset({BETA}),
+    ),
     # It may send conversation.created first: any event but an error opens the session.
     "xai": evolve(
         _OPENAI,
         url="wss://api.x.ai/v1/realtime",
-        query=frozenset({"model"}),
+        endpoints=frozenset({"realtime"}),
+        query=frozenset({"agent_id", "conversation_id", "reasoning.effort"}),
+        strict=False,
         headers=frozenset(),
     ),
     # Not OpenAI's protocol: it sends nothing until the client's setup, which names the model.
     "gemini": Provider(
-        url="wss://generativelanguage.googleapis.com/ws/"
-        "google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+        url="wss://generativelanguage.googleapis.com" + GEMINI,
+        endpoints=frozenset({"gemini", "realtime"}),
+        paths={"realtime": GEMINI},
         credential=("x-goog-api-key", ""),
+        shaped=False,
         first_event=False,
-        query=frozenset(),
     ),
-    "generic": Provider(first_event=False, query=None),
+    # Its URL is whole: nothing is put behind it.
+    "generic": Provider(paths={"realtime": ""}, shaped=False, first_event=False, query=None),
 }
 """The table: a name that the setting C{provider} may have to what it means."""
-
-SECRET_PARAMETERS = frozenset(
-    {
-        "access-token",
-        "api-key",
-        "apikey",
-        "authorization",
-        "key",
-        "subscription-key",
-        "token",
-    }
-)
-"""Query parameters that carry credentials, with C{-} for C{_}; they never go upstream."""
-
-
-def is_secret(parameter: str) -> bool:
-    """Whether a query parameter of this name carries a credential."""
-    return parameter.lower().replace("_", "-") in SECRET_PARAMETERS

@@ -8,13 +8,20 @@ from os import PathLike, fspath
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 from attrs.validators import optional
 
 from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
 from relay.rules.errors import InvalidValue, wanted
 from relay.upstreams.credential import CREDENTIAL, is_credential
-from relay.upstreams.providers import PROVIDERS, Provider, is_secret
+from relay.upstreams.endpoints import BETA, ENDPOINTS, Endpoint, Query, Route, base_of
+from relay.upstreams.passing import (
+    fault_of_header,
+    fault_of_parameter,
+    fault_of_subprotocol,
+    is_secret,
+)
+from relay.upstreams.providers import PROVIDERS, Provider
 from relay.upstreams.proxies import Proxy
 
 Credential = str | Callable[[], str | Awaitable[str]] | None
@@ -91,6 +98,24 @@ def _names(_: object, __: Attribute[Any], value: object) -> None:
         raise InvalidValue("models of an upstream must be a mapping of names to names")
 
 
+def _listed(fault: Callable[[str], str | None]) -> Any:
+    """A field of strings; C{fault} tells what is wrong with one."""
+
+    def check(_: object, attribute: Attribute[Any], values: tuple[object, ...]) -> None:
+        for value in values:
+            if not isinstance(value, str):
+                raise wanted(f"{attribute.name} of an upstream must be strings", value)
+            if found := fault(value):
+                raise InvalidValue(f"{attribute.name} of an upstream: {found}")
+
+    return field(default=(), kw_only=True, converter=_as_names, validator=check)
+
+
+def _as_names(values: Iterable[str]) -> tuple[str, ...]:
+    # A string would else be taken for the list of its letters.
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
 @frozen
 class Upstream:
     """
@@ -112,6 +137,11 @@ class Upstream:
         L{relay.upstreams.breaker}).
     @ivar proxy: the proxy by which it is reached; L{None} for none.
     @ivar client_certificate: PEM file of the certificate to show it, its chain and its key.
+    @ivar first_event: whether it sends an event of OpenAI's form before its client does; L{None}
+        for what its provider does.
+    @ivar query: names of query parameters of downstream that go upstream besides the endpoint's.
+    @ivar headers: names of headers of downstream that go upstream, none of them a credential's.
+    @ivar subprotocols: subprotocols of downstream that go upstream besides OpenAI's.
     @ivar traits: how this kind of upstream differs.
     @ivar secure: whether the connection is by TLS.
     @ivar host: the host name or address, without brackets.
@@ -137,12 +167,19 @@ class Upstream:
     client_certificate: str | None = field(
         default=None, kw_only=True, converter=_as_text, validator=optional(_path)
     )
+    first_event: bool | None = field(
+        default=None, kw_only=True, validator=optional(_of(bool, "a boolean"))
+    )
+    query: tuple[str, ...] = _listed(fault_of_parameter)
+    headers: tuple[str, ...] = _listed(fault_of_header)
+    subprotocols: tuple[str, ...] = _listed(fault_of_subprotocol)
     # Computed once, because each hold asks for all of them.
     traits: Provider = field(init=False, repr=False, eq=False)
     secure: bool = field(init=False, repr=False, eq=False)
     host: str = field(init=False, repr=False, eq=False)
     port: int = field(init=False, repr=False, eq=False)
-    _path: str = field(init=False, repr=False, eq=False)
+    _base: str = field(init=False, repr=False, eq=False)
+    _paths: Mapping[str, str] = field(init=False, repr=False, eq=False)
     _fixed: Mapping[str, str] = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
@@ -154,44 +191,82 @@ class Upstream:
             )
         secure = parts.scheme == "wss"
         put = partial(object.__setattr__, self)
-        put("traits", PROVIDERS[self.provider])
+        put("traits", self._own_traits(PROVIDERS[self.provider]))
         put("secure", secure)
         put("host", parts.hostname)
         put("port", parts.port or DEFAULT_PORTS[parts.scheme])
-        put("_path", parts.path or "/")
+        templates = {name: ENDPOINTS[name].upstream for name in self.traits.endpoints}
+        templates.update(self.traits.paths)
+        base = base_of(parts.path, templates.values())
+        put("_paths", templates)
+        put("_base", base if parts.path.strip("/") else self.traits.root)
         put("_fixed", dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+    def _own_traits(self, of_kind: Provider) -> Provider:
+        """The provider's traits, with what is said of this upstream."""
+        first_event = of_kind.first_event if self.first_event is None else self.first_event
+        return evolve(
+            of_kind,
+            shaped=of_kind.shaped or bool(self.first_event),
+            first_event=first_event,
+            query=None if of_kind.query is None else of_kind.query.union(self.query),
+            headers=of_kind.headers.union(name.lower() for name in self.headers),
+        )
 
     @provider.validator
     def _known(self, attribute: object, value: str) -> None:
         if not isinstance(value, str) or value not in PROVIDERS:
             raise InvalidValue(f"provider of an upstream must be one of {', '.join(PROVIDERS)}")
 
-    def takes(self, model: str | None) -> bool:
-        """Whether a request for this model, or for none, is for this upstream."""
-        return not self.models or model is None or model in self.models
+    def takes(self, endpoint: Endpoint, model: str | None) -> bool:
+        """Whether a request for this endpoint and this model, or for none, is for this upstream."""
+        return endpoint.name in self.traits.endpoints and (
+            not self.models or model is None or model in self.models
+        )
 
-    def target(self, query: Iterable[tuple[str, str]]) -> str:
+    def speaks_first(self, endpoint: Endpoint) -> bool:
+        """Whether it sends an event before its client does."""
+        return self.traits.first_event and endpoint.first_event is not None
+
+    @property
+    def refuses_beta(self) -> bool:
+        """Whether a downstream that speaks OpenAI's retired beta would not be understood."""
+        return self.traits.shaped and BETA not in self.traits.headers
+
+    def target(self, route: Route, query: Query) -> str:
         """
-        The request target: the URL's path and query, and the downstream query parameters that go
-        upstream, under the names that they have there.
+        The request target: the endpoint's path and the URL's query, and the downstream query
+        parameters that go upstream, under the names that they have there.
         """
-        known = self.traits.query
+        endpoint = route.endpoint
+        path = self._base + self._paths[endpoint.name].format(**route.parts)
         passed = [*self._fixed.items()]
-        for name, value in query:
-            if name in known if known is not None else not is_secret(name):
-                if name == "model":
-                    name, value = self.traits.model, self.models.get(value, value)
-                if name not in self._fixed:
-                    passed.append((name, value))
+        for name, value in self._passed(endpoint, route.named(query)):
+            if name == "model":
+                name, value = self.traits.model, self.models.get(value, value)
+            if name not in self._fixed:
+                passed.append((name, value))
         said = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in passed)
-        return self._path + ("?" + said if said else "")
+        return (path or "/") + ("?" + said if said else "")
 
-    def headers(
+    def _passed(self, endpoint: Endpoint, query: Query) -> list[tuple[str, str]]:
+        known = self.traits.query
+        if known is None:
+            return [(name, value) for name, value in query if not is_secret(name)]
+        names = {name for name, _ in query}
+        competing = [name for name in endpoint.one_of if name in names]
+        losing = {*competing[1:]} - known if self.traits.strict else ()
+        wanted = (endpoint.query | known).difference(losing)
+        return [(name, value) for name, value in query if name in wanted]
+
+    def request_headers(
         self, credential: str | None, downstream: Iterable[tuple[str, str]]
     ) -> dict[str, str]:
         """The headers of the upgrade request besides WebSocket's own."""
         allowed = self.traits.headers
-        headers = {name.title(): value for name, value in downstream if name in allowed}
+        headers = {
+            name.title(): value for name, value in downstream if name in allowed and value.isascii()
+        }
         if credential:
             name, before = self.traits.credential
             headers[name] = before + credential

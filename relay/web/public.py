@@ -9,6 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from relay.rules.refusals import refuse
+from relay.upstreams.endpoints import Served
 from relay.web.page import Page, Pages, PlainRequest, refusing, telling
 
 WELCOME = """realtime-relay is running.
@@ -26,17 +27,22 @@ A request that cannot be served is answered with the reason:
 """
 
 
+def _nothing(served: Served, request: Request) -> Page:
+    path = request.path.decode("latin-1")
+    return refusing(refuse("not_found", served.nothing_at(path)))
+
+
 class Public(Resource):
     """
     The paths of the public listener below the base path.
 
-    @param base_path: what stands before these paths, as in the settings.
+    @param served: what is served where.
     @param is_ready: tells whether new sessions are let in.
     """
 
-    def __init__(self, base_path: str, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, served: Served, is_ready: Callable[[], bool]) -> None:
         super().__init__()
-        self._base_path = base_path
+        self._served = served
         self._is_ready = is_ready
         self.putChild(b"", telling(self._welcome))
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
@@ -46,7 +52,7 @@ class Public(Resource):
         scheme = "https" if request.isSecure() else "http"
         # The front passes only a well-formed Host.
         host = request.getHeader("host") or ""
-        return WELCOME.format(base=f"{scheme}://{host}{self._base_path}")
+        return WELCOME.format(base=f"{scheme}://{host}{self._served.base_path}")
 
     def _ready(self, request: PlainRequest) -> str:
         ready = self._is_ready()
@@ -59,28 +65,32 @@ class Public(Resource):
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         """Refuse all other paths, in the form of every refusal."""
-        if request.path.decode("latin-1") == f"{self._base_path}/v1/realtime/calls":
+        if request.path.decode("latin-1") == f"{self._served.base_path}/v1/realtime/calls":
             return refusing(refuse("not_supported"))
-        return refusing(refuse("not_found"))
+        return _nothing(self._served, request)
 
 
 class _Above(Resource):
     """A path above the base path, where nothing is found."""
 
+    def __init__(self, served: Served) -> None:
+        super().__init__()
+        self._served = served
+
     def getChild(self, path: bytes, request: Request) -> Page:
         """Refuse."""
-        return refusing(refuse("not_found"))
+        return _nothing(self._served, request)
 
     def render(self, request: PlainRequest) -> bytes:
         """Refuse."""
-        return refusing(refuse("not_found")).render(request)
+        return _nothing(self._served, request).render(request)
 
 
-def public_site(base_path: str, is_ready: Callable[[], bool], reactor: IReactorTime) -> Pages:
+def public_site(served: Served, is_ready: Callable[[], bool], reactor: IReactorTime) -> Pages:
     """The relay's own site; see L{Public}."""
-    root: Resource = Public(base_path, is_ready)
-    for segment in reversed(base_path.encode("ascii").split(b"/")[1:]):
-        above = _Above()
+    root: Resource = Public(served, is_ready)
+    for segment in reversed(served.base_path.encode("ascii").split(b"/")[1:]):
+        above = _Above(served)
         above.putChild(segment, root)
         root = above
     return Pages(root, reactor)

@@ -12,6 +12,7 @@ from relay import Limits, Upstream
 from relay.dial.connector import Connector
 from relay.dial.opened import OpenUpstream
 from relay.dial.resolver import Resolver
+from relay.upstreams.endpoints import REALTIME
 from relay.wire.choice import Lines
 
 
@@ -22,4 +23,4 @@ def test_an_upstream_that_was_lost_before_its_first_event_was_read_has_no_sessio
     upstream, reactor = Upstream(url), MemoryReactorClock()
     connector = Connector([upstream], Limits(), reactor, Resolver(reactor), Lines(reactor))
     protocol: Any = SimpleNamespace(transport=SimpleNamespace(getHandle=lambda: None))
-    connector.opened(OpenUpstream(protocol, upstream, [], None, ()))
+    connector.opened(OpenUpstream(protocol, upstream, REALTIME, [], None, ()))

@@ -313,11 +313,11 @@ def test_only_allowed_parameters_and_headers_go_upstream() -> None:
     world = World(upstream=Upstream("ws://127.0.0.1:9000/v1/realtime", credential=key))
     downstream = Peer(world.accept(), None)
     downstream.line.deliver(
-        b"GET /v1/realtime?model=a%20b&evil=1&intent=x HTTP/1.1\r\nHost: localhost\r\n"
+        b"GET /v1/realtime?model=a%20b&evil=1 HTTP/1.1\r\nHost: localhost\r\n"
         b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         b"Authorization: Bearer downstream-token\r\nCookie: c=1\r\nX-Forwarded-For: 1.2.3.4\r\n"
-        b"OpenAI-Safety-Identifier: user-7\r\nOpenAI-Beta: realtime=v1\r\n"
+        b"OpenAI-Safety-Identifier: user-7\r\nOpenAI-Beta: other=v1\r\n"
         b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
         b"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.tok, relay.refusals.event, "
         b"openai-agents-sdk.1\r\n\r\n"
@@ -325,7 +325,7 @@ def test_only_allowed_parameters_and_headers_go_upstream() -> None:
     request = world.connected().take().decode()
     first, *lines = request.strip().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
-    assert first == "GET /v1/realtime?model=a%20b&intent=x HTTP/1.1"
+    assert first == "GET /v1/realtime?model=a%20b HTTP/1.1"
     assert headers["authorization"] == f"bearer {key}"
     assert headers["openai-safety-identifier"] == "user-7"
     assert headers["sec-websocket-protocol"] == "realtime,openai-agents-sdk.1"
@@ -334,6 +334,14 @@ def test_only_allowed_parameters_and_headers_go_upstream() -> None:
         assert name not in headers
     assert "downstream-token" not in request
     assert "tok," not in request
+
+
+def test_subprotocols_that_are_listed_go_upstream_and_no_others() -> None:
+    upstream = Upstream("ws://127.0.0.1:9000/v1", subprotocols=("foo",))
+    world = World(upstream=upstream)
+    world.downstream(subprotocols=["bar", "foo", "xai-client-secret.s3cret", "realtime"])
+    request = world.connected().take().decode().lower()
+    assert "sec-websocket-protocol: foo,realtime\r\n" in request
 
 
 def test_the_101_selects_what_upstream_selected(world: World) -> None:

@@ -10,6 +10,7 @@ from relay.rules.subprotocols import (
     REFUSALS_EVENT,
     credential_in,
     for_upstream,
+    looks_secret,
     refusal_is_in_band,
     select,
     select_for_refusal,
@@ -29,6 +30,7 @@ NAMES = st.lists(
         (["realtime", "openai-project.P1"], None),
         (["realtime", KEY, "openai-insecure-api-key.K2"], "K1"),
         (["openai-insecure-api-key.a.b"], "a.b"),
+        (["realtime", "xai-client-secret.X1"], "X1"),
     ],
 )
 def test_a_browsers_credential_is_found_among_its_subprotocols(
@@ -37,9 +39,50 @@ def test_a_browsers_credential_is_found_among_its_subprotocols(
     assert credential_in(offered) == credential
 
 
-def test_neither_credentials_nor_the_relays_own_subprotocols_go_upstream() -> None:
-    offered = ["realtime", *CREDENTIALS, REFUSALS_EVENT, "relay.x", "openai-agents-sdk.1", "relay"]
-    assert for_upstream(offered) == ["realtime", "openai-agents-sdk.1", "relay"]
+def test_only_openais_subprotocols_and_listed_ones_go_upstream() -> None:
+    offered = ["realtime", *CREDENTIALS, REFUSALS_EVENT, "relay.x", "openai-agents-sdk.1", "y"]
+    assert for_upstream(offered) == ["realtime", "openai-agents-sdk.1"]
+    assert for_upstream(offered, ["y"]) == ["realtime", "openai-agents-sdk.1", "y"]
+
+
+SECRETS = [
+    *CREDENTIALS,
+    "xai-client-secret.X1",
+    "base64url.bearer.authorization.k8s.io.abc",
+    "access_token.abc",
+    "api-key.abc",
+    "Bearer.abc",
+    "auth-abc",
+    "my-provider-token.abc",
+    "sk-abc",
+    "ek_68af296e8e408191a1120ab6383263c2",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+    "openai-agents-sdk.sk-abc.1",
+    "0123456789abcdef0123456789abcdef",
+]
+PLAIN = [
+    "realtime",
+    "openai-agents-sdk.0.4.12",
+    "openai-beta.realtime-v1",
+    REFUSALS_EVENT,
+    "graphql-transport-ws",
+    "v4.channel.k8s.io",
+    "mqtt",
+    "soap",
+]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_looks_like_a_credential_is_neither_sent_upstream_nor_selected(name: str) -> None:
+    assert looks_secret(name)
+    assert for_upstream([name]) == []
+    assert select_for_refusal([name]) is None
+    assert select([name], None) is None
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_ordinary_subprotocol_does_not_look_like_a_credential(name: str) -> None:
+    assert not looks_secret(name)
 
 
 @pytest.mark.parametrize(

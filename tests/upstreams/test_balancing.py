@@ -15,6 +15,7 @@ from relay.rules.refusals import Refusal, UpstreamFacts, refuse
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import FAILURES
 from relay.upstreams.diagnosis import Finding
+from relay.upstreams.endpoints import REALTIME
 
 
 def upstream(name: str, **options: Any) -> Upstream:
@@ -43,26 +44,26 @@ def test_the_lowest_priority_goes_first() -> None:
     among = balancer(
         upstream("c", priority=2), upstream("a", weight=1), upstream("b", priority=1, weight=1000)
     )
-    assert {tuple(names(among.order("m"))) for _ in range(100)} == {("a", "b", "c")}
+    assert {tuple(names(among.order(REALTIME, "m"))) for _ in range(100)} == {("a", "b", "c")}
 
 
 def test_upstreams_of_one_priority_share_by_weight() -> None:
     among = balancer(upstream("one"), upstream("three", weight=3))
-    first = Counter(names(among.order(None))[0] for _ in range(10_000))
+    first = Counter(names(among.order(REALTIME, None))[0] for _ in range(10_000))
     assert 0.23 < first["one"] / 10_000 < 0.27
 
 
 @pytest.mark.parametrize("lot", [0.0, 1 - 2**-53])
 def test_the_ends_of_the_random_range_are_no_error(lot: float) -> None:
     among = Balancer([upstream("a"), upstream("b")], lambda: lot, lambda: 0.0)
-    assert len(among.order(None)) == 2
+    assert len(among.order(REALTIME, None)) == 2
 
 
 def test_only_upstreams_that_take_the_model_are_tried() -> None:
     among = balancer(upstream("any"), upstream("some", models={"m": "x"}, priority=1))
-    assert names(among.order("m")) == ["any", "some"]
-    assert names(among.order("n")) == ["any"]
-    assert names(among.order(None)) == ["any", "some"]
+    assert names(among.order(REALTIME, "m")) == ["any", "some"]
+    assert names(among.order(REALTIME, "n")) == ["any"]
+    assert names(among.order(REALTIME, None)) == ["any", "some"]
 
 
 def standing_of(clock: Clock, **options: Any) -> Standing:
