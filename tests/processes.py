@@ -70,15 +70,15 @@ def relay_command(*arguments: str) -> list[str]:
 
 def address_of(process: subprocess.Popen[str]) -> str:
     """Wait for the line that says the URL."""
-    return _said(process, r"listening on (https?://127\.0\.0\.1:\d+)")
+    return said(process, r"listening on (https?://127\.0\.0\.1:\d+)")
 
 
 def admin_of(process: subprocess.Popen[str]) -> str:
     """Wait for the line that says the admin listener's URL; it comes behind the other."""
-    return _said(process, r"admin listener at (http://127\.0\.0\.1:\d+)")
+    return said(process, r"admin listener at (http://127\.0\.0\.1:\d+)")
 
 
-def _said(process: subprocess.Popen[str], pattern: str) -> str:
+def said(process: subprocess.Popen[str], pattern: str) -> str:
     assert process.stdout is not None
     for line in process.stdout:
         found = re.search(pattern, line)

@@ -24,6 +24,7 @@ from zope.interface import implementer
 from relay.admission.request import Request
 from relay.config.forms import form_for
 from relay.downstream.gate import PROBES, FrontContext, address_of, barred
+from relay.downstream.handshake import fault_of_handshake
 from relay.downstream.hold import Hold
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamProtocol
@@ -102,6 +103,8 @@ class Front(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Pass the loss on to the inner protocol."""
+        if not self._reader.started:
+            self._look_at_handshake(reason)
         self._deadline.clear()
         self._end.clear()
         self._take = drop
@@ -112,6 +115,12 @@ class Front(Protocol):
                 inner.connectionLost(reason)
         finally:
             self._context.holds.register.gone(self)
+
+    def _look_at_handshake(self, reason: Failure) -> None:
+        """Tell of a client that did not come through TLS: no request of its can."""
+        fault = fault_of_handshake(reason)
+        if fault is not None:
+            self._record_refusal(refuse("bad_request", fault))
 
     def failed(self) -> None:
         """The relay itself failed here, with the exception being handled now."""
@@ -297,10 +306,13 @@ class Front(Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Refuse before there is a hold."""
+        self._record_refusal(refusal)
+        self._answer(refusal)
+
+    def _record_refusal(self, refusal: Refusal) -> None:
         self._record.outcome = refusal.code
         self._record.detail = self._record.detail or refusal.message
         self._context.holds.register.refused(self._record, refusal)
-        self._answer(refusal)
 
     def _answer(self, refusal: Refusal) -> None:
         """Write the whole answer and end the connection."""
@@ -311,7 +323,8 @@ class Front(Protocol):
         bodiless = self._reader.bodiless
         request_id = self._record.request_id
         answer = http_response(refusal, request_id, bodiless=bodiless, more=self._cors)
-        self.transport.write(answer)
+        if not self._reader.is_tls:
+            self.transport.write(answer)
         # Closing a socket with unread bytes resets it, and the answer may be lost. So close the
         # sending half, and let the client close the other. TLS has no half to close.
         if ITCPTransport.providedBy(self.transport) and not self._is_secure:

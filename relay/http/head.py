@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
+from relay.http.foreign import LONGEST, foreign, is_tls
 from relay.rules.refusals import Refused, refuse
 
 _END = b"\r\n\r\n"
@@ -162,6 +163,14 @@ def _field(line: str) -> tuple[str, str]:
     return name, value.strip(" \t")
 
 
+def _request_line(line: str) -> tuple[str, str, str]:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise _bad("The request line is not METHOD /path HTTP/1.1.")
+    method, target, version = match.groups()
+    return method, target, version
+
+
 def parse_head(raw: bytes, max_fields: int) -> Head:
     """
     Parse a head.
@@ -175,10 +184,7 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
     if len(lines) - 1 > max_fields:
         raise Refused(refuse("head_too_large", f"Send {max_fields} header lines at most."))
     first, *rest = (line.decode("latin-1") for line in lines)
-    request_line = _REQUEST_LINE.fullmatch(first)
-    if request_line is None:
-        raise _bad("The request line is not METHOD /path HTTP/1.1.")
-    method, target, version = request_line.groups()
+    method, target, version = _request_line(first)
     head = Head(method, target, int(version), tuple(_field(line) for line in rest))
     host = head.one("host")
     if host is None or not _HOST.fullmatch(host):
@@ -193,6 +199,7 @@ class HeadReader:
     @ivar started: whether a byte has come.
     @ivar bodiless: whether the method is HEAD, whose answers have no body (RFC 9110, 9.3.2); known
         even if the head is malformed or never whole.
+    @ivar is_tls: whether what came is TLS, whose client no answer in clear can tell anything.
     @ivar rest: once the head is whole, the bytes that followed it.
     """
 
@@ -200,7 +207,7 @@ class HeadReader:
         self._max_bytes = max_bytes
         self._max_fields = max_fields
         self._data = bytearray()
-        self.started = self.bodiless = False
+        self.started = self.bodiless = self.is_tls = self._has_line = False
         self.rest = b""
 
     def feed(self, data: bytes) -> Head | None:
@@ -213,6 +220,8 @@ class HeadReader:
         searched = max(0, len(self._data) - len(_END) + 1)
         self._data += data
         self.bodiless = self._data.startswith(b"HEAD ")
+        if not self._has_line:
+            self._look_at_first(data)
         end = self._data.find(_END, searched)
         if end < 0 and len(self._data) <= self._max_bytes:
             return None
@@ -222,3 +231,14 @@ class HeadReader:
         self.rest = bytes(self._data[end + len(_END) :])
         self._data.clear()  # this reader may live as long as a session
         return parse_head(raw, self._max_fields)
+
+    def _look_at_first(self, data: bytes) -> None:
+        """Refuse at once what is no HTTP: the client may wait for an answer before it goes on."""
+        first = bytes(self._data[:LONGEST])
+        if fault := foreign(first):
+            self.is_tls = is_tls(first)
+            raise _bad(fault)
+        self._has_line = b"\n" in data
+        line = self._data.partition(b"\n")[0].removesuffix(b"\r")
+        if self._has_line and len(line) < self._max_bytes:
+            _request_line(line.decode("latin-1"))

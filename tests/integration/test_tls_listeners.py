@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from processes import TWISTD, address_of, running
+from processes import TWISTD, address_of, relay_command, running, said
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -110,10 +110,35 @@ def test_a_stalled_handshake_ends_at_the_deadline(relay: tuple[str, int]) -> Non
         assert ended(client)
 
 
-def test_plain_http_on_a_tls_listener_ends(relay: tuple[str, int]) -> None:
-    with socket.create_connection(relay, timeout=BOUND) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert ended(client)
+NO_TLS = [
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "speaks plain HTTP to this listener"),
+    (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "speaks plain HTTP to this listener"),
+    (b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", "speaks no TLS to this listener"),
+    (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "speaks no TLS to this listener"),
+]
+
+
+def test_what_is_no_tls_on_a_tls_listener_ends_and_is_logged_as_that(config: Path) -> None:
+    command = [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--demo", "--config", str(config)]
+    with running(command, config.parent) as process:
+        port = port_of(process)
+        for data, fault in NO_TLS:
+            with socket.create_connection(("127.0.0.1", port), timeout=BOUND) as client:
+                client.sendall(data)
+                assert ended(client)
+            assert said(process, f"refused .*(bad_request) .*{fault}") == "bad_request"
+
+
+def test_tls_on_a_plain_listener_ends_at_once_and_is_logged_as_that(tmp_path: Path) -> None:
+    with running(relay_command("--demo"), tmp_path) as process:
+        url = urlsplit(address_of(process))
+        with (
+            socket.create_connection((url.hostname, url.port), timeout=BOUND) as client,
+            pytest.raises(OSError, match=r"EOF|reset"),
+        ):
+            ssl.create_default_context().wrap_socket(client, server_hostname="localhost")
+        fault = "a client speaks TLS to this listener, which has none: use ws://"
+        assert said(process, f"refused .*(bad_request) .*{fault}") == "bad_request"
 
 
 def test_a_client_that_is_silent_after_the_handshake_ends_at_the_deadline(
