@@ -119,12 +119,20 @@ def _provider_row(name: str, provider: Provider) -> tuple[str, ...]:
     place = f"`{provider.url}`" if provider.url else "must be named"
     waits = "yes" if provider.first_event else "no"
     endpoints = _named(provider.endpoints)
-    return f"`{name}`", place, f"`{header}: {before}KEY`", endpoints, waits, query
+    return (
+        f"`{name}`",
+        place,
+        f"`{header}: {before}KEY`",
+        endpoints,
+        waits,
+        f"`{provider.sample}`",
+        query,
+    )
 
 
 def providers() -> str:
     """How the kinds of upstream differ."""
-    columns = "provider,url,the key's header,endpoints,speaks first,goes upstream besides"
+    columns = "provider,url,the key's header,endpoints,speaks first,a model,goes upstream besides"
     return _table(columns, (_provider_row(*row) for row in PROVIDERS.items()))
 
 

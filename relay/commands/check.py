@@ -37,27 +37,27 @@ def _head(model: str) -> Head:
 
 
 async def check(
-    upstreams: Sequence[Upstream], settings: Settings, model: str, reactor: IReactorTime
+    upstreams: Sequence[Upstream], settings: Settings, model: str | None, reactor: IReactorTime
 ) -> list[Finding]:
     """
     Dial the upstreams one after the other, each within C{hold_seconds}; return a finding for each.
 
-    @param model: the model to ask for. An upstream that is not for it is asked for its own first
-        model.
+    @param model: the model to ask for. An upstream that is not for it, or L{None}, is asked for its
+        own first model, or for one that its provider has.
     """
     return [await _check(upstream, settings, model, reactor) for upstream in upstreams]
 
 
 async def _check(
-    upstream: Upstream, settings: Settings, model: str, reactor: IReactorTime
+    upstream: Upstream, settings: Settings, model: str | None, reactor: IReactorTime
 ) -> Finding:
     lines = Lines(reactor)
     balancer = Balancer([upstream], random, reactor.seconds)
     dialer = dialer_for(balancer, settings.limits, lines, reactor, retries=0)
     context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
     record = HoldRecord("check", "local")
-    if not upstream.takes(REALTIME, model):
-        model = next(iter(upstream.models))
+    if model is None or not upstream.takes(REALTIME, model):
+        model = next(iter(upstream.models), upstream.traits.sample)
     request = Request(record.request_id, record.peer, _head(model))
     refusal = None
     try:

@@ -48,7 +48,7 @@ class CheckOptions(tap.Options):
     synopsis = "Usage: realtime-relay check [options]"
     longdesc = "Checks the settings, then dials each upstream once."
     optFlags: ClassVar = [["json", None, "Print one JSON value instead of a table."]]
-    optParameters: ClassVar = [["model", None, "gpt-realtime", "The model to ask for."]]
+    optParameters: ClassVar = [["model", None, None, "The model to ask for."]]
 
 
 def check(arguments: Sequence[str]) -> None:

@@ -22,6 +22,9 @@ LONGEST_SHOWN = 100
 BETA = "openai-beta"
 """The header by which a downstream asks for the form of events that OpenAI has retired."""
 
+# It goes upstream as it came. So it is no "..", however that is written, and it hides no "/".
+_PART = r"(?![.]|%2[eE])(?:[A-Za-z0-9._~:-]|%(?!2[fF]|5[cC]|[01])[0-9A-Fa-f]{2})+"
+
 _GOOGLE = "/ws/google.ai.generativelanguage.{version}.GenerativeService.Bidi{method}"
 
 
@@ -30,7 +33,7 @@ class EndpointPath:
     """
     One path by which downstream asks for an endpoint.
 
-    @ivar template: the path; a name in braces stands for letters, digits, C{-} and C{_}.
+    @ivar template: the path; a name in braces stands for one segment, or for a part of one.
     @ivar names: query parameters that have another name there, to their names at OpenAI.
     @ivar headers: headers, in lower case, that carry downstream's credential there, besides
         C{Authorization}.
@@ -77,7 +80,7 @@ REALTIME = Endpoint(
     name="realtime",
     paths=(
         EndpointPath("/v1/realtime"),
-        EndpointPath("/openai/v1/realtime", headers=_AZURE, parameters=_AZURE),
+        EndpointPath("/openai/v1/realtime", {}, _AZURE, _AZURE),
         EndpointPath("/openai/realtime", {"deployment": "model"}, _AZURE, _AZURE),
     ),
     upstream="/realtime",
@@ -92,7 +95,8 @@ _ALL = (
         name="translations",
         paths=(
             EndpointPath("/v1/realtime/translations"),
-            EndpointPath("/openai/v1/realtime/translations", headers=_AZURE, parameters=_AZURE),
+            EndpointPath("/openai/v1/realtime/translations", {}, _AZURE, _AZURE),
+            EndpointPath("/openai/realtime/translations", {"deployment": "model"}, _AZURE, _AZURE),
         ),
         upstream="/realtime/translations",
         first_event="session.created",
@@ -101,20 +105,30 @@ _ALL = (
     ),
     Endpoint(
         name="live",
-        paths=(EndpointPath("/v1/live/sessions"),),
+        paths=(
+            EndpointPath("/v1/live/sessions"),
+            EndpointPath("/openai/v1/live/sessions", {}, _AZURE, _AZURE),
+        ),
         upstream="/live/sessions",
         posted=True,
         last_event="session.closed",
     ),
     Endpoint(
         name="live-attach",
-        paths=(EndpointPath("/v1/live/sessions/{id}/attach"),),
+        paths=(
+            EndpointPath("/v1/live/sessions/{id}/attach"),
+            EndpointPath("/openai/v1/live/sessions/{id}/attach", {}, _AZURE, _AZURE),
+        ),
         upstream="/live/sessions/{id}/attach",
+        query=frozenset({"graceful_close"}),
         last_event="session.closed",
     ),
     Endpoint(
         name="live-fork",
-        paths=(EndpointPath("/v1/live/sessions/{id}/fork"),),
+        paths=(
+            EndpointPath("/v1/live/sessions/{id}/fork"),
+            EndpointPath("/openai/v1/live/sessions/{id}/fork", {}, _AZURE, _AZURE),
+        ),
         upstream="/live/sessions/{id}/fork",
         posted=True,
         last_event="session.closed",
@@ -156,8 +170,7 @@ def pattern(template: str) -> re.Pattern[str]:
     """What matches a template, with a group for each name in braces."""
     literal = re.split(r"\{(\w+)\}", template)
     parts = [
-        rf"(?P<{part}>[A-Za-z0-9_-]+)" if at % 2 else re.escape(part)
-        for at, part in enumerate(literal)
+        rf"(?P<{part}>{_PART})" if at % 2 else re.escape(part) for at, part in enumerate(literal)
     ]
     return re.compile("".join(parts))
 

@@ -37,6 +37,7 @@ class Provider:
         L{None} for all.
     @ivar strict: whether it refuses a request that has more than one of L{Endpoint.one_of}.
     @ivar model: the name that the parameter C{model} has upstream.
+    @ivar sample: the name of a model that it has, for a check.
     @ivar headers: names of the downstream headers that go upstream, in lower case.
     @ivar errors: what its own error codes mean (see L{relay.upstreams.meanings}).
     """
@@ -51,6 +52,7 @@ class Provider:
     query: frozenset[str] | None = frozenset()
     strict: bool = False
     model: str = "model"
+    sample: str = "gpt-realtime"
     headers: frozenset[str] = frozenset()
     errors: Mapping[str, Meaning] = COMMON
 
@@ -62,7 +64,7 @@ _OPENAI = Provider(
     shaped=True,
     first_event=True,
     strict=True,
-    headers=frozenset({"openai-safety-identifier"}),
+    headers=frozenset({"openai-safety-identifier", "openai-service-tier"}),
     errors=OPENAI,
 )
 
@@ -70,7 +72,6 @@ _AZURE = evolve(
     _OPENAI,
     url=None,
     root="/openai/v1",
-    endpoints=frozenset({"realtime", "translations"}),
     credential=("api-key", ""),
     strict=False,
     headers=frozenset(),
@@ -92,6 +93,7 @@ PROVIDERS: Mapping[str, Provider] = {
         _OPENAI,
         url="wss://api.x.ai/v1/realtime",
         endpoints=frozenset({"realtime"}),
+        sample="grok-voice-latest",
         query=frozenset({"agent_id", "conversation_id", "reasoning.effort"}),
         strict=False,
         headers=frozenset(),
@@ -102,6 +104,7 @@ PROVIDERS: Mapping[str, Provider] = {
         endpoints=frozenset({"gemini", "realtime"}),
         paths={"realtime": GEMINI},
         credential=("x-goog-api-key", ""),
+        sample="gemini-3.1-flash-live-preview",
         shaped=False,
         first_event=False,
     ),
