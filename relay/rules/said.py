@@ -162,7 +162,7 @@ def _own(table: dict[str, Any], depth: int) -> Said:
     message = f"{_place(table)}{text.message}" if text.message else ""
     status = next(filter(None, (_status(table.get(name)) for name in _NUMBERS)), None)
     codes = (*names, *((error,) if is_name else ()))
-    said = Said(codes, message, status, _request_id(table))
+    said = Said(codes, message, text.status or status, _request_id(table))
     return merged(said, evolve(text, message=""))
 
 

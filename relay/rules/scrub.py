@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 PREFIX = 8
 """
 The first characters of a secret, which are taken for the whole: upstreams quote keys masked after
 the first few. A shorter string is no secret, because local models take keys such as C{none}.
+"""
+
+_MASKED = re.compile(r"([*•●#])\1{2,}|[^\s.]\.{3,}[^\s.]|\S…\S")
+"""
+What a word has that shows a key masked: stars or the like, or an ellipsis with something on both
+sides. Such a word may show less than L{PREFIX} characters of a secret, or its end.
 """
 
 MAX_TEXT = 300
@@ -25,6 +31,11 @@ def _forms(secret: str) -> Iterable[str]:
     yield base64.urlsafe_b64encode(raw).decode("ascii")
 
 
+def _redacted(text: str, shows: Callable[[str], object]) -> str:
+    # Word by word, because a pattern with the secret in its middle is quadratic in a long word.
+    return re.sub(r"\S+", lambda word: "[redacted]" if shows(word[0]) else word[0], text)
+
+
 def redact(text: str, secrets: Iterable[str]) -> str:
     """
     The text with C{[redacted]} for every word that shows a secret.
@@ -35,15 +46,13 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     if not text:
         return text
     starts = {form[:PREFIX] for s in secrets if len(s) >= PREFIX for form in _forms(s)}
-
-    def shown(word: re.Match[str]) -> str:
-        return "[redacted]" if any(start in word[0] for start in starts) else word[0]
-
-    # Word by word, because a pattern with the secret in its middle is quadratic in a long word.
-    return re.sub(r"\S+", shown, text)
+    return _redacted(text, lambda word: any(start in word for start in starts))
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """The text redacted, on one line, without control characters, cut at L{MAX_TEXT}."""
+    """
+    The text redacted, on one line, without control characters, cut at L{MAX_TEXT}. A word that
+    looks like a masked key is redacted too, whosever key it is.
+    """
     line = "".join(c if c.isprintable() else " " for c in text)
-    return redact(line, secrets)[:MAX_TEXT]
+    return _redacted(redact(line, secrets), _MASKED.search)[:MAX_TEXT]

@@ -99,8 +99,9 @@ def refusal_of_opening(
 
 def _in_few_words(said: Said) -> Said:
     """A service may say in a few words what others say by a code."""
-    is_short = not said.codes and len(said.message) <= _SHORT
-    return evolve(said, codes=(said.message,)) if is_short else said
+    text = said.message
+    is_code = not said.codes and len(text) <= _SHORT and not statuses_in(text)
+    return evolve(said, codes=(text,)) if is_code else said
 
 
 def _meaning(

@@ -81,6 +81,22 @@ def test_a_key_over_a_line_end_is_redacted_as_far_as_it_goes() -> None:
     assert scrub(f"see:\n{KEY}\nend", [KEY]) == "see: [redacted] end"
 
 
+@pytest.mark.parametrize(
+    "shown", ["sk-abc***xyz", "***ghij", "(sk-p••••ghij).", "sk-...ghij", "sk-pr…hij", "key=s####j"]
+)
+def test_a_masked_key_is_redacted_whosever_it_is(shown: str) -> None:
+    for secrets in ([], [KEY], ["sk-abcdefghijklmnopqrstuvwxyz"]):
+        text = scrub(f"Incorrect API key provided: {shown}", secrets)
+        assert text == "Incorrect API key provided: [redacted]"
+
+
+@pytest.mark.parametrize(
+    "text", ["Wait ... then go.", "Loading…", "**no** such voice", "a..b", "…"]
+)
+def test_an_ellipsis_at_the_end_of_a_word_masks_nothing(text: str) -> None:
+    assert scrub(text, [KEY]) == text
+
+
 @pytest.mark.parametrize("size", [MAX_TEXT - 1, MAX_TEXT, MAX_TEXT + 1])
 def test_text_has_a_limit(size: int) -> None:
     assert scrub("é" * size, []) == "é" * min(size, MAX_TEXT)
