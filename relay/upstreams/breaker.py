@@ -55,7 +55,7 @@ _NOT_ITS_FAULT = frozenset(
     }
 )
 _OWN_FAILURES = frozenset({401, 408})
-"""HTTP's client errors that are not the client's fault; all others are."""
+"""HTTP's client errors that are not the client's fault; all others are, but for a bare 403."""
 
 
 def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
@@ -84,6 +84,8 @@ def _is_about_the_request(refusal: Refusal) -> bool:
     if facts.status is None:
         in_band = facts.stage == "first_event" and refusal.code == "upstream_refused"
         return in_band and not refusal.retryable
+    if facts.status == 403 and refusal.code == "upstream_refused":
+        return False  # it says nothing of the request, and a firewall answers it to everybody
     return 400 <= facts.status < 500 and facts.status not in _OWN_FAILURES
 
 

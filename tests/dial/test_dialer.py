@@ -602,7 +602,7 @@ def test_a_browser_is_told_in_band_that_the_key_is_refused() -> None:
     assert browser.close == (4502, "relay: upstream_unauthorized")
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 429])
+@pytest.mark.parametrize("status", [400, 405, 404, 429])
 def test_an_answer_about_the_request_never_opens_the_breaker(status: int) -> None:
     world = dials()
     for _ in range(2 * FAILURES):

@@ -70,6 +70,8 @@ def fail(breaker: Breaker, now: float, times: int = FAILURES) -> None:
         (failure("upstream_quota_exhausted", 429), "trips"),
         (failure("upstream_quota_exhausted"), "trips"),
         (failure("upstream_unauthorized", 403), "passes"),
+        (failure("upstream_refused", 403), "counts"),
+        (failure("upstream_rejected_request", 403), "passes"),
         (failure("upstream_refused", 400), "passes"),
         (failure("upstream_refused", 404), "passes"),
         (failure("upstream_rate_limited", 429), "passes"),
@@ -115,7 +117,7 @@ def test_a_breaker_opens_at_once_when_the_key_is_wrong(breaker: Breaker) -> None
 
 @pytest.mark.parametrize("code", KINDS)
 def test_a_refusal_that_passes_never_opens_a_breaker(breaker: Breaker, code: RefusalCode) -> None:
-    refusal = failure(code, None if judged(failure(code)) == "passes" else 403)
+    refusal = failure(code, None if judged(failure(code)) == "passes" else 405)
     if code == "upstream_quota_exhausted":
         return
     for _ in range(3 * FAILURES):

@@ -86,7 +86,7 @@ def test_an_answers_own_4xx_counts_before_its_text() -> None:
 def test_mistakes_of_one_caller_open_no_breaker_behind_a_gateway() -> None:
     text = "server_error: 400: realtime: Invalid model name"
     said = error_in({"type": "error", "error": text})
-    breaker = Breaker()
+    breaker = Breaker(lambda: 0.5, lambda: "2026-11-26T08:00:00Z")
     for facts, refusal in (
         (
             UpstreamFacts("gateway", "first_event"),
@@ -100,9 +100,8 @@ def test_mistakes_of_one_caller_open_no_breaker_behind_a_gateway() -> None:
         told = attributed(refusal, facts)
         assert judged(told) == "passes"
         for now in range(2 * FAILURES):
-            breaker.begin(now)
-            breaker.failed(told, now)
-        assert breaker.state == "closed"
+            breaker.failed(told, now, breaker.begin(now))
+        assert breaker.state(0) == "closed"
 
 
 @pytest.mark.parametrize(
