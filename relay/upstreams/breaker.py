@@ -145,7 +145,7 @@ class Breaker:
         self._last: Cause | None = None
         self._is_closed = True
         self._tries = 0  # in vain, since it was closed
-        self._trying: float | None = None  # when the try that is under way began
+        self._is_trying = False
         self._length = 0.0
         self._next = 0.0
 
@@ -158,7 +158,7 @@ class Breaker:
         """Its state: an open breaker becomes half-open by the passing of time."""
         if self._is_closed:
             return "closed"
-        return "open" if self.wait(now) and not self._is_trying(now) else "half-open"
+        return "open" if self.wait(now) and not self._is_trying else "half-open"
 
     def wait(self, now: float) -> float:
         """
@@ -170,11 +170,7 @@ class Breaker:
             # So long a rest means that the clock was set back: an embedder's reactor may keep time
             # by the wall clock.
             return 0.0
-        return max(FIRST if self._is_trying(now) else 0.0, rest)
-
-    def _is_trying(self, now: float) -> bool:
-        """Not if it began later than now: then the clock was set back, and its deadline too."""
-        return self._trying is not None and self._trying <= now
+        return max(FIRST if self._is_trying else 0.0, rest)
 
     def refusal(self, now: float) -> Refusal | None:
         """What a hold is told that may not try now; L{None} if it may."""
@@ -189,7 +185,7 @@ class Breaker:
         """
         if not self._is_closed:
             self._period += 1
-            self._trying = now
+            self._is_trying = True
             self._hold_off(now)
         return self._period
 
@@ -197,13 +193,13 @@ class Breaker:
         """The upstream opened. All begins anew, also the growth of the interval."""
         if not self._is_closed:
             self._period += 1
-        self._is_closed, self._trying, self._last = True, None, None
+        self._is_closed, self._is_trying, self._last = True, False, None
         self._failures = self._tries = 0
 
     def gave_up(self, period: int) -> None:
         """An attempt ended without a result: its client left."""
         if period == self._period:
-            self._trying = None
+            self._is_trying = False
 
     def failed(self, refusal: Refusal, now: float, period: int, error: str | None = None) -> None:
         """
@@ -214,7 +210,7 @@ class Breaker:
         """
         if period != self._period:
             return
-        self._trying = None
+        self._is_trying = False
         verdict = judged(refusal)
         if verdict == "passes":
             self._next = now

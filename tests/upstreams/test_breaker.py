@@ -274,7 +274,10 @@ def test_an_attempt_from_before_the_closing_counts_no_more(breaker: Breaker) -> 
     breaker.succeeded()
     for period in (*before, trying):
         breaker.failed(DOWN, 8, period)
+    fail(breaker, 8, FAILURES - 1)
     assert breaker.state(8) == "closed"
+    fail(breaker, 8, 1)
+    assert breaker.state(8) == "open"
 
 
 def test_a_success_from_before_the_opening_closes_it(breaker: Breaker) -> None:
