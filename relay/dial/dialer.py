@@ -215,7 +215,8 @@ def _telling(standing: Standing) -> Iterator[None]:
             since=cause.since,
             seconds=trouble.wait,
         )
-    elif was is not None:
+    else:
+        assert was is not None, "only what is not closed closes"
         _log.info(
             "breaker of {upstream} is closed ({code} since {since} is over)",
             upstream=name,
