@@ -59,8 +59,15 @@ def either(first: Shape, second: Shape) -> Shape:
     def shape(value: Any, param: str) -> Any:
         try:
             return first(value, param)
-        except ClientError:
+        except ClientError as error:
+            return _second(value, param, error)
+
+    def _second(value: Any, param: str, error: ClientError) -> Any:
+        try:
             return second(value, param)
+        except ClientError as other:
+            # Of the two, the one that takes this kind of value tells what is wrong with it.
+            raise (error if other.code == "invalid_type" else other) from None
 
     return shape
 

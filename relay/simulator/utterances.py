@@ -100,10 +100,11 @@ def total_tokens(utterance: Utterance, sent: int) -> int:
 
 def within_tokens(utterance: Utterance, most: int | str) -> int:
     """How much can be said with so many tokens; all of it with C{inf}."""
-    if isinstance(most, str):
+    if isinstance(most, str) or total_tokens(utterance, utterance.size) <= most:
         return utterance.size
-    sizes = range(utterance.size + 1)
-    return bisect_right(sizes, most, key=lambda sent: total_tokens(utterance, sent)) - 1
+    # Audio ends behind a whole sample.
+    sizes = range(0, utterance.size + 1, 2 if utterance.audio else 1)
+    return sizes[bisect_right(sizes, most, key=lambda sent: total_tokens(utterance, sent)) - 1]
 
 
 def message(*content: Event) -> Event:

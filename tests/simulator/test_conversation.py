@@ -4,17 +4,10 @@ The parrot without I/O: client events in, server events out.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from simulator.talk import NOW, Event, Talk, encoded, heard_audio, types
+from simulator.talk import Event, Talk, encoded, heard_audio, types
 
-from relay.simulator import conversation as conversation_module
 from relay.simulator import hearing
-from relay.simulator.conversation import Conversation
 from relay.simulator.fields import MAX_AUDIO, MAX_DEPTH
 
 
@@ -132,59 +125,3 @@ class TestMistakes:
 
     def test_an_event_id_that_is_no_text_is_not_repeated(self) -> None:
         assert Talk().refused("x", event_id=7)["event_id"] is None
-
-
-_odd: st.SearchStrategy[Any] = st.sampled_from(
-    [None, True, -1, 0, 2**70, 0.5, "", "x", "root", "YWI=", "\ud800", [], [{}], {}]
-)
-_part = st.fixed_dictionaries(
-    {"type": st.sampled_from(["input_text", "input_audio", "input_image", 1])},
-    optional={"text": _odd, "audio": _odd},
-)
-_item = st.fixed_dictionaries(
-    {"type": st.sampled_from(["message", "function_call", None])},
-    optional={
-        "id": st.sampled_from(["a", "b", 1]),
-        "role": st.sampled_from(["user", "assistant", "system", 1]),
-        "content": st.lists(_part | _odd, max_size=2),
-        "name": _odd,
-    },
-)
-_session = st.fixed_dictionaries(
-    {"type": st.sampled_from(["realtime", "transcription", None])},
-    optional={
-        "output_modalities": st.sampled_from([["text"], ["audio"], None, 1]),
-        "max_output_tokens": _odd,
-        "audio": _odd | st.fixed_dictionaries({}, optional={"input": _odd, "output": _odd}),
-    },
-)
-_fields = st.fixed_dictionaries(
-    {},
-    optional={
-        "audio": _odd,
-        "item": _item | _odd,
-        "item_id": st.sampled_from(["a", "b"]) | _odd,
-        "session": _session | _odd,
-        "response": _session | _odd,
-        "content_index": _odd,
-        "audio_end_ms": _odd,
-        "previous_item_id": _odd,
-        "event_id": _odd,
-    },
-)
-_kinds = st.sampled_from([*conversation_module._ANSWERS, "other"])
-
-
-class TestFuzz:
-    @given(st.lists(st.tuples(_kinds, _fields), max_size=8))
-    def test_no_event_makes_the_simulator_raise(self, events: list[tuple[str, Event]]) -> None:
-        conversation = Conversation("m", lambda: NOW, lambda kind: kind)
-        for kind, fields in events:
-            payload = json.dumps({**fields, "type": kind}).encode()
-            for answer in conversation.receive(payload) + conversation.advance():
-                json.dumps(answer, allow_nan=False)
-
-    @given(st.binary())
-    def test_no_bytes_make_the_simulator_raise(self, payload: bytes) -> None:
-        (event,) = Conversation("m", lambda: NOW, lambda kind: kind).receive(payload)
-        assert event["type"] == "error"
