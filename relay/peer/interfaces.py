@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -40,8 +41,8 @@ class Outlet(Protocol):
     @property
     def waiting(self) -> bool: ...
 
-    def write(self, data: bytes) -> None:
-        """Send a control frame as soon as there is a place for it."""
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Send control frames as soon as there is a place for them."""
 
 
 class PeerListener:

@@ -8,11 +8,15 @@ and its log repeats credentials.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from os import urandom
+
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from relay.peer.closing import ClosingWebSocket
+from relay.peer.control import MOST_WAITING, pongs
 from relay.peer.delivery import arrived, has_arrived
 from relay.peer.interfaces import NOBODY, Inlet, Outlet, PeerListener
 from relay.timing.bulkhead import bulkhead
@@ -35,6 +39,7 @@ class PeerProtocol(ClosingWebSocket):
     source: PeerProtocol | None = None
     _inlet: Inlet | None = None
     _arrived = 0  # by the last Ping
+    _unanswered: Sequence[bytes] = ()  # payloads of Pings
 
     # -- what the session asks for ---------------------------------------------------------
 
@@ -86,7 +91,7 @@ class PeerProtocol(ClosingWebSocket):
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Write one of Autobahn's frames, or its handshake, without its debug line for each."""
         if self._outlet is not None:
-            self._outlet.write(data)
+            self._outlet.write([data])
         elif self.line is not NO_LINE:
             self.line.write(data)
         else:
@@ -101,12 +106,25 @@ class PeerProtocol(ClosingWebSocket):
     def onPing(self, payload: bytes) -> None:
         """Answer a Ping, and count it: a flood of them is read more slowly."""
         self.count_controls(1)
-        self.answer_ping(payload)
+        self.answer_pings([payload])
 
-    def answer_ping(self, payload: bytes) -> None:
-        """Send a Pong, unless the peer does not read: a flood of Pings would fill the buffer."""
-        if not self._choked:
-            self.sendPong(payload)
+    def answer_pings(self, payloads: Sequence[bytes]) -> None:
+        """
+        Send a Pong for each Ping, all in one go, unless a Close has been sent or received.
+
+        Pongs for a peer that does not read wait until it does: the last L{MOST_WAITING} of them,
+        else a flood of Pings would fill the buffer.
+        """
+        if self.state != self.STATE_OPEN:
+            return
+        if self._choked:
+            self._unanswered = [*self._unanswered, *payloads][-MOST_WAITING:]
+            return
+        frames = pongs(payloads, b"" if self.factory.isServer else urandom(4 * len(payloads)))
+        if self._outlet is not None:
+            self._outlet.write(frames)
+        else:
+            self.sendData(b"".join(frames))
 
     def onPong(self, payload: bytes) -> None:
         """Count it. That the peer lives was noted when the bytes came."""
@@ -153,6 +171,9 @@ class PeerProtocol(ClosingWebSocket):
         self._patience.caught_up()
         if self.source is not None:
             self.source.resume_reading()
+        if self._unanswered:
+            unanswered, self._unanswered = self._unanswered, ()
+            self.answer_pings(unanswered)
         self._happens("written")
 
     # -- keepalive -------------------------------------------------------------------------

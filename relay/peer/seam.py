@@ -151,7 +151,6 @@ _BOTH: list[tuple[str, Use, str, str]] = [
         "writes one frame; raises unless open, and above `maxMessagePayloadSize`",
     ),
     ("sendPing", "called", "(payload=None)", "writes one Ping, and none unless open"),
-    ("sendPong", "called", "(payload=None)", "writes one Pong, and none unless open"),
     ("logOctets", "set", "option", "`False`: no line for each chunk"),
     ("logFrames", "set", "option", "`False`: no line for each frame"),
     ("trackTimings", "set", "option", "`False`: no table of times"),

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable
 from typing import TypeAlias
 
+from relay.peer.control import xor
+
 Piece: TypeAlias = bytes | memoryview
 
 Tap: TypeAlias = Callable[[Piece, int, int, bool, bool], None]
@@ -47,40 +49,19 @@ _BETWEEN = _table({0x01: _FIRST_TEXT, 0x02: _FIRST, 0x81: _WHOLE_TEXT, 0x82: _WH
 _INSIDE = _table({0x00: _MORE, 0x80: _LAST})
 
 
-def frame(opcode: int, payload: bytes) -> bytes:
-    """One whole frame, not masked, with an opcode of 0 to 15."""
-    size = len(payload)
-    if size < 126:
-        length = bytes((size,))
-    elif size < 1 << 16:
-        length = b"\x7e" + size.to_bytes(2, "big")
-    else:
-        length = b"\x7f" + size.to_bytes(8, "big")
-    return bytes((0x80 | opcode,)) + length + payload
-
-
-def _unmasked(mask: bytes, data: bytes) -> bytes:
-    """C{data}, at most 125 bytes, with the four bytes of C{mask} taken off."""
-    stream = (mask * 32)[: len(data)]
-    plain = int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")
-    return plain.to_bytes(len(data), "big")
-
-
 class FrameWalk:
     """
     Walks the frames of one direction of one connection, chunk by chunk.
 
-    What it finds does not depend on how the stream was cut into chunks, except that only the last
-    of several Pings in a chunk is kept. After an exception out of the tap it must not be used
-    again.
+    What it finds does not depend on how the stream was cut into chunks. After an exception out of
+    the tap it must not be used again.
 
     @ivar remaining: bytes still to come of the frame whose header has crossed.
     @ivar begun: while C{remaining} is not 0, bytes of that frame that have crossed, its header
         included.
     @ivar told: whether a control frame or a fault was found; the owner clears it.
     @ivar controls: how many Pings and Pongs were found; the owner clears it.
-    @ivar ping: payload of the last Ping, unmasked, 125 bytes at most; the owner clears it. Only the
-        last Ping need be answered (RFC 6455, 5.5.3).
+    @ivar pings: payloads of the Pings, unmasked, 125 bytes at most each; the owner clears them.
     @ivar close: payload of the Close, unmasked, 0 or 2 to 125 bytes. Nothing behind it is read.
     @ivar fault: close code and reason of what is wrong. Nothing behind it is read.
     """
@@ -97,7 +78,7 @@ class FrameWalk:
         self.remaining = self.begun = 0
         self.told = False
         self.controls = 0
-        self.ping: bytes | None = None
+        self.pings: list[bytes] = []
         self.close: bytes | None = None
         self.fault: tuple[int, str] | None = None
         self._mask_bit = 0x80 if masked else 0
@@ -244,18 +225,17 @@ class FrameWalk:
         if after > end:
             return pos
         self.told, opcode = True, first & 0x0F
-        if opcode != _CLOSE:
-            self.controls += 1
-        if opcode == _PONG:
-            return after
-        payload = bytes(data[at:after])
-        if second & 0x80:
-            payload = _unmasked(bytes(data[at - 4 : at]), payload)
+        if opcode == _CLOSE:
+            self.close, self._over = self._payload_at(data, at, after), True
+            return pos
+        self.controls += 1
         if opcode == _PING:
-            self.ping = payload
-            return after
-        self.close, self._over = payload, True
-        return pos
+            self.pings.append(self._payload_at(data, at, after))
+        return after
+
+    def _payload_at(self, data: Piece, at: int, after: int) -> bytes:
+        payload = bytes(data[at:after])
+        return xor(bytes(data[at - 4 : at]), payload) if payload and self._mask_bit else payload
 
     def _wrong(self, first: int, second: int) -> str | None:
         """What is wrong with a frame that begins so; L{None} for a good control frame."""

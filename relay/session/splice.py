@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relay.config.settings import Limits
+from relay.peer.control import MOST_WAITING
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.session.frames import FrameWalk, Piece, Tap
@@ -46,7 +47,7 @@ class Lane:
         self._receiver = receiver
         self._write = receiver.line.write
         self._kept = b""
-        self._waiting: dict[int, bytes] = {}  # one frame of each kind, by its first byte
+        self._waiting: list[bytes] = []
         self._broken = False
 
     def received(self, data: bytes) -> None:
@@ -91,9 +92,9 @@ class Lane:
         if walk.controls:
             controls, walk.controls = walk.controls, 0
             self._sender.count_controls(controls)
-        if walk.ping is not None:
-            payload, walk.ping = walk.ping, None
-            self._sender.answer_ping(payload)
+        if walk.pings:
+            pings, walk.pings = walk.pings, []
+            self._sender.answer_pings(pings)
         if walk.close is not None:
             code = int.from_bytes(walk.close[:2], "big") if walk.close else None
             self._sender.onCloseFrame(code, walk.close[2:])
@@ -117,19 +118,17 @@ class Lane:
         """Whether frames of the relay's own wait for the end of that frame."""
         return bool(self._waiting)
 
-    def write(self, data: bytes) -> None:
+    def write(self, frames: Sequence[bytes]) -> None:
         """
-        Send a frame of the relay's own. While another frame is crossing, it waits for its end.
-
-        Of several Pings, or several Pongs, only the last one waits (RFC 6455, 5.5.3).
+        Send frames of the relay's own. While another frame is crossing, they wait for its end: the
+        last L{MOST_WAITING} of them.
         """
         if not self.within:
-            self._write(data)
+            self._write(b"".join(frames))
         elif self._broken:
             self._receiver.cut()
         else:
-            self._waiting.pop(data[0], None)
-            self._waiting[data[0]] = data
+            self._waiting = [*self._waiting, *frames][-MOST_WAITING:]
 
     def _end_frame(self, data: memoryview) -> None:
         """Pass on the rest of the frame, then the frames that waited for its end."""
@@ -137,8 +136,8 @@ class Lane:
         for piece in self.walk.feed(data[:remaining]):
             self._write(piece)
         if not self.walk.remaining:
-            waited, self._waiting = b"".join(self._waiting.values()), {}
-            self._write(waited)
+            waited, self._waiting = self._waiting, []
+            self._write(b"".join(waited))
             self._receiver.frame_ended()
             self._pass_on(data[remaining:])
 
@@ -146,7 +145,7 @@ class Lane:
         """Nothing more comes from the sender, so a frame in flight will never be whole."""
         self._broken = True
         if self._waiting:
-            self._waiting = {}
+            self._waiting = []
             self._receiver.cut()
 
 

@@ -187,7 +187,7 @@ CASES: dict[str, Case] = {
     ),
     "a tap": (breaks("relay.session.peek.Peek.__call__"), says("upstream", DONE)),
     "an event that is read": (breaks("relay.session.session.tokens_of"), says("upstream", DONE)),
-    "a ping": (breaks_at("downstream", "sendPong"), says("downstream", Frame(Opcode.PING, b""))),
+    "a ping": (breaks("relay.peer.protocol.pongs"), says("downstream", Frame(Opcode.PING, b""))),
     "a close": (
         breaks("relay.rules.closes.crossing"),
         says("upstream", Frame(Opcode.CLOSE, b"\x03\xe8")),

@@ -12,6 +12,7 @@ from memory import World
 from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings
+from relay.peer.control import MOST_WAITING
 from relay.peer.delivery import Written
 from relay.peer.pacing import STEPS_A_TURN
 from relay.peer.stall import SLOWEST
@@ -100,6 +101,20 @@ def test_pings_are_answered_and_do_not_cross(world: World) -> None:
     upstream.read()
     assert downstream.pongs == [b"hello"]
     assert upstream.pings == []
+
+
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_each_ping_in_a_chunk_is_answered_in_order(world: World, from_upstream: bool) -> None:
+    downstream, upstream = world.open()
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    payloads = [b"", *(b"%d" % number for number in range(1000)), b"x" * 125]
+    frames = [Frame(Opcode.PING, payload) for payload in payloads]
+    frames.insert(500, Frame(Opcode.BINARY, b"between"))
+    sender.line.deliver(b"".join(frame.serialize(mask=not from_upstream) for frame in frames))
+    world.reactor.settle()
+    world.settle(sender, receiver)
+    assert sender.pongs == payloads
+    assert receiver.received[-1] == b"between"
 
 
 # -- closing -------------------------------------------------------------------------------
@@ -468,13 +483,20 @@ def test_a_reader_that_closes_and_reads_gets_it_all(world: World) -> None:
     assert world.is_clean()
 
 
-def test_a_ping_flood_from_a_non_reader_costs_nothing(world: World) -> None:
+def test_pings_of_a_non_reader_are_answered_when_it_reads_and_of_very_many_the_last(
+    world: World,
+) -> None:
     downstream, upstream = world.open()
     flood(upstream, downstream)
     before = len(downstream.line.sent)
-    for _ in range(1000):
-        downstream.send_frame(Frame(Opcode.PING, b"x" * 125))
+    for number in range(1000):
+        downstream.send_frame(Frame(Opcode.PING, b"%d" % number))
+        world.advance(1 / 64)
     assert len(downstream.line.sent) == before
+    upstream_sent = len(downstream.received)
+    world.settle(downstream)
+    assert len(downstream.received) > upstream_sent
+    assert downstream.pongs == [b"%d" % number for number in range(1000 - MOST_WAITING, 1000)]
 
 
 def test_an_upstreams_loss_is_told_after_the_data_that_waits_for_downstream(

@@ -10,6 +10,7 @@ from memory import World
 from websockets.frames import Frame, Opcode
 
 from relay import Grant, Settings
+from relay.peer.control import MOST_WAITING
 from relay.peer.delivery import Written
 from relay.peer.throttle import BURST, RATE
 from relay.rules.closes import LOST, SILENT, Side
@@ -192,7 +193,7 @@ def test_a_ping_waits_for_the_end_of_the_frame(
     downstream.send("last words")
     upstream.line.deliver(BIG[13_000:] + BIG[:9])
     downstream.read()
-    assert downstream.pings == [b"relay"]
+    assert set(downstream.pings) == {b"relay"}
     assert len(downstream.received) == 2
     upstream.line.deliver(BIG[9:])
     downstream.read()
@@ -273,15 +274,7 @@ def pings(count: int, mask: bool) -> bytes:
     return b"".join(Frame(Opcode.PING, b"%d" % n).serialize(mask=mask) for n in range(count))
 
 
-def test_of_the_pings_in_a_chunk_the_last_is_answered(pair: tuple[Peer, Peer]) -> None:
-    downstream, upstream = pair
-    upstream.line.deliver(pings(100, mask=False))
-    upstream.read()
-    assert upstream.pongs == [b"99"]
-    assert downstream.line.sent == b""
-
-
-def test_of_the_pongs_that_wait_behind_a_frame_the_last_is_kept(
+def test_pongs_wait_in_order_for_the_end_of_a_frame_and_of_very_many_the_last(
     world: World, pair: tuple[Peer, Peer]
 ) -> None:
     downstream, upstream = pair
@@ -289,9 +282,23 @@ def test_of_the_pongs_that_wait_behind_a_frame_the_last_is_kept(
     for number in range(1000):
         downstream.send_frame(Frame(Opcode.PING, b"%d" % number))
         world.advance(1 / 64)
+    assert downstream.line.sent == BIG[:2000]
     upstream.line.deliver(BIG[2000:])
     downstream.read()
-    assert downstream.pongs == [b"999"]
+    assert downstream.pongs == [b"%d" % number for number in range(1000 - MOST_WAITING, 1000)]
+
+
+def test_a_close_waits_behind_the_pongs_that_wait(world: World, pair: tuple[Peer, Peer]) -> None:
+    downstream, upstream = pair
+    upstream.line.deliver(BIG[:2000])
+    for number in range(MOST_WAITING):
+        downstream.send_frame(Frame(Opcode.PING, b"%d" % number))
+        world.advance(1 / 64)
+    downstream.send_close(1000)
+    upstream.line.deliver(BIG[2000:])
+    downstream.read()
+    assert downstream.pongs == [b"%d" % number for number in range(1, MOST_WAITING)]
+    assert downstream.close == (1000, "")
 
 
 @pytest.mark.parametrize("plane", ["splice", "message"])
