@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -66,6 +66,23 @@ def closes() -> str:
     groups += [(str(code), code) for code in sorted(close_table.PASSED | close_table.TRANSLATED)]
     groups += [("3000 to 4999", 3000), ("1004 to 1006, 1016 to 2999, 5000 up", 1004)]
     return _table("received,the other side gets,its sender gets", (_close_row(*g) for g in groups))
+
+
+def endings() -> str:
+    """Each end that downstream is told of by an event: the Close, retry, the message."""
+    return _table(
+        "code,Close,retry,message",
+        (
+            (f"`{code}`", *_how(each.close_code), each.message.replace("{detail}", "…"))
+            for code, each in close_table.ENDINGS.items()
+        ),
+    )
+
+
+def _how(code: int | Literal[""]) -> tuple[str, str]:
+    if code == "":
+        return "upstream's", "by its code"
+    return str(code), "yes" if code in close_table.RETRIED else "no"
 
 
 def _ending_row(phase: Phase, row: Row) -> tuple[str, ...]:
@@ -185,6 +202,7 @@ def metrics() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "closes": closes,
+    "endings": endings,
     "ending": ending,
     "settings": _settings(Settings),
     "refusal_rules": _settings(RefusalRule),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from attrs import Factory, define, evolve, field
@@ -10,6 +11,15 @@ from relay import RelayFactory, Settings, Upstream
 from relay.testing.listener import RecordingListener
 from relay.testing.peers import Line, Peer, client, server
 from relay.testing.reactor import HERE, STEP, THERE, Reactor
+
+
+def last_words(peer: Peer) -> dict[str, Any]:
+    """The error object that the relay sent before its Close; it is taken from what came."""
+    event = json.loads(peer.received.pop())
+    assert event["type"] == "error"
+    error: dict[str, Any] = event["error"]
+    assert error["type"] == "relay_error"
+    return error
 
 
 @define

@@ -267,6 +267,12 @@ class Settings:
             " clients."
         },
     )
+    closes: Literal["event", "plain"] = documented(
+        'How an end that is not the client\'s own is told: "event" by an error event before the'
+        ' Close, where the upstream has such events; "plain" by the Close alone.',
+        "event",
+        checks.one_of("event", "plain"),
+    )
     plane: Literal["auto", "splice", "message"] = documented(
         'How messages cross an open session. With "splice" they cross as the bytes that came, by'
         ' the sockets themselves. With "message" each is parsed and sent anew, by transports as'

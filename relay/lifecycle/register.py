@@ -102,14 +102,13 @@ class Register:
         """Tell of a plain request that was answered."""
         self._tell(record.request_id, lambda listener: listener.answered(record))
 
-    @property
-    def listens(self) -> bool:
-        """Whether there are listeners to tell."""
-        return bool(self._listeners)
-
     def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
         """Tell of an event that an upstream sent."""
         self._tell(hold.request_id, lambda listener: listener.event(hold, event))
+
+    def first_audio(self, hold: HoldRecord, seconds: float) -> None:
+        """Tell how long a response took to its first audio."""
+        self._tell(hold.request_id, lambda listener: listener.first_audio(hold, seconds))
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
         """A session ended: forget it and tell of it."""

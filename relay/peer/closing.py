@@ -12,7 +12,7 @@ from relay.peer.ending import DEAF, ENDING, Action, Happening, Phase
 from relay.peer.interfaces import NOBODY, Outlet, PeerListener
 from relay.peer.pacing import PacedWebSocket
 from relay.peer.stall import Patience
-from relay.rules.closes import FAILED, Close, Side, reply
+from relay.rules.closes import FAILED, Close, Side, failing, reply
 from relay.timing.bulkhead import bulkhead
 from relay.wire.interfaces import NO_LINE
 
@@ -70,7 +70,7 @@ class ClosingWebSocket(PacedWebSocket):
 
     def fail(self, code: int, reason: str) -> None:
         """The peer broke the protocol or a limit: close, and drop what it sends from now on."""
-        self._happens("fault", Close(code, f"relay: {reason}"))
+        self._happens("fault", failing(code, reason))
 
     def _fail_connection(self, code: int = 1011, reason: str = "") -> None:
         self.fail(code, reason)
@@ -99,6 +99,16 @@ class ClosingWebSocket(PacedWebSocket):
             _DO[action](self, close)
 
     def _send_close(self, close: Close) -> None:
+        words = self.listener.last_words(self.side, close)
+        if words is not None:
+            # Not by sendMessage, which raises above a limit that is meant for others.
+            self.sendFrame(opcode=1, payload=words)
+        self._write_close(close)
+
+    def _answer_close(self, close: Close) -> None:
+        self._write_close(reply(close.code))
+
+    def _write_close(self, close: Close) -> None:
         # Not by sendClose, which takes only 1000 and 3000 to 4999.
         self.sendFrame(opcode=8, payload=close.payload())
         self.state = self.STATE_CLOSING
@@ -106,9 +116,6 @@ class ClosingWebSocket(PacedWebSocket):
         if self._choked:
             # The stall deadline starts anew: a peer that reads slowly has the full time again.
             self._patience.wait_for_reader(self.line, self._stalled)
-
-    def _answer_close(self, close: Close) -> None:
-        self._send_close(reply(close.code))
 
     def _stop_watching(self) -> None:
         self.keepalive.stop()

@@ -29,7 +29,8 @@ class Inlet(Protocol):
 
 class Outlet(Protocol):
     """
-    Where the frames go that the relay itself sends to a spliced peer: Pings, Pongs and the Close.
+    Where the frames go that the relay itself sends to a spliced peer: Pings, Pongs, the Close, and
+    one message before it.
 
     @ivar within: whether a frame is crossing to the peer, so that these frames have to wait.
     @ivar waiting: whether some of them wait.
@@ -42,7 +43,7 @@ class Outlet(Protocol):
     def waiting(self) -> bool: ...
 
     def write(self, frames: Sequence[bytes]) -> None:
-        """Send control frames as soon as there is a place for them."""
+        """Send frames as soon as there is a place for them."""
 
 
 class PeerListener:
@@ -60,6 +61,14 @@ class PeerListener:
 
     def faulted(self, side: Side, close: Close) -> None:
         """The peer broke the protocol or a limit; C{close} is being sent to it."""
+
+    def last_words(self, side: Side, close: Close) -> bytes | None:
+        """
+        A Close of the relay's own is about to be sent to the peer.
+
+        @return: a text to send before it, if it can stand there; L{None} for none.
+        """
+        return None
 
     def silent(self, side: Side) -> None:
         """The peer no longer answers pings; its connection is about to be aborted."""

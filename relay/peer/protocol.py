@@ -64,10 +64,16 @@ class PeerProtocol(ClosingWebSocket):
         self.line.received = inlet.received
         self._inlet, self._outlet = inlet, outlet
 
-    def relay(self, payload: bytes, is_binary: bool) -> None:
-        """Send a whole message, unless a Close has been sent or received."""
-        if self.state == self.STATE_OPEN:
-            self.sendMessage(payload, is_binary)
+    def relay(self, payload: bytes, is_binary: bool) -> bool:
+        """
+        Send a whole message, unless a Close has been sent or received.
+
+        @return: whether it was sent.
+        """
+        if self.state != self.STATE_OPEN:
+            return False
+        self.sendMessage(payload, is_binary)
+        return True
 
     @property
     def is_spliced(self) -> bool:

@@ -1,5 +1,6 @@
 """
-The close table: what a Close, or the loss of a connection, on one side means for both.
+The close table: what a Close, or the loss of a connection, on one side means for both; and which
+ends downstream is told of by an event, because most SDKs show no Close.
 
 Source: RFC 6455, 7.4, and what the official SDKs do with each code (they connect again after
 1001, 1005, 1006, 1011, 1012, 1013 and 1015 only).
@@ -9,7 +10,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
+from attrs import evolve, field, frozen
+
+from relay.rules.relay_error import as_event, relay_error
 
 Side = Literal["downstream", "upstream"]
 
@@ -23,6 +26,55 @@ TRANSLATED = frozenset({1002, 1010, 1014, 1015})
 """Codes about one hop only: the other side gets 1011."""
 
 
+RETRIED = frozenset({None, 1001, 1011, 1012, 1013})
+"""Codes after which the official SDKs connect again, of those that can cross."""
+
+EndingCode = Literal[
+    "draining",
+    "internal_error",
+    "upstream_lost",
+    "upstream_silent",
+    "upstream_stalled",
+    "upstream_fault",
+    "upstream_closed",
+    "protocol_error",
+    "invalid_text",
+    "message_too_large",
+]
+"""The codes of L{ENDINGS}, as a type."""
+
+
+@frozen
+class Ending:
+    """
+    One row of the table: an end of which downstream is told by an event before its Close.
+
+    @ivar close_code: the code of that Close; C{""} if it is upstream's own.
+    @ivar message: what happened, and what to do if anything, in one sentence. C{{detail}} in it is
+        replaced by what is known in each case.
+    """
+
+    close_code: int | Literal[""]
+    message: str
+
+
+ENDINGS: dict[EndingCode, Ending] = {
+    "draining": Ending(1012, "The relay is shutting down; connect again."),
+    "internal_error": Ending(1011, "The relay failed; its log has the cause."),
+    "upstream_lost": Ending(1011, "The connection to the upstream was lost; connect again."),
+    "upstream_silent": Ending(1011, "The upstream no longer answers; connect again."),
+    "upstream_stalled": Ending(1011, "The upstream no longer reads; connect again."),
+    "upstream_fault": Ending(
+        1011, "The upstream broke the WebSocket protocol or a limit of the relay's: {detail}."
+    ),
+    "upstream_closed": Ending("", "The upstream closed the session with {detail}."),
+    "protocol_error": Ending(1002, "Your client broke the WebSocket protocol: {detail}."),
+    "invalid_text": Ending(1007, "Your client sent no valid text: {detail}."),
+    "message_too_large": Ending(1009, "Send smaller messages, in fewer frames: {detail}."),
+}
+"""The table. Whatever else ends, ends without an event."""
+
+
 @frozen
 class Close:
     """
@@ -30,33 +82,68 @@ class Close:
 
     @ivar code: the close code; L{None} for a Close without one.
     @ivar reason: a text, of which L{MAX_REASON} bytes at most are sent.
+    @ivar ending: which row of L{ENDINGS} it is, for downstream; L{None} for none.
+    @ivar detail: stands in the message of that row.
     """
 
     code: int | None
     reason: str = ""
+    ending: EndingCode | None = field(default=None, eq=False, kw_only=True)
+    detail: str = field(default="", eq=False, kw_only=True)
 
     def payload(self) -> bytes:
         """The payload of the control frame. A long reason is cut between two characters."""
         if self.code is None:
             return b""
-        reason = self.reason.encode("utf-8", "replace")[:MAX_REASON]
-        return self.code.to_bytes(2, "big") + reason.decode("utf-8", "ignore").encode("utf-8")
+        return self.code.to_bytes(2, "big") + _cut(self.reason).encode("utf-8")
 
 
-DRAIN = Close(1012, "relay: shutting down")
-STALLED = Close(1008, "relay: reader stalled")
-FAILED = Close(1011, "relay: internal error")
+def _cut(reason: str) -> str:
+    return reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
+
+
+def last_words(close: Close, request_id: str) -> bytes | None:
+    """The C{error} event that precedes this Close to downstream; L{None} for none."""
+    if close.ending is None:
+        return None
+    error = relay_error(
+        close.ending,
+        ENDINGS[close.ending].message.format(detail=_cut(close.detail)),
+        retryable=close.code in RETRIED,
+        request_id=request_id,
+        close={"code": close.code, "reason": _cut(close.reason)},
+    )
+    return as_event(error, request_id)
+
+
+def _ended(ending: EndingCode, reason: str, detail: str = "") -> Close:
+    """The Close of this row, whose code is the relay's own."""
+    code = ENDINGS[ending].close_code or None
+    return Close(code, f"relay: {reason}", ending=ending, detail=detail)
+
+
+DRAIN = _ended("draining", "shutting down")
+FAILED = _ended("internal_error", "internal error")
+STALLED = 1008
+"""The code of a session with a reader that stalled, in its record."""
+
 LOST: dict[Side, Close] = {
-    "upstream": Close(1011, "relay: upstream connection lost"),
+    "upstream": _ended("upstream_lost", "upstream connection lost"),
     "downstream": Close(1001, "relay: downstream connection lost"),
 }
 """What the other side gets when the connection of the named side is lost."""
 
 SILENT: dict[Side, Close] = {
-    "upstream": Close(1011, "relay: upstream does not answer"),
+    "upstream": _ended("upstream_silent", "upstream does not answer"),
     "downstream": Close(1001, "relay: downstream does not answer"),
 }
 """What the other side gets when the named side no longer answers pings."""
+
+STUCK: dict[Side, Close] = {
+    "upstream": _ended("upstream_stalled", "upstream does not read"),
+    "downstream": Close(1001, "relay: downstream does not read"),
+}
+"""What the other side gets when the named side reads too little for too long."""
 
 
 def _legal(code: int) -> bool:
@@ -65,11 +152,15 @@ def _legal(code: int) -> bool:
 
 def crossing(side: Side, code: int | None, reason: str) -> Close:
     """What the other side is sent when C{side} sent a Close with this code and reason."""
-    if code is None:
-        return Close(None)
-    if code in PASSED or 3000 <= code <= 4999:
-        return Close(code, reason)
-    return fault(side, f"close code {code}")
+    if code is None or code in PASSED or 3000 <= code <= 4999:
+        close = Close(code, reason)
+    else:
+        close = fault(side, f"close code {code}")
+    if side == "downstream" or code == 1000:
+        return evolve(close, ending=None)
+    said = "no code" if code is None else f"code {code}"
+    detail = f"{said}, {reason}" if reason else said
+    return evolve(close, ending="upstream_closed", detail=detail)
 
 
 def reply(code: int | None) -> Close:
@@ -84,4 +175,18 @@ def reply(code: int | None) -> Close:
 
 def fault(side: Side, what: str) -> Close:
     """What the other side is sent when C{side} broke the protocol or a limit."""
+    if side == "upstream":
+        return _ended("upstream_fault", f"upstream fault: {what}", what)
     return Close(1011, f"relay: {side} fault: {what}")
+
+
+_FAULTS: dict[int, EndingCode] = {
+    1002: "protocol_error",
+    1007: "invalid_text",
+    1009: "message_too_large",
+}
+
+
+def failing(code: int, what: str) -> Close:
+    """What a side is sent that itself broke the protocol or a limit."""
+    return Close(code, f"relay: {what}", ending=_FAULTS.get(code), detail=what)

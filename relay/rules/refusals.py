@@ -16,6 +16,7 @@ from typing import Literal
 from attrs import evolve, field, frozen
 
 from relay.rules.errors import InvalidValue, wanted
+from relay.rules.relay_error import as_event, relay_error
 
 Stage = Literal["dns", "proxy", "tcp", "tls", "upgrade", "first_event"]
 """The stage that an attempt at an upstream has reached."""
@@ -238,21 +239,17 @@ def attributed(refusal: Refusal, upstream: UpstreamFacts) -> Refusal:
 
 
 def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
-    """OpenAI's own error shape, so that its SDKs show the message."""
     facts = refusal.upstream
-    told: dict[str, object] = {
-        "type": "relay_error",
-        "code": refusal.code,
-        "message": refusal.message,
-        "param": None,
-        "request_id": request_id,
-        "retryable": refusal.retryable,
-        "attempts": refusal.attempts,
-        "upstream": facts and _facts_object(facts),
-    }
-    if refusal.since is not None:
-        told |= {"cause": refusal.cause, "since": refusal.since}
-    return told
+    since = {} if refusal.since is None else {"cause": refusal.cause, "since": refusal.since}
+    return relay_error(
+        refusal.code,
+        refusal.message,
+        retryable=refusal.retryable,
+        request_id=request_id,
+        attempts=refusal.attempts,
+        upstream=facts and _facts_object(facts),
+        **since,
+    )
 
 
 def _facts_object(facts: UpstreamFacts) -> dict[str, object]:
@@ -313,9 +310,4 @@ def http_response(
 
 def error_event(refusal: Refusal, request_id: str) -> bytes:
     """The C{error} event of the in-band form, as one JSON text."""
-    event = {
-        "type": "error",
-        "event_id": f"event_{request_id}",
-        "error": _error_object(refusal, request_id),
-    }
-    return json.dumps(event).encode("ascii")
+    return as_event(_error_object(refusal, request_id), request_id)

@@ -1,13 +1,17 @@
 """
-The tokens that a Realtime session is billed for, as upstream tells them.
+What a Realtime session is billed for, as upstream tells it: by tokens, or by seconds.
 
 Source: OpenAI's Realtime reference, C{usage} of the server events C{response.done} and
-C{conversation.item.input_audio_transcription.completed}.
+C{conversation.item.input_audio_transcription.completed}; its Live reference, C{usage} of
+C{session.usage.updated} and C{session.closed}.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 _KINDS: dict[tuple[str, ...], str] = {
     ("input_tokens",): "input",
@@ -18,6 +22,14 @@ _KINDS: dict[tuple[str, ...], str] = {
     ("output_token_details", "text_tokens"): "output_text",
     ("output_token_details", "audio_tokens"): "output_audio",
 }
+
+_SESSION = {
+    "seconds": "session",
+    "active_seconds": "session_active",
+    "paused_seconds": "session_paused",
+}
+
+_STATUSES = ("completed", "cancelled", "failed", "incomplete")
 
 
 def tokens_of(event: Mapping[str, object]) -> dict[str, int]:
@@ -30,12 +42,52 @@ def tokens_of(event: Mapping[str, object]) -> dict[str, int]:
     """
     if event.get("type") == "response.done":
         return _tokens(_at(event, ("response", "usage")), "")
-    return _tokens(event.get("usage"), "transcription_")
+    return _tokens(event.get("usage"), "transcription_") if event.get("type") == TRANSCRIBED else {}
 
 
 def _tokens(usage: object, prefix: str) -> dict[str, int]:
     counts = {prefix + kind: _at(usage, path) for path, kind in _KINDS.items()}
     return {kind: count for kind, count in counts.items() if type(count) is int and count > 0}
+
+
+def seconds_of(event: Mapping[str, object]) -> dict[str, float]:
+    """
+    The seconds of audio that one response or transcription is billed for, by kind: C{response} or
+    C{transcription}. They add up.
+    """
+    usages = {"response": _at(event, ("response", "usage")), "transcription": event.get("usage")}
+    kind = {"response.done": "response", TRANSCRIBED: "transcription"}.get(str(event.get("type")))
+    if kind is None or _at(usages[kind], ("type",)) != "duration":
+        return {}
+    return _seconds({kind: _at(usages[kind], ("seconds",))})
+
+
+def session_seconds_of(event: Mapping[str, object]) -> dict[str, float]:
+    """
+    The seconds that the session is billed for so far, by kind: C{session} is the total, and
+    C{session_active} and C{session_paused} are parts of it. Of several events the last counts.
+    """
+    if event.get("type") not in ("session.usage.updated", "session.closed"):
+        return {}
+    return _seconds({kind: _at(event, ("usage", name)) for name, kind in _SESSION.items()})
+
+
+def _seconds(told: Mapping[str, object]) -> dict[str, float]:
+    numbers = {
+        kind: float(value)
+        for kind, value in told.items()
+        if isinstance(value, float) or (type(value) is int and value < 1 << 63)
+    }
+    return {kind: value for kind, value in numbers.items() if math.isfinite(value) and value > 0}
+
+
+def status_of(event: Mapping[str, object]) -> str:
+    """
+    How a response ended, from its C{response.done}: C{completed}, C{cancelled}, C{failed},
+    C{incomplete}, or C{other}.
+    """
+    status = _at(event, ("response", "status"))
+    return next((known for known in _STATUSES if status == known), "other")
 
 
 def _at(value: object, path: tuple[str, ...]) -> object:

@@ -31,6 +31,7 @@ _CLOSE, _PING, _PONG = 8, 9, 10
 _SPECIAL, _MORE, _LAST, _FIRST, _FIRST_TEXT, _WHOLE, _WHOLE_TEXT = range(7)
 _TEXT = (_FIRST_TEXT, _WHOLE_TEXT)
 _FINAL = (_LAST, _WHOLE, _WHOLE_TEXT)
+_CONTINUED = (_MORE, _FIRST, _FIRST_TEXT)
 
 # How many bytes an extended length has, what reads it, and the least length that needs it (RFC
 # 6455, 5.2).
@@ -88,7 +89,8 @@ class FrameWalk:
         self._tap = tap
         self._tapping = False  # whether the message in flight is shown to the tap
         self._kinds = _BETWEEN
-        self._final = False  # whether the frame in flight ends its message
+        self._kind = _SPECIAL  # of the frame in flight
+        self._length = 0  # of its payload
         self._size = self._fragments = 0  # of the fragmented message in flight
         self._messages = self._payload = 0  # as the headers announced them
         self._held = b""
@@ -97,12 +99,27 @@ class FrameWalk:
     @property
     def messages(self) -> int:
         """How many data messages have crossed to their last byte."""
-        return self._messages - (self._final and self.remaining > 0)
+        return self._messages - (self._kind in _FINAL and self.remaining > 0)
 
     @property
     def payload(self) -> int:
         """How many bytes of data frames' payload have crossed."""
         return self._payload - self.remaining
+
+    @property
+    def whole_payload(self) -> int:
+        """The same without what there is of the frame in flight."""
+        return self._payload - (self._length if self.remaining else 0)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a message goes on behind the frame that crossed last, or is in flight."""
+        return self._kinds is _INSIDE
+
+    @property
+    def continues(self) -> bool:
+        """While C{remaining} is not 0: whether the frame in flight is a continuation."""
+        return self._kind < _FIRST
 
     def feed(self, data: Piece) -> list[Piece]:
         """
@@ -118,7 +135,7 @@ class FrameWalk:
         pos = self.remaining
         if pos:
             if self._tapping:
-                self._show(_LAST if self._final else _MORE, data, 0, pos)
+                self._show(_LAST if self._kind in _FINAL else _MORE, data, 0, pos)
             if pos >= end:
                 self.remaining = pos - end
                 self.begun += end
@@ -128,7 +145,7 @@ class FrameWalk:
         pieces: list[Piece] = []
         kinds, limit, tap = self._kinds, self._message_bytes, self._tap
         mask_bit, short = self._mask_bit, self._short
-        start = begun = kind = messages = payload = 0
+        start = begun = kind = length = messages = payload = 0
         last = end - 1
         while pos < last:  # the first two bytes of a frame are there
             kind = kinds[data[pos]]
@@ -156,14 +173,15 @@ class FrameWalk:
             if kind >= _WHOLE and length <= limit:
                 messages += 1
             elif self._admits(kind, length):
-                kinds = self._kinds
+                kinds = _INSIDE if kind in _CONTINUED else _BETWEEN
             else:
                 break
             payload += length
             begun, pos = pos, at + length
             if tap is not None:
                 self._show(kind, data, at, pos)
-        self._final = kind in _FINAL
+        # Here, not in the loop: after an exception out of the tap, nothing of the chunk crosses.
+        self._kinds, self._kind, self._length = kinds, kind, length
         self._messages += messages
         self._payload += payload
         self.begun = end - begun
@@ -268,7 +286,6 @@ class FrameWalk:
             self._fail(1009, "too many fragments")
         else:
             self._messages += kind == _LAST
-            self._kinds = _BETWEEN if kind == _LAST else _INSIDE
         return not self._over
 
     def _fail(self, code: int, reason: str) -> None:

@@ -28,14 +28,12 @@ class MessagePlane:
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """Send to the other side what C{side} sent."""
-        traffic = self.sent[side]
-        traffic.messages += 1
-        traffic.bytes += len(payload)
-        if side == "downstream":
-            self._upstream.relay(payload, is_binary)
-            return
-        self._downstream.relay(payload, is_binary)
-        if self._peek is not None and not is_binary:
+        receiver = self._upstream if side == "downstream" else self._downstream
+        if receiver.relay(payload, is_binary):
+            traffic = self.sent[side]
+            traffic.messages += 1
+            traffic.bytes += len(payload)
+        if side == "upstream" and self._peek is not None and not is_binary:
             self._peek.message(payload)
 
     def lost(self, side: Side) -> None:

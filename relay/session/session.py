@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -18,10 +18,8 @@ from relay.peer.protocol import PeerProtocol
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.scrub import redact
-from relay.rules.usage import tokens_of
-from relay.rules.values import parse_json
-from relay.session.peek import Peek
 from relay.session.plane import plane_for
+from relay.session.tally import Tally, TallyOwner
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic
 
 _log = Logger()
@@ -32,15 +30,8 @@ def opposite(side: Side) -> Side:
     return "upstream" if side == "downstream" else "downstream"
 
 
-class SessionOwner(Protocol):
+class SessionOwner(TallyOwner, Protocol):
     """What is told of sessions."""
-
-    @property
-    def listens(self) -> bool:
-        """Whether anything wants to know of upstream's events."""
-
-    def event(self, hold: HoldRecord, event: Mapping[str, Any]) -> None:
-        """Upstream sent an event worth telling."""
 
     def closed(self, session: Session, record: ClosedRecord) -> None:
         """Both connections of C{session} are gone."""
@@ -70,17 +61,17 @@ class Session(PeerListener):
             "downstream": downstream,
             "upstream": opened.protocol,
         }
-        peek = Peek(self._peeked) if owner.listens and opened.shaped else None
+        self._tally = Tally(hold, clock, owner)
+        peek = self._tally.peek() if opened.shaped else None
         self._plane = plane_for(
             settings.plane, downstream, opened.protocol, settings.limits, peek, grant
         )
         self.message = self._plane.message  # type: ignore[method-assign]  # saves a call a message
         self._opened = opened
         self._hold = hold
+        self._tells = settings.closes == "event" and opened.shaped
         self._clock = clock
         self._owner = owner
-        self._tokens: dict[str, int] = {}
-        self._responses = 0
         self._began = clock.seconds()
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
@@ -130,25 +121,12 @@ class Session(PeerListener):
 
     @property
     def is_responding(self) -> bool:
-        """Whether upstream is known to be in the middle of a response; needs events peeked at."""
-        return self._responses > 0
+        """Whether upstream is known to be in the middle of a response."""
+        return self._tally.is_responding
 
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
         """Add messages and bytes that crossed so far, by the side they came from."""
         self._plane.add_to(total)
-
-    def _peeked(self, payload: bytes) -> None:
-        event = parse_json(payload)
-        if not isinstance(event, dict):
-            return
-        if event.get("type") == "response.created":
-            self._responses += 1
-            return
-        if event.get("type") == "response.done":
-            self._responses = max(0, self._responses - 1)
-        for kind, count in tokens_of(event).items():
-            self._tokens[kind] = self._tokens.get(kind, 0) + count
-        self._owner.event(self._hold, event)
 
     # -- PeerListener ----------------------------------------------------------------------
 
@@ -163,6 +141,16 @@ class Session(PeerListener):
         self._because(close.code, "relay")
         self._close_other(side, closes.fault(side, close.reason.removeprefix("relay: ")))
 
+    def last_words(self, side: Side, close: Close) -> bytes | None:
+        """
+        What downstream is told before its Close: most SDKs show an C{error} event and hide a Close.
+        """
+        if side == "upstream" or not self._tells:
+            return None
+        if close.ending == "upstream_closed" and self._tally.explains(self._clock.seconds()):
+            return None
+        return closes.last_words(close, self._hold.request_id)
+
     def silent(self, side: Side) -> None:
         """Tell the other side that this one is silent."""
         close = closes.SILENT[side]
@@ -170,10 +158,10 @@ class Session(PeerListener):
         self._close_other(side, close)
 
     def stalled(self, side: Side) -> None:
-        """Tell the other side the same as for a lost connection."""
-        self._because(closes.STALLED.code, "relay")
+        """Tell the other side that this one does not read."""
+        self._because(closes.STALLED, "relay")
         self._stalled = self._stalled or side
-        self._close_other(side, closes.LOST[side])
+        self._close_other(side, closes.STUCK[side])
 
     def lost(self, side: Side, reason: Failure) -> None:
         """End the other side; if that is gone too, end the session."""
@@ -245,8 +233,10 @@ class Session(PeerListener):
             seconds,
             self._plane.name,
             sent,
-            self._tokens,
+            self._tally.tokens,
             self._stalled,
+            usage_seconds=self._tally.seconds,
+            responses=self._tally.responses,
+            turns=self._tally.turns,
         )
         self._owner.closed(self, record)
-        del self._plane, self.message  # the plane's peek refers to the session: a reference cycle

@@ -6,7 +6,7 @@ Control frames never cross. The relay's own control frames wait for the end of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from relay.config.settings import Limits
 from relay.peer.control import MOST_WAITING
@@ -47,6 +47,7 @@ class Lane:
         self._receiver = receiver
         self._write = receiver.line.write
         self._kept = b""
+        self._crossed: tuple[int, int] | None = None
         self._waiting: list[bytes] = []
         self._broken = False
 
@@ -66,6 +67,8 @@ class Lane:
             return
         walk = self.walk
         receiver = self._receiver
+        if receiver.state != receiver.STATE_OPEN and self._crossed is None:
+            self._crossed = self.crossed
         pieces = walk.feed(data)
         if walk.remaining or self._kept:
             pieces = self._whole_frames(pieces)
@@ -106,6 +109,13 @@ class Lane:
         """Whether the sender has begun a frame and not ended it."""
         return self.walk.remaining > 0
 
+    @property
+    def crossed(self) -> tuple[int, int]:
+        """Messages, and bytes of payload, that went to the receiver before it was closing."""
+        walk = self.walk
+        payload = walk.whole_payload if self._kept else walk.payload
+        return self._crossed or (walk.messages, payload)
+
     # -- the relay's own frames to the receiver --------------------------------------------
 
     @property
@@ -121,10 +131,11 @@ class Lane:
     def write(self, frames: Sequence[bytes]) -> None:
         """
         Send frames of the relay's own. While another frame is crossing, they wait for its end: the
-        last L{MOST_WAITING} of them.
+        last L{MOST_WAITING} of them. A message of the relay's own is left out where it would stand
+        within another.
         """
         if not self.within:
-            self._write(b"".join(frames))
+            self._write_fitting(frames)
         elif self._broken:
             self._receiver.cut()
         else:
@@ -137,9 +148,19 @@ class Lane:
             self._write(piece)
         if not self.walk.remaining:
             waited, self._waiting = self._waiting, []
-            self._write(b"".join(waited))
+            self._write_fitting(waited)
             self._receiver.frame_ended()
             self._pass_on(data[remaining:])
+
+    def _write_fitting(self, frames: Iterable[bytes]) -> None:
+        """
+        Send those of the relay's frames that may stand where the receiver's stream ends: between
+        the frames of a message, only control frames (RFC 6455, 5.4).
+        """
+        walk = self.walk
+        is_amid = walk.continues if self._kept else walk.goes_on
+        if fitting := b"".join(frame for frame in frames if not is_amid or frame[0] & 8):
+            self._write(fitting)
 
     def break_off(self) -> None:
         """Nothing more comes from the sender, so a frame in flight will never be whole."""
@@ -189,6 +210,6 @@ class SplicePlane:
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
         """Add messages and bytes that crossed, by the side they came from."""
         for side, parsed in self._parsed.sent.items():
-            traffic, walk = total[side], self._lanes[side].walk
-            traffic.messages += parsed.messages + walk.messages
-            traffic.bytes += parsed.bytes + walk.payload
+            traffic, (messages, payload) = total[side], self._lanes[side].crossed
+            traffic.messages += parsed.messages + messages
+            traffic.bytes += parsed.bytes + payload

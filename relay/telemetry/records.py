@@ -147,7 +147,10 @@ class ClosedRecord:
     @ivar seconds: from the 101 until both connections were gone.
     @ivar plane: how messages crossed: C{splice} or C{message}.
     @ivar sent: what crossed, by the side it came from.
-    @ivar tokens: what upstream billed, by kind (see L{relay.rules.usage}).
+    @ivar tokens: what upstream billed by tokens, by kind (see L{relay.rules.usage}).
+    @ivar usage_seconds: what it billed by seconds of audio or of the session, by kind.
+    @ivar responses: how many responses ended, by status (see L{relay.rules.usage.status_of}).
+    @ivar turns: how often upstream heard the end of speech.
     """
 
     hold: HoldRecord
@@ -159,6 +162,9 @@ class ClosedRecord:
     sent: dict[Side, Traffic]
     tokens: dict[str, int]
     stalled: Side | None = None
+    usage_seconds: dict[str, float] = field(factory=dict, kw_only=True)
+    responses: dict[str, int] = field(factory=dict, kw_only=True)
+    turns: int = field(default=0, kw_only=True)
 
 
 class RelayListener:
@@ -176,9 +182,18 @@ class RelayListener:
 
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
         """
-        Upstream sent C{response.done}, C{error}, or a finished transcription.
+        Upstream sent C{response.done}, C{error}, C{session.closed}, C{session.usage.updated}, or a
+        finished transcription.
 
         @param event: as parsed from JSON. An event of more than 256 KiB is not told.
+        """
+
+    def first_audio(self, record: HoldRecord, seconds: float) -> None:
+        """
+        A response's first audio came from upstream.
+
+        @param seconds: since the response was created, or since the end of speech if that came
+            later.
         """
 
     def closed(self, record: ClosedRecord) -> None:
@@ -265,5 +280,8 @@ class LogRecords(RelayListener):
             bytes_down=down.bytes,
             plane=record.plane,
             tokens=record.tokens,
+            usage_seconds=record.usage_seconds,
+            responses=record.responses,
+            turns=record.turns,
             stalled=record.stalled,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +28,7 @@ from websockets.uri import parse_uri
 
 from relay import Limits, Proxy, Settings
 from relay.config.certificates import server_options
-from relay.rules.closes import LOST, Side
+from relay.rules.closes import LOST, STUCK, Side
 from relay.testing.peers import no_limits
 from relay.wire.interfaces import in_transport
 
@@ -120,6 +121,14 @@ class Far(RawClient):
         """Reset the TCP connection within a frame."""
         self.send(self.frame(Opcode.BINARY, b"x" * 9000)[:4000])
         self.die()
+
+
+def last_words(end: Far) -> str:
+    """The code of the relay's own event; it is taken from what came."""
+    _, event = end.messages.pop()
+    error: dict[str, str] = json.loads(event)["error"]
+    assert error["type"] == "relay_error"
+    return error["code"]
 
 
 @dataclass
@@ -256,7 +265,10 @@ async def test_a_side_that_reads_nothing_until_the_deadline_is_cut(
     pair.loopback.clock.advance(STALL)
     side: Side = "upstream" if sender == "downstream" else "downstream"
     await until(lambda: end.close is not None, "a Close")
-    assert end.close == (LOST[side].code, LOST[side].reason)
+    assert end.close == (STUCK[side].code, STUCK[side].reason)
+    if side == "upstream":
+        assert last_words(end) == "upstream_stalled"
+    assert end.messages == []
     await pair.ended()
     assert pair.relay.heard.ends[0].close_code == 1008
 
@@ -274,6 +286,8 @@ async def test_queued_messages_are_delivered_before_the_close(pair: Pair, sender
     await pair.choked()
     reader.transport.resumeProducing()
     await until(lambda: reader.close is not None, "the Close")
+    if sender == "upstream":
+        assert last_words(reader) == "upstream_closed"
     assert reader.messages == sent
     assert reader.close == (4000, "bye")
 
@@ -297,6 +311,9 @@ async def test_the_loss_of_one_side_is_told_to_the_other(
     way(end)
     await until(lambda: other.close is not None, "a Close")
     assert other.close == (LOST[sender].code, LOST[sender].reason)
+    if sender == "upstream":
+        assert last_words(other) == "upstream_lost"
+    assert other.messages == []
 
 
 @pytest_twisted.ensureDeferred

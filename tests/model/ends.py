@@ -22,6 +22,9 @@ ALL = 1 << 30
 
 MASK = b"mask"
 
+LAST_WORDS = b'{"type": "error"'
+"""How the relay's own event begins, and no message of an end's."""
+
 CLOSE_WITHIN = "incomplete fragmented message"
 """What C{websockets} says to a Close between fragments, where RFC 6455, 5.4 allows one."""
 
@@ -86,7 +89,8 @@ class End:
     @ivar got: those that came from it.
     @ivar says_no_more: whether a Close or a fault has been said: what follows goes nowhere.
     @ivar is_close_got: whether a Close came.
-    @ivar is_told_more: whether anything came behind it.
+    @ivar is_told: whether the relay's own event came.
+    @ivar is_told_more: whether anything came behind the Close, or a message behind that event.
     @ivar reads: whether it reads whatever comes.
     @ivar mute: whether it answers neither Pings nor Closes.
     """
@@ -99,6 +103,7 @@ class End:
     backlog: bytearray = Factory(bytearray)
     says_no_more: bool = False
     is_close_got: bool = False
+    is_told: bool = False
     is_told_more: bool = False
     reads: bool = True
     mute: bool = False
@@ -228,8 +233,11 @@ class End:
     def _take(self, frame: Frame) -> None:
         if frame.opcode in DATA_OPCODES:
             self._getting.append((frame.opcode is Opcode.TEXT, bytes(frame.data)))
+            self.is_told_more |= self.is_told
             if frame.fin:
-                self.got.append(_whole(self._getting))
+                whole = _whole(self._getting)
+                self.is_told = whole[1].startswith(LAST_WORDS)
+                self.got += [] if self.is_told else [whole]
         elif frame.opcode is Opcode.CLOSE:
             self.is_close_got = True
 

@@ -73,12 +73,13 @@ class TestTheRelaysOwn:
         ("close", "code"),
         [
             (closes.DRAIN, 1012),
-            (closes.STALLED, 1008),
             (closes.FAILED, 1011),
             (closes.LOST["upstream"], 1011),
             (closes.LOST["downstream"], 1001),
             (closes.SILENT["upstream"], 1011),
             (closes.SILENT["downstream"], 1001),
+            (closes.STUCK["upstream"], 1011),
+            (closes.STUCK["downstream"], 1001),
             (fault("upstream", "too large"), 1011),
             (fault("downstream", "too large"), 1011),
             (reply(1004), 1002),
@@ -96,6 +97,7 @@ class TestTheRelaysOwn:
     def test_the_relays_own_closes_name_the_side_to_blame(self, side: Side) -> None:
         assert side in closes.LOST[side].reason
         assert side in closes.SILENT[side].reason
+        assert side in closes.STUCK[side].reason
         assert fault(side, "too large").reason == f"relay: {side} fault: too large"
 
 

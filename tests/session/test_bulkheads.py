@@ -186,7 +186,7 @@ CASES: dict[str, Case] = {
         says("downstream", "x"),
     ),
     "a tap": (breaks("relay.session.peek.Peek.__call__"), says("upstream", DONE)),
-    "an event that is read": (breaks("relay.session.session.tokens_of"), says("upstream", DONE)),
+    "an event that is read": (breaks("relay.session.tally.tokens_of"), says("upstream", DONE)),
     "a ping": (breaks("relay.peer.protocol.pongs"), says("downstream", Frame(Opcode.PING, b""))),
     "a close": (
         breaks("relay.rules.closes.crossing"),

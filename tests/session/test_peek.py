@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from relay.session.peek import Peek
 
-WANTED = ["response.done", "error", "conversation.item.input_audio_transcription.completed"]
+WANTED = [
+    "response.done",
+    "response.created",
+    "error",
+    "session.closed",
+    "session.usage.updated",
+    "input_audio_buffer.speech_stopped",
+    "conversation.item.input_audio_transcription.completed",
+]
 
 
 def portions(peek: Peek, payload: bytes, points: Sequence[int] = ()) -> None:
@@ -47,7 +55,8 @@ class TestWanted:
             b'{"error":{"type":"error"}}',
             b'{"a":"\\"","type":"error"}',
             b'{"a":"\\\\","type":"error"}',
-            b'{"type":"no","b":{"type":"error"}}',
+            b'{"b":{"type":"no"},"type":"error"}',
+            b'{"type" :"no","type":"error"}',
         ],
     )
     def test_a_wanted_event_is_seen_wherever_its_type_stands(self, payload: bytes) -> None:
@@ -91,14 +100,23 @@ class TestWanted:
         assert seen(b'\x00\xff{"type":"error"}\xff') == [b'\x00\xff{"type":"error"}\xff']
 
     @pytest.mark.parametrize("kind", WANTED)
-    def test_a_wanted_type_is_seen_in_the_first_256_bytes_only(self, kind: str) -> None:
-        end = b'"type":"' + kind.encode() + b'"'
-        for size, found in ((256, True), (257, False)):
-            payload = b'{"a":"' + b"x" * (size - len(end) - 8) + b'",' + end
-            assert len(payload) == size
-            payload += b',"more":1}'
+    @pytest.mark.parametrize("more", [b"}", b" }\n", b',"more":1}', b',"b":"' + b"y" * 400 + b'"}'])
+    @pytest.mark.parametrize("before", [b'"a":"%s"', b'"a":{"type":"message","b":"%s"}'])
+    def test_a_wanted_type_is_seen_before_between_and_behind_anything(
+        self, kind: str, more: bytes, before: bytes
+    ) -> None:
+        own = b'"type":"' + kind.encode() + b'"'
+        for size in (1, 200, 255, 256, 257, 5000):
+            payload = b"{" + before % (b"x" * size) + b"," + own + more
             for points in ([], [1], [255], [256], [257], [10, 256, 260]):
-                assert seen(payload, points) == ([payload] if found else [])
+                inside = [point for point in points if point < len(payload)]
+                assert seen(payload, inside) == [payload]
+
+    def test_an_event_with_a_plain_type_ahead_is_dismissed_whatever_it_holds(self) -> None:
+        for start in (b'{"type":"no"', b'{ "event_id": "e", "n": -1.5e3, "type": "no"'):
+            payload = start + b',"b":{"type":"error"},"type":"error"}'
+            assert seen(payload) == []
+            assert seen(payload + b" " * 300, [len(start) + 1]) == []
 
     def test_bytes_outside_the_portion_do_not_count(self) -> None:
         found: list[bytes] = []
@@ -140,14 +158,30 @@ class TestCap:
         peek.message(b'{"type":"error"}')
         assert found == [b'{"type":"error"}']
 
-    def test_of_an_unwanted_message_little_is_kept(self) -> None:
+    def test_of_an_unwanted_message_nothing_is_kept(self) -> None:
         peek = Peek(lambda _: None)
+        data = b'{"type":"response.output_audio.delta","delta":"' + b"x" * 1000
+        peek(data, 0, 256, True, False)
+        assert peek._kept is None
+
+    def test_of_an_undecided_message_its_start_alone_is_kept(self) -> None:
+        peek = Peek(lambda _: None)
+        data = b'{"type":"no","more":"' + b"x" * 300
+        peek(data, 0, 5, True, False)
+        assert bytes(peek._kept or b"") == data[:5]
+        peek(data, 5, 300, False, False)
+        assert peek._kept is None
+
+    def test_of_a_message_without_a_type_ahead_the_cap_is_kept_at_most(self) -> None:
+        peek = Peek(lambda _: None, cap=300)
         data = b"x" * 255
         peek(data, 0, 0, True, False)
         peek(data, 0, 255, False, False)
         assert peek._kept is not None
         assert len(peek._kept) == 255
-        peek(data, 0, 255, False, False)
+        peek(data, 0, 45, False, False)
+        assert peek._kept is not None
+        peek(data, 0, 1, False, False)
         assert peek._kept is None
 
     def test_a_message_that_never_ended_is_forgotten(self) -> None:
@@ -175,6 +209,36 @@ class TestCap:
             with pytest.raises(LookupError):
                 portions(peek, b'{"type":"error"}', [3])
         assert len(found) == 2
+
+
+def heard(payload: bytes, points: Sequence[int] = (), awaited: Sequence[str] = ("r",)) -> list[str]:
+    found: list[str] = []
+    portions(Peek(lambda _: None, audio=found.append, awaited=awaited), payload, points)
+    return found
+
+
+class TestAudio:
+    @pytest.mark.parametrize("name", ["response.output_audio.delta", "response.audio.delta"])
+    @pytest.mark.parametrize("points", [[], [20], [60], [300], [100, 400], range(1, 500)])
+    def test_a_delta_is_heard_while_audio_is_awaited(
+        self, name: str, points: Sequence[int]
+    ) -> None:
+        kind = b'"type":"' + name.encode() + b'"'
+        rest = b'"response_id":"resp_1","delta":"' + b"x" * 1000 + b'"'
+        for payload in (b"{%s,%s}" % (kind, rest), b"{%s,%s}" % (rest, kind)):
+            assert heard(payload, points) == ["resp_1"]
+            assert heard(payload, points, awaited=()) == []
+
+    def test_a_delta_of_no_known_response_is_heard_all_the_same(self) -> None:
+        assert heard(b'{"type":"response.output_audio.delta","delta":"x"}') == [""]
+
+    @pytest.mark.parametrize(
+        "name", ["response.output_audio.done", "response.output_audio_transcript.delta", "error"]
+    )
+    def test_what_is_no_delta_of_audio_is_not_heard(self, name: str) -> None:
+        kind, rest = b'"type":"' + name.encode() + b'"', b'"delta":"' + b"x" * 1000 + b'"'
+        for payload in (b"{%s,%s}" % (kind, rest), b"{%s,%s}" % (rest, kind)):
+            assert heard(payload) == []
 
 
 # Text around the places that matter, and whole events.
@@ -205,11 +269,7 @@ class TestAny:
 
     @given(objects)
     def test_in_json_only_a_key_type_with_a_wanted_value_is_seen(self, payload: bytes) -> None:
-        value = json.loads(payload)
-        near = payload[:256].find(b'"type": "') >= 0 and len(payload) <= 256
-        wanted = value.get("type") in WANTED
-        if near or not wanted:
-            assert bool(seen(payload)) is wanted
+        assert bool(seen(payload)) is (json.loads(payload).get("type") in WANTED)
 
     @given(
         st.lists(

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from memory import World
+from memory import World, last_words
 from websockets.frames import Frame, Opcode
 
 from relay import Grant, Settings
@@ -126,6 +126,7 @@ def test_a_loss_within_a_small_frame_is_told_by_a_close(pair: tuple[Peer, Peer],
     upstream.line.deliver(SMALL[:-1])
     getattr(upstream.line, by)()
     downstream.read()
+    assert last_words(downstream)["code"] == "upstream_lost"
     assert downstream.received[1:] == []
     assert downstream.close == (1011, LOST["upstream"].reason)
 
@@ -341,6 +342,7 @@ def test_the_close_of_a_drain_waits_for_the_end_of_the_frame(
     assert downstream.line.sent == BIG[:2000]
     upstream.line.deliver(BIG[2000:] + SMALL)
     world.settle(downstream)
+    assert last_words(downstream)["code"] == "draining"
     assert downstream.received[1:] == [b"x" * (WHOLE + 1)]
     assert downstream.close is not None
     assert downstream.close[0] == 1012
