@@ -335,6 +335,7 @@ def test_the_half_close_after_a_fault_waits_for_a_slow_reader(world: World) -> N
     downstream.send_frame(FAULTS[0][0])
     assert not downstream.line.ended
     downstream.read()
+    assert last_words(downstream)["code"] == "protocol_error"
     assert downstream.received[1:] == [b"x" * (3 * 65536)]
     assert downstream.close is not None
     assert downstream.line.ended
