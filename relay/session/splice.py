@@ -6,7 +6,7 @@ Control frames never cross. The relay's own control frames wait for the end of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.config.settings import Limits
 from relay.peer.control import MOST_WAITING
@@ -152,7 +152,7 @@ class Lane:
             self._receiver.frame_ended()
             self._pass_on(data[remaining:])
 
-    def _write_fitting(self, frames: Iterable[bytes]) -> None:
+    def _write_fitting(self, frames: Sequence[bytes]) -> None:
         """
         Send those of the relay's frames that may stand where the receiver's stream ends: between
         the frames of a message, only control frames (RFC 6455, 5.4).
