@@ -29,6 +29,8 @@ from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.endpoints import Served
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
+from relay.web.admitted import Door
+from relay.web.models import named_by
 from relay.web.public import public_site
 from relay.wire.choice import Lines
 
@@ -103,7 +105,8 @@ class RelayFactory(FrontFactory):
         dialer = dialer_for(balancer, settings.limits, lines, reactor)
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
-        own = public_site(served, lambda: self.is_ready, reactor)
+        door = Door(admit, settings.hold_seconds, reactor)
+        own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, reactor)
         context = FrontContext(
             HoldContext(settings, admit, dialer, self._register, reactor),
             DownstreamFactory(reactor, lines),

@@ -8,17 +8,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from relay.admission.request import Admit, Grant, Request, Verdict
+from relay.admission.request import Admit, Grant, Request
+from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
 from relay.dial.dialer import Dialer
 from relay.dial.opened import OpenUpstream
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
-from relay.rules.errors import wanted
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session.session import Session
 from relay.telemetry.records import HoldRecord
-from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
 
 _log = Logger()
@@ -98,19 +97,9 @@ class Hold:
             return Grant()
         self._deadline.set(self._context.settings.hold_seconds, self._too_late)
         try:
-            verdict: Verdict = await answer_of(self._context.admit(self.request))
-            if not isinstance(verdict, (Grant, Refusal)):
-                raise wanted("admit must answer with a relay.Grant or relay.Refusal", verdict)
-        except CancelledError:
-            raise
-        except Exception:
-            _log.failure("the authorizer failed for {id}", id=self.request.id)
-            raise Refused(refuse("authorizer_unavailable")) from None
+            return await grant_for(self.request, self._context.admit)
         finally:
             self._deadline.clear()
-        if isinstance(verdict, Refusal):
-            raise Refused(verdict)
-        return verdict
 
     def _too_late(self) -> None:
         """The authorizer has used up all of the hold's time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
@@ -9,8 +10,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from relay.rules.refusals import refuse
-from relay.upstreams.endpoints import Served
+from relay.upstreams.endpoints import Served, normal
+from relay.web.admitted import Behind, Door
+from relay.web.models import Model, models_page
 from relay.web.page import Page, Pages, PlainRequest, refusing, telling
+from relay.web.unsupported import instead_of
+
+_MODELS = re.compile("(?:/openai)?/v1/models(?:/(.+))?")
 
 WELCOME = """realtime-relay is running.
 
@@ -38,10 +44,16 @@ class Public(Resource):
 
     @param served: what is served where.
     @param is_ready: tells whether new sessions are let in.
+    @param models: those that the settings name (see L{named_by}).
+    @param door: decides who may see them.
     """
 
-    def __init__(self, served: Served, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, served: Served, is_ready: Callable[[], bool], models: dict[str, Model], door: Door
+    ) -> None:
         super().__init__()
+        self._models = models
+        self._door = door
         self._served = served
         self._is_ready = is_ready
         self.putChild(b"", telling(self._welcome))
@@ -64,9 +76,14 @@ class Public(Resource):
         return bytes(self.children[b""].render(request))
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        """Refuse all other paths, in the form of every refusal."""
-        if request.path.decode("latin-1") == f"{self._served.base_path}/v1/realtime/calls":
-            return refusing(refuse("not_supported"))
+        """Tell the models; refuse all other paths, in the form of every refusal."""
+        base = self._served.base_path
+        below = normal(request.path.decode("latin-1")).removeprefix(base)
+        if found := _MODELS.fullmatch(below):
+            return Behind(self._door, models_page(self._models, found[1]))
+        instead = instead_of(below, request.method.decode("latin-1"), base)
+        if instead is not None:
+            return refusing(refuse("not_supported", instead))
         return _nothing(self._served, request)
 
 
@@ -86,9 +103,15 @@ class _Above(Resource):
         return _nothing(self._served, request).render(request)
 
 
-def public_site(served: Served, is_ready: Callable[[], bool], reactor: IReactorTime) -> Pages:
+def public_site(
+    served: Served,
+    is_ready: Callable[[], bool],
+    models: dict[str, Model],
+    door: Door,
+    reactor: IReactorTime,
+) -> Pages:
     """The relay's own site; see L{Public}."""
-    root: Resource = Public(served, is_ready)
+    root: Resource = Public(served, is_ready, models, door)
     for segment in reversed(served.base_path.encode("ascii").split(b"/")[1:]):
         above = _Above(served)
         above.putChild(segment, root)

@@ -391,7 +391,7 @@ def test_an_admit_that_answers_anything_else_is_503_and_the_log_says_what_was_wa
     def failure(text: str, **_: object) -> None:
         logged.append(str(sys.exc_info()[1]))
 
-    monkeypatch.setattr("relay.downstream.hold._log.failure", failure)
+    monkeypatch.setattr("relay.admission.verdict._log.failure", failure)
     downstream = with_admit(lambda request: answer).downstream()
     status, error = answer_of(downstream)
     assert (status, error["code"]) == (503, "authorizer_unavailable")

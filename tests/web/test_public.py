@@ -22,6 +22,7 @@ from relay.http.head import parse_head
 from relay.rules.refusals import KINDS, RefusalCode
 from relay.telemetry.records import AnsweredRecord
 from relay.upstreams.endpoints import Served
+from relay.web.admitted import Door
 from relay.web.public import public_site
 
 
@@ -58,7 +59,8 @@ class Visitor:
         fields: str = "",
     ) -> Answer:
         scheme, _, host = base.partition("://")
-        site = public_site(Served(["realtime"], self.base_path), lambda: self.ready, self.clock)
+        served = Served(["realtime"], self.base_path)
+        site = public_site(served, lambda: self.ready, {}, Door(None, 1, self.clock), self.clock)
         address = IPv4Address("TCP", "192.0.2.1", 1)
         transport = Transport(peerAddress=address)
         if scheme == "https":
@@ -158,7 +160,7 @@ def test_each_refusal_has_an_id_of_its_own(visitor: Visitor) -> None:
 
 
 def test_the_site_shows_no_tracebacks() -> None:
-    site = public_site(Served([], ""), lambda: True, Clock())
+    site = public_site(Served([], ""), lambda: True, {}, Door(None, 1, Clock()), Clock())
     assert not site.displayTracebacks
     assert not site.noisy
 

@@ -1,0 +1,84 @@
+"""A page only for who may have a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from relay.admission.request import Admit, Grant, Request
+from relay.admission.verdict import grant_for
+from relay.rules.refusals import Refused, refuse
+from relay.timing.deadline import limit
+from relay.web.page import Page, PlainRequest, refusing
+
+
+class Door:
+    """
+    Asks C{admit} about plain requests.
+
+    @param seconds: how long its answer is waited for.
+    """
+
+    def __init__(self, admit: Admit | None, seconds: float, clock: IReactorTime) -> None:
+        self._admit = admit
+        self._seconds = seconds
+        self._clock = clock
+
+    def ask(self, request: Request) -> Deferred[Grant]:
+        """@return: fires with the grant; fails with L{Refused}."""
+        work = Deferred.fromCoroutine(grant_for(request, self._admit))
+        limit(work, self._seconds, self._clock, _late, _now)
+        return work
+
+
+def _late() -> Exception:
+    return Refused(refuse("authorizer_unavailable"))
+
+
+def _now(act: Callable[[], None]) -> None:
+    act()
+
+
+class Behind(Resource):
+    """
+    A page behind a door. It has no children.
+
+    @param page: answers whom the door lets in.
+    """
+
+    isLeaf = True
+
+    def __init__(self, door: Door, page: Page) -> None:
+        super().__init__()
+        self._door = door
+        self._page = page
+
+    def render(self, request: PlainRequest) -> int:
+        """Answer once the door has."""
+        asking = self._door.ask(request.asked.request)
+        request.notifyFinish().addErrback(lambda _: asking.cancel())
+        page = asking.addCallbacks(lambda _: self._page, _refused)
+        page.addCallback(_answer, request)
+        page.addErrback(_gone)
+        return NOT_DONE_YET
+
+
+def _refused(failure: Failure) -> Page:
+    if isinstance(failure.value, Refused):
+        return refusing(failure.value.refusal)
+    failure.raiseException()
+
+
+def _answer(page: Page, request: PlainRequest) -> None:
+    request.write(page.render(request))
+    request.finish()
+
+
+def _gone(failure: Failure) -> None:
+    """The client did not wait."""
+    failure.trap(CancelledError)
