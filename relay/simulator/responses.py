@@ -14,6 +14,9 @@ from relay.simulator.response import Response, new_item
 from relay.simulator.session import output_format
 from relay.simulator.utterances import input_token_details, within_tokens
 
+MAX_ACTIVE = 8
+"""Most answers at a time, for each holds its audio."""
+
 REQUESTS_A_MINUTE = 1_000
 TOKENS_A_MINUTE = 1_000_000
 
@@ -52,6 +55,9 @@ class Responses:
         if request.in_conversation and self.current is not None:
             message = "Wait for 'response.done', or cancel the response in progress."
             raise ClientError("conversation_already_has_active_response", message)
+        if len(self._active) >= MAX_ACTIVE:
+            message = f"Wait for 'response.done': {MAX_ACTIVE} responses are in progress."
+            raise ClientError("rate_limit_exceeded", message)
         turn = self._turn(request)
         utterance = answer(request, turn, self._new_id("call"))
         end = within_tokens(utterance, request.most)

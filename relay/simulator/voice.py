@@ -14,8 +14,8 @@ from relay.simulator.audio import Format, encoded
 CHARACTER_MS = 60
 """Milliseconds of a character, which is about as fast as people speak."""
 
-LONGEST = 4_000
-"""Most characters that are spoken: four minutes. The transcript has the others too."""
+LONGEST = 1_500
+"""Most characters that are spoken: a minute and a half. The transcript has the others too."""
 
 _LOUDNESS = 8_000
 _FADE = 0.1

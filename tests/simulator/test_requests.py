@@ -25,6 +25,7 @@ from simulator.talk import (
 )
 
 from relay.simulator.audio import FORMATS, converted
+from relay.simulator.responses import MAX_ACTIVE
 from relay.simulator.utterances import NOTHING_TO_SAY
 from relay.simulator.voice import CHARACTER_MS, spoken
 
@@ -141,6 +142,14 @@ class TestOutOfBand:
         events = talk.listen()
         finished = [e["response"]["id"] for e in of(events, "response.done")]
         assert sorted(finished) == sorted([first, *(each[0]["response"]["id"] for each in ids)])
+
+    def test_there_are_not_too_many_at_the_same_time(self) -> None:
+        talk = in_writing()
+        for _ in range(MAX_ACTIVE):
+            talk.say("response.create", response={"conversation": "none"})
+        error = talk.refused("response.create", response={"conversation": "none"})
+        assert error["code"] == "rate_limit_exceeded"
+        assert len(of(talk.listen(), "response.done")) == MAX_ACTIVE
 
     def test_a_cancel_without_an_id_means_the_conversations(self) -> None:
         talk = in_writing()

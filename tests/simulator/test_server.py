@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 import pytest_twisted
 from openai import AsyncOpenAI
+from simulator.talk import silence, tone
 from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionDone
@@ -287,6 +288,18 @@ class TestSession:
         wire.advance(DELTA_SECONDS)
         assert wire.types() == ["response.output_audio.delta"]
         wire.advance(DELTA_SECONDS)
+        assert wire.types()[-2:] == ["response.done", "rate_limits.updated"]
+        assert wire.clock.getDelayedCalls() == []
+
+    def test_a_turn_is_answered_at_the_same_pace(self) -> None:
+        wire = opened()
+        wire.types()
+        wire.append(tone(200) + silence(500))
+        assert wire.types()[0] == "input_audio_buffer.speech_started"
+        wire.advance(DELTA_SECONDS)
+        assert wire.types() == ["response.output_audio.delta"]
+        # Whoever speaks again is heard at once.
+        wire.append(tone(200))
         assert wire.types()[-2:] == ["response.done", "rate_limits.updated"]
         assert wire.clock.getDelayedCalls() == []
 
