@@ -301,6 +301,8 @@ class TestSession:
         # Whoever speaks again is heard at once.
         wire.append(tone(200))
         assert wire.types()[-2:] == ["response.done", "rate_limits.updated"]
+        wire.advance(DELTA_SECONDS)
+        assert wire.types() == []
         assert wire.clock.getDelayedCalls() == []
 
     def test_other_events_neither_hurry_nor_delay_an_answer(self) -> None:
