@@ -6,24 +6,21 @@ WebSocket or to a site, or refuses the request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
     IProtocolFactory,
     IProtocolNegotiationFactory,
-    ISSLTransport,
-    ITCPTransport,
 )
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.admission.request import Request
-from relay.config.forms import form_for
-from relay.downstream.gate import PROBES, FrontContext, address_of, barred
+from relay.downstream.connection import Connection
+from relay.downstream.gate import PROBES, FrontContext, address_of, barred, is_told_in_band
 from relay.downstream.handshake import fault_of_handshake
 from relay.downstream.hold import Hold
 from relay.downstream.plain import Asked
@@ -32,7 +29,6 @@ from relay.http.cors import cors_headers, is_preflight
 from relay.http.head import Head, HeadReader
 from relay.http.upgrade import upgrade_refusal
 from relay.rules.refusals import Refusal, Refused, http_response, refuse
-from relay.rules.subprotocols import refusal_is_in_band
 from relay.telemetry.records import HoldRecord, new_request_id, shown
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline
@@ -66,7 +62,7 @@ class FrontFactory(ServerFactory):
         return [b"http/1.1"]
 
 
-class Front(Protocol):
+class Front(Connection):
     """
     One connection, from accept until its request is whole.
 
@@ -74,23 +70,20 @@ class Front(Protocol):
     bytes and the loss of the connection.
     """
 
-    transport: Any  # TCP, TLS or local: no interface names all that they share
-
     def __init__(self, context: FrontContext, addr: IAddress) -> None:
         limits = context.holds.settings.limits
+        self._record = HoldRecord(new_request_id(), address_of(addr))
+        super().__init__(self._record.request_id, context.holds.clock, limits.linger_seconds)
         self._context = context
         self._addr = addr
         self._limits = limits
         self._reader = HeadReader(limits.head_bytes, limits.head_fields)
         self._deadline = Deadline(context.holds.clock)
-        self._end = Deadline(context.holds.clock)
-        self._closing = False
         self._inner: IProtocol | None = None
         self._body_left = 0
         self._inflow = Inflow(context.heads, self._read_head)
         self._cors: tuple[tuple[str, str], ...] = ()
         self._take: Callable[[bytes], None] = self._wait_for_turn
-        self._record = HoldRecord(new_request_id(), address_of(addr))
 
     def connectionMade(self) -> None:
         """Start the deadline for the head, which neither Autobahn nor HTTPChannel has."""
@@ -122,15 +115,6 @@ class Front(Protocol):
         if fault is not None:
             self._record_refusal(refuse("bad_request", fault))
 
-    def failed(self) -> None:
-        """The relay itself failed here, with the exception being handled now."""
-        _log.failure("request {id} failed", id=self._record.request_id)
-        self.abort()
-
-    def abort(self) -> None:
-        """Drop the connection now."""
-        self.transport.abortConnection()
-
     # -- the head --------------------------------------------------------------------------
 
     def _wait_for_turn(self, data: bytes) -> None:
@@ -148,7 +132,7 @@ class Front(Protocol):
             try:
                 self._route(head)
             except Exception:
-                _log.failure("request {id} failed", id=self._record.request_id)
+                _log.failure("request {id} failed", id=self.name)
                 self._refuse(refuse("internal_error"))
 
     def _time_is_up(self) -> None:
@@ -203,13 +187,9 @@ class Front(Protocol):
         self._record.method, self._record.path = shown(head.method), shown(head.path)
         return request
 
-    @property
-    def _is_secure(self) -> bool:
-        return ISSLTransport.providedBy(self.transport)
-
     def _barred(self, head: Head) -> Refusal | None:
         here = address_of(self.transport.getHost())
-        found = barred(self._context, head, here, self._is_secure)
+        found = barred(self._context, head, here, self.is_secure)
         if found is None:
             # No page may read what an admin listener answers.
             self._cors = () if self._context.administers else cors_headers(head)
@@ -230,23 +210,13 @@ class Front(Protocol):
         hold = Hold(self._context.holds, request, self._record)
         protocol = DownstreamProtocol(
             hold,
-            self._in_band(head),
+            is_told_in_band(self._context, head),
             self._answer,
             self._context.holds.clock,
             self._limits,
         )
         protocol.factory = self._context.websocket
         self._hand_over(protocol, head.for_autobahn())
-
-    def _in_band(self, head: Head) -> bool:
-        """
-        Whether a refusal is told in band: a browser cannot read a refused handshake. Its Origin is
-        an allowed one by now.
-        """
-        agent = head.one("user-agent") or ""
-        browser = bool(head.all("origin")) and agent.startswith("Mozilla/")
-        form = form_for(self._context.holds.settings.refusals, self._context.listener, agent)
-        return refusal_is_in_band(form, head.subprotocols, browser)
 
     def _hand_over(self, protocol: IProtocol, head: bytes) -> None:
         self._inner = protocol
@@ -289,7 +259,7 @@ class Front(Protocol):
         if not self._body_left:
             self._take = drop
             self._deadline.clear()
-            self._end.set(self._limits.linger_seconds, self._check_end)
+            self.look_for_end()
 
     def _pass_upgrade(self, head: Head, site: IProtocolFactory) -> None:
         """
@@ -318,28 +288,6 @@ class Front(Protocol):
         """Write the whole answer and end the connection."""
         self._context.holds.register.connections.add(self)
         self._take = drop
-        self._closing = True
-        self._end.set(self._limits.linger_seconds, self._check_end)
         bodiless = self._reader.bodiless
-        request_id = self._record.request_id
-        answer = http_response(refusal, request_id, bodiless=bodiless, more=self._cors)
-        if not self._reader.is_tls:
-            self.transport.write(answer)
-        # Closing a socket with unread bytes resets it, and the answer may be lost. So close the
-        # sending half, and let the client close the other. TLS has no half to close.
-        if ITCPTransport.providedBy(self.transport) and not self._is_secure:
-            self.transport.loseWriteConnection()
-        else:
-            self.transport.loseConnection()
-
-    @bulkhead
-    def _check_end(self) -> None:
-        """
-        Drop a connection that is still closing after L{Limits.linger_seconds}: C{loseConnection}
-        has no deadline. If it is not closing yet, look again later.
-        """
-        if self._closing:
-            self.transport.abortConnection()
-        else:
-            self._closing = self.transport.disconnecting
-            self._end.set(self._limits.linger_seconds, self._check_end)
+        answer = http_response(refusal, self.name, bodiless=bodiless, more=self._cors)
+        self.finish(b"" if self._reader.is_tls else answer)

@@ -13,12 +13,14 @@ from relay.admission.origins import (
     is_change_from_elsewhere,
     origin_is_allowed,
 )
+from relay.config.forms import form_for
 from relay.downstream.hold import HoldContext
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamFactory
 from relay.http.head import Head
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, refuse
+from relay.rules.subprotocols import refusal_is_in_band
 from relay.timing.turns import Turns
 from relay.upstreams.endpoints import Served
 
@@ -109,3 +111,15 @@ def _host_is_allowed(context: FrontContext, host: str, path: str) -> bool:
     if context.holds.admit is not None or host_is_allowed(host, context.holds.settings.hosts):
         return True
     return context.probed and (path in PROBES or is_address(host_name(host)))
+
+
+def is_told_in_band(context: FrontContext, head: Head) -> bool:
+    """
+    Whether this request's refusal is told in band: a browser cannot read a refused handshake.
+
+    @param head: its Origin, if it has one, is an allowed one.
+    """
+    agent = head.one("user-agent") or ""
+    browser = bool(head.all("origin")) and agent.startswith("Mozilla/")
+    form = form_for(context.holds.settings.refusals, context.listener, agent)
+    return refusal_is_in_band(form, head.subprotocols, browser)
