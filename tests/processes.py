@@ -29,7 +29,12 @@ def environ(**variables: str) -> dict[str, str]:
 
 @contextmanager
 def running(
-    command: list[str], folder: Path, *, pass_fds: tuple[int, ...] = (), **variables: str
+    command: list[str],
+    folder: Path,
+    *,
+    pass_fds: tuple[int, ...] = (),
+    seconds: float = SECONDS,
+    **variables: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """A process that is gone afterwards, whatever happens."""
     process = subprocess.Popen(
@@ -40,7 +45,7 @@ def running(
         text=True,
         pass_fds=pass_fds,
     )
-    watchdog = threading.Timer(SECONDS, process.kill)
+    watchdog = threading.Timer(seconds, process.kill)
     watchdog.start()
     try:
         with process:
