@@ -36,14 +36,18 @@ OPTIONS = (
 )
 
 Seen = list[tuple[Any, ...]]
-"""What a page saw of one WebSocket: open, message, error and close, each with what it told."""
+"""
+What a page saw of one WebSocket: open, message, error and close, each with what it told. Or of one
+request: its answer's status, its error's code, and whether it has an id; or an error.
+"""
 
 
 @frozen
 class Visit:
     """
-    One WebSocket that a page opens, once the one before is closed.
+    One WebSocket that a page opens, once the one before is closed; or a request by C{fetch}.
 
+    @ivar ask: the method of that request, whose headers are an SDK's; L{None} for a WebSocket.
     @ivar protocols: the subprotocols it offers; L{None} to name none.
     @ivar say: what it sends at each message.
     @ivar close: what it closes with at the first message, unless it says something.
@@ -54,6 +58,7 @@ class Visit:
     protocols: Sequence[str] | None = None
     say: str | None = None
     close: Sequence[int | str] | None = None
+    ask: str | None = None
 
 
 @frozen

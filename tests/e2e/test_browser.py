@@ -56,6 +56,24 @@ def _url(address: str, model: str) -> str:
     return f"{address.replace('http', 'ws')}/v1/realtime?model={model}"
 
 
+ASKED = {
+    ("GET", "/v1/models"): (200, None),
+    ("GET", "/healthz"): (200, None),
+    ("PUT", "/healthz"): (405, "method_not_allowed"),
+    ("GET", "/v1/nothing"): (404, "not_found"),
+    ("POST", "/v1/realtime/calls"): (501, "not_supported"),
+    ("POST", "/v1/realtime/client_secrets"): (501, "not_supported"),
+    ("GET", "/v1/realtime"): (426, "upgrade_required"),
+    ("DELETE", "/v1/realtime"): (405, "method_not_allowed"),
+}
+"""What a page asks by C{fetch}, with an SDK's headers, and what it is answered."""
+
+
+def _asking_visits(relay: Relay) -> Iterator[Visit]:
+    for method, path in ASKED:
+        yield Visit(f"{method} {path}", relay.plain + path, ask=method)
+
+
 def _refused_visits(relays: Relays) -> Iterator[Visit]:
     for fault in FAULTS:
         yield Visit(f"auto {fault}", _url(relays.auto.plain, fault))
@@ -117,10 +135,11 @@ def browsed(
 ) -> Browsed:
     """Everything, done by one Chromium."""
     to, upstream = relays
-    forbidden = Set([Visit("forbidden", _url(to.auto.plain, "fault-quota"), [IN_BAND])])
+    asking = Visit("forbidden to ask", f"{to.auto.plain}/healthz", ask="GET")
+    forbidden = Set([Visit("forbidden", _url(to.auto.plain, "fault-quota"), [IN_BAND]), asking])
     with serving() as pages:
         foreign = f"{pages.origin(FOREIGN)}/?foreign"
-        visits = [*_session_visits(to), *_refused_visits(to)]
+        visits = [*_session_visits(to), *_refused_visits(to), *_asking_visits(to.auto)]
         pages.sets = {
             "all": Set(visits, [(foreign, False), ("/?null", True)]),
             "foreign": forbidden,
@@ -132,8 +151,8 @@ def browsed(
 
 
 def _forbidden(relay: Relay) -> set[str]:
-    """The Origins, without ports, of the first two requests that were refused for theirs."""
-    records = [relay.log.take_until(_is_of_an_origin)[-1] for _ in range(2)]
+    """The Origins, without ports, of the first four requests that were refused for theirs."""
+    records = [relay.log.take_until(_is_of_an_origin)[-1] for _ in range(4)]
     return {record["origin"].rpartition(":")[0] or record["origin"] for record in records}
 
 
@@ -195,7 +214,16 @@ def test_a_key_is_not_selected_to_carry_a_refusal(browsed: Browsed) -> None:
 @pytest.mark.parametrize("page", ["foreign", "null"])
 def test_a_page_of_a_forbidden_origin_sees_nothing(browsed: Browsed, page: str) -> None:
     assert browsed.seen[page]["forbidden"] == HIDDEN
+    assert browsed.seen[page]["forbidden to ask"] == [("error",)]
     assert browsed.forbidden == {f"http://{FOREIGN}", "null"}
+
+
+@pytest.mark.parametrize(("method", "path"), ASKED)
+def test_a_page_reads_what_an_sdk_asks_for_by_http(
+    browsed: Browsed, method: str, path: str
+) -> None:
+    status, code = ASKED[method, path]
+    assert browsed.seen["all"][f"{method} {path}"] == [("answer", status, code, True)]
 
 
 def test_a_close_of_upstream_reaches_the_page(browsed: Browsed) -> None:
