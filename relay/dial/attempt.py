@@ -204,8 +204,8 @@ class Attempt(HandshakeListener):
 
     def malformed(self, error: str) -> None:
         """The upstream does not speak WebSocket."""
-        self._record.error = error
-        message = "The upstream's answer is not a WebSocket handshake; check its URL."
+        self._record.error = error = scrub(error, self._secrets)
+        message = f"The upstream's answer is not a WebSocket handshake: {error}."
         self._refuse(refuse("upstream_refused", message))
 
     def unanswered(self, reason: Failure) -> None:

@@ -17,6 +17,7 @@ from relay.config.settings import Limits
 from relay.dial.race import OneConnection
 from relay.http.answer import Answer, AnswerReader, MalformedAnswer
 from relay.http.head import Head
+from relay.http.switching import WRONG_ACCEPT, fault_of
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
 from relay.rules.addresses import bracketed
@@ -78,7 +79,11 @@ class HandshakeListener(PeerListener):
         """The answer is not 101; this is all that was read of it."""
 
     def malformed(self, error: str) -> None:
-        """The answer is no HTTP, or no WebSocket handshake; C{error} tells the log which."""
+        """
+        The answer is no HTTP, or no WebSocket handshake.
+
+        @param error: which of them; it may quote the answer.
+        """
 
     def opened(self) -> None:
         """The WebSocket is open."""
@@ -187,7 +192,10 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             return
         if reader.switching is not None:
             self._reader = self._inflow = None
-            if not self._has_ended:  # else the connection is gone already
+            fault = fault_of(reader.switching, self.factory.protocols)
+            if fault is not None:
+                handshake.malformed(fault)
+            elif not self._has_ended:  # else the connection is gone already
                 self._shake_hands(handshake, reader.switching)
         elif complete:
             self.report_answer()
@@ -209,9 +217,12 @@ class UpstreamProtocol(PeerProtocol, WebSocketClientProtocol):  # type: ignore[m
             self._handshake.answered(answer)
 
     def failHandshake(self, reason: str) -> None:
-        """The 101 is no WebSocket handshake. The reason is dropped, because it quotes headers."""
+        """
+        Autobahn finds the one fault of a 101 that was not looked for here. Its reason is dropped,
+        because it quotes headers.
+        """
         if self._handshake is not None:
-            self._handshake.malformed("no WebSocket handshake")
+            self._handshake.malformed(WRONG_ACCEPT)
 
     def onOpen(self) -> None:
         """The handshake is done. Messages in the same chunk are parsed after this."""

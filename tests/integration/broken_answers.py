@@ -52,6 +52,14 @@ def _limiting(name: str, *fields: str, retry_after: str) -> Broken:
     return Broken(f"429 {name}", does, *_limited, **rest)
 
 
+def _faulty(says: str, **changed: str) -> Broken:
+    """A 101 that opens no WebSocket that was asked for."""
+    name, does = ", ".join(("101", *map(" ".join, changed.items()))), switches(**changed)
+    return Broken(
+        name, (switches(**changed),), *_refused, says=f"not a WebSocket handshake: a 101 {says}"
+    )
+
+
 BROKEN_ANSWERS = [
     # -- by status -------------------------------------------------------------------------
     *(_plain(status) for status in (200, 400, 404, 418, 426)),
@@ -108,23 +116,22 @@ BROKEN_ANSWERS = [
     Broken("100, then 500", (sends(head(100)), answers(500)), *_failing, seen=500),
     Broken("103, then 404", (sends(head(103, "Link: </x>")), answers(404)), *_refused, seen=404),
     # -- a 101 that is none ----------------------------------------------------------------
-    Broken(
-        "wrong Accept",
-        (switches(sec_websocket_accept="bm9uc2Vuc2U="),),
-        *_refused,
-        cause="no WebSocket handshake",
+    _faulty("with a wrong Sec-WebSocket-Accept", sec_websocket_accept="bm9uc2Vuc2U="),
+    _faulty("without Sec-WebSocket-Accept", without="sec_websocket_accept"),
+    _faulty("without Upgrade: websocket", without="upgrade"),
+    _faulty("without Upgrade: websocket", upgrade="h2c"),
+    _faulty("without Connection: Upgrade", without="connection"),
+    _faulty("without Connection: Upgrade", connection="close"),
+    _faulty("with a subprotocol that was not offered: other", sec_websocket_protocol="other"),
+    _faulty("with an extension that was not offered: x-odd", sec_websocket_extensions="x-odd"),
+    _faulty(
+        "with an extension that was not offered: permessage-deflate",
+        sec_websocket_extensions="permessage-deflate",
     ),
-    Broken("no Accept", (switches(without="sec_websocket_accept"),), *_refused),
-    Broken("no Upgrade", (switches(without="upgrade"),), *_refused),
-    Broken("another Upgrade", (switches(upgrade="h2c"),), *_refused),
-    Broken("no Connection", (switches(without="connection"),), *_refused),
-    Broken("Connection: close", (switches(connection="close"),), *_refused),
-    Broken("an unoffered subprotocol", (switches(sec_websocket_protocol="other"),), *_refused),
     Broken(
-        "an unoffered extension",
-        (switches(sec_websocket_extensions="permessage-deflate"),),
+        "a 101 of HTTP/1.0",
+        (sends(b"HTTP/1.0 101 Yes\r\n\r\n"),),
         *_refused,
+        says="a 101 of HTTP/1.0",
     ),
-    Broken("an unknown extension", (switches(sec_websocket_extensions="x-odd"),), *_refused),
-    Broken("a 101 of HTTP/1.0", (sends(b"HTTP/1.0 101 Yes\r\n\r\n"),), *_refused),
 ]
