@@ -219,6 +219,11 @@ def _hold_fields(record: HoldRecord) -> dict[str, Any]:
     return {**_fields(record), "attempts": [_fields(attempt) for attempt in record.attempts]}
 
 
+def _said(record: HoldRecord) -> str:
+    """The words of the upstreams that refused."""
+    return "".join(f"; {a.upstream} said: {a.said}" for a in record.attempts if a.said)
+
+
 def _literal(line: str) -> str:
     """
     The line as a format without fields, because Twisted's formatter takes four times as long as
@@ -242,7 +247,7 @@ class LogRecords(RelayListener):
         asked = f", {record.method} {record.path}" if record.path else ""
         line = f"refused {record.request_id} for {record.peer}: {record.outcome}"
         log(
-            _literal(f"{line} after {record.seconds:.3f} s{asked}{note}"),
+            _literal(f"{line} after {record.seconds:.3f} s{asked}{note}{_said(record)}"),
             **_hold_fields(record),
             status=refusal and refusal.status,
         )

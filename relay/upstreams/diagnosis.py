@@ -57,8 +57,14 @@ _BY_CODE = {
     "upstream_rejected_request": "The model is wrong, or not for this API; look at its name.",
 }
 
+_BY_WORDS = {
+    "incorrect_hostname": "The key is for another host, which it names; put that into url.",
+}
+"""By the beginning of what the upstream said: a code that tells more than the refusal's."""
+
 _BY_STATUS = {
     400: "It is not a Realtime API, or wants TLS there; look at the URL.",
+    403: "A firewall or a rule of the service keeps this machine out; ask its operator.",
     404: "There is no Realtime API at that path; look at the URL.",
     405: "There is no WebSocket at that path; look at the URL.",
     426: "There is no WebSocket at that path; look at the URL.",
@@ -118,6 +124,11 @@ class Finding:
         alert = (self.error or "").rpartition(" alert ")[2]
         if alert in _BY_ALERT:
             return _BY_ALERT[alert]
+        by_words = (_BY_WORDS[at] for at in _BY_WORDS if self.refusal.said.startswith(at))
+        if (cause := next(by_words, None)) is not None:
+            return cause
+        if (self.error or "").startswith("a 101 "):
+            return "It speaks HTTP, but no WebSocket as it was asked for; see the message."
         if self.refusal.code in _BY_CODE:
             return _BY_CODE[self.refusal.code]
         if status in _BY_STATUS:
@@ -151,6 +162,7 @@ def failure_as_json(finding: Finding) -> dict[str, object]:
         "message": refusal and refusal.message,
         "cause": finding.cause,
         "error": finding.error,
+        "said": (refusal and refusal.said) or None,
     }
 
 
@@ -186,5 +198,8 @@ def as_table(findings: Sequence[Finding]) -> str:
         if finding.refusal is not None:
             error = f" ({finding.error})" if finding.error else ""
             lines += ["", f"{finding.upstream}: {finding.url}"]
-            lines += [f"  {finding.refusal.message}{error}", f"  Likely cause: {finding.cause}"]
+            lines.append(f"  {finding.refusal.message}{error}")
+            if finding.refusal.said:
+                lines.append(f"  It said: {finding.refusal.said}")
+            lines.append(f"  Likely cause: {finding.cause}")
     return "\n".join(lines)

@@ -54,10 +54,9 @@ def _limiting(name: str, *fields: str, retry_after: str) -> Broken:
 
 def _faulty(says: str, **changed: str) -> Broken:
     """A 101 that opens no WebSocket that was asked for."""
-    name, does = ", ".join(("101", *map(" ".join, changed.items()))), switches(**changed)
-    return Broken(
-        name, (switches(**changed),), *_refused, says=f"not a WebSocket handshake: a 101 {says}"
-    )
+    name = ", ".join(("101", *map(" ".join, changed.items())))
+    says = f"not a WebSocket handshake: a 101 {says}"
+    return Broken(name, (switches(**changed),), *_refused, says=says)
 
 
 BROKEN_ANSWERS = [

@@ -108,6 +108,19 @@ def test_a_refusals_line_tells_the_operator_a_detail(logged: list[Event]) -> Non
     assert said(logged[0]).endswith("0.123 s (add {this} to hosts)")
 
 
+def test_a_refusals_line_tells_the_operator_the_upstreams_own_words(logged: list[Event]) -> None:
+    attempts = [
+        AttemptRecord("a", outcome="upstream_unauthorized", said="bad_key: {why}"),
+        AttemptRecord("b", outcome="upstream_connect_failed"),
+        AttemptRecord("c", outcome="upstream_unauthorized", said="No."),
+    ]
+    refused = hold(outcome="upstream_unauthorized", attempts=attempts)
+    LogRecords().refused(refused, refuse("upstream_unauthorized"))
+    assert said(logged[0]).endswith("0.123 s; a said: bad_key: {why}; c said: No.")
+    assert [attempt["said"] for attempt in logged[0]["attempts"]] == ["bad_key: {why}", None, "No."]
+    assert logged[0]["log_level"] is LogLevel.warn
+
+
 def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> None:
     sent = {"downstream": Traffic(3, 300), "upstream": Traffic(5, 5000)}
     closed = ClosedRecord(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from attrs import evolve
 
 from relay.rules.refusals import KINDS, RefusalCode, Stage, UpstreamFacts, refuse
 from relay.upstreams.diagnosis import Finding, as_json, as_table
@@ -48,10 +49,14 @@ CASES = {
     "plain http": failed("upstream_tls_failed", "tls", "wrong version number"),
     "other tls": failed("upstream_tls_failed", "tls", "no shared cipher"),
     "wrong path": failed("upstream_refused", status=404),
+    "kept out": failed("upstream_refused", status=403),
     "needs tls": failed("upstream_refused", status=400),
     "its failure": failed("upstream_refused", status=500, retryable=True),
     "refuses in band": failed("upstream_refused", "first_event"),
     "no websocket": failed("upstream_refused"),
+    "no such subprotocol": failed(
+        "upstream_refused", error="a 101 with a subprotocol that was not offered: x"
+    ),
     "callback": failed("authorizer_unavailable"),
     "wants a certificate": failed(
         "upstream_tls_failed", "upgrade", "tlsv13 alert certificate required"
@@ -152,5 +157,21 @@ def test_a_finding_as_json_has_every_field() -> None:
         "message": KINDS["upstream_refused"].message,
         "cause": CASES["wrong path"].cause,
         "error": None,
+        "said": None,
     }
     assert as_json(OPEN)["ok"] is True
+
+
+def test_the_operator_reads_what_the_upstream_itself_said() -> None:
+    said = "incorrect_hostname: Use us.api.openai.com."
+    wrong_key = CASES["wrong key"]
+    assert wrong_key.refusal is not None
+    refusal = evolve(wrong_key.refusal, said=said)
+    finding = Finding("main", URL, {}, refusal, "upgrade")
+    *_, message, words, cause = as_table([finding]).splitlines()
+    assert message == f"  {refusal.message}"
+    assert words == f"  It said: {said}"
+    assert (
+        cause == "  Likely cause: The key is for another host, which it names; put that into url."
+    )
+    assert as_json(finding)["said"] == said
