@@ -7,6 +7,7 @@ see C{Loopback.close} and C{Logged.check}.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,7 @@ from integration.upstreams import (
     error,
     error_event,
     switches,
+    text,
 )
 
 ECHOES: dict[str, Callable[[str], Step]] = {
@@ -32,6 +34,17 @@ ECHOES: dict[str, Callable[[str], Step]] = {
     "message of a known code": lambda key: answers(400, body=error("invalid_model", f"({key})")),
     "code": lambda key: answers(500, body=error(f"bad_key_{key}")),
     "type": lambda key: answers(500, body=error(None, type=key)),
+    "detail": lambda key: answers(422, body=json.dumps({"detail": [{"msg": f"k {key}"}]}).encode()),
+    "type of a problem": lambda key: answers(500, body=json.dumps({"type": f"x:/{key}"}).encode()),
+    "a line of text": lambda key: answers(500, body=f"no key {key}".encode()),
+    "a word": lambda key: answers(500, body=f"a.{key}".encode()),
+    "a 403": lambda key: answers(403, body=error(None, f"not for {key}")),
+    "a relay's refusal": lambda key: answers(
+        502, body=error("relay_full", key, type="relay_error", upstream={"name": key})
+    ),
+    "event's text": lambda key: switches(
+        text(json.dumps({"type": "error", "error": f"{key}: no"})), closes(4000)
+    ),
     "body of a 401": lambda key: answers(401, body=error("invalid_api_key", f"wrong: {key}")),
     "request id": lambda key: answers(500, f"x-request-id: req-{key}"),
     "Azure's request id": lambda key: answers(500, f"apim-request-id: {key}"),
@@ -61,6 +74,32 @@ async def test_a_refusal_never_quotes_the_key(loopback: Loopback, where: str, fo
     assert not traces_in(repr(error).encode())
     assert not traces_in(repr(relay.heard.one_refusal()).encode())
     await loopback.settled(relay)
+
+
+@pytest.mark.parametrize("shown", [*FORMS.values(), f"{CANARY[:3]}***{CANARY[-6:]}"])
+@pytest.mark.parametrize(
+    "refuses",
+    [
+        lambda text: answers(401, body=error("incorrect_hostname", text)),
+        lambda text: answers(403, body=error("incorrect_hostname", text)),
+        lambda text: switches(error_event("incorrect_hostname", text), closes(3000)),
+        lambda text: switches(closes(3000, f"incorrect_hostname: {text}"[:120])),
+    ],
+    ids=["401", "403", "event", "Close"],
+)
+@pytest_twisted.ensureDeferred
+async def test_the_operator_reads_why_a_key_was_refused_but_not_the_key(
+    loopback: Loopback, refuses: Callable[[str], Step], shown: str
+) -> None:
+    port = UpstreamPort(refuses(f"For {shown} use us.api.openai.com"))
+    relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
+    client = await loopback.connect(relay)
+    client.send(upgrade())
+    refused = parse_answer(await client.closed()).error
+    assert refused["code"] == "upstream_unauthorized"
+    assert "us.api" not in refused["message"]
+    (attempt,) = relay.heard.one_refusal().attempts
+    assert attempt.said == "incorrect_hostname: For [redacted] use us.api.openai.com"
 
 
 @pytest.mark.parametrize("form", FORMS)

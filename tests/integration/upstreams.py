@@ -124,7 +124,7 @@ def answers(status: int, *fields: str, body: bytes = b"") -> Step:
     return sends(head(status, f"Content-Length: {len(body)}", *fields) + body)
 
 
-def error(code: str | None, message: str = "said upstream", **fields: str) -> bytes:
+def error(code: str | None, message: str = "said upstream", **fields: object) -> bytes:
     """OpenAI's error body."""
     return json.dumps({"error": {"code": code, "message": message, **fields}}).encode("ascii")
 
