@@ -58,7 +58,8 @@ class AttemptRecord:
     @ivar stage: the stage that the attempt has reached; L{None} while it waits for the credential,
         and for an upstream that was passed over.
     @ivar stages: seconds that each completed stage took.
-    @ivar outcome: C{open}, the code of the refusal, or C{cancelled}.
+    @ivar outcome: C{open}, the code of the refusal, or C{cancelled}. It is C{upstream_unavailable}
+        if the upstream's breaker let nobody try, whatever the cause.
     @ivar error: the name of the error below, for the log only.
     @ivar said: what the upstream itself said when it refused, scrubbed of secrets.
     @ivar seconds: how long the attempt took in all.
