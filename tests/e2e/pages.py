@@ -84,12 +84,14 @@ class Pages(ThreadingHTTPServer):
     Serves the page, tells it what to do, and takes its report.
 
     @ivar sets: what the page C{/?NAME} does, by its name.
+    @ivar files: what else there is: the type and the content of each path.
     @ivar reports: the names of the sets that were done, and what was seen of each visit.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.sets: Mapping[str, Set] = {}
+        self.files: Mapping[str, tuple[str, bytes]] = {}
         self.reports: Queue[tuple[str, dict[str, Seen]]] = Queue()
 
     def origin(self, host: str = "127.0.0.1") -> str:
@@ -108,6 +110,8 @@ class _Request(BaseHTTPRequestHandler):
         elif path == "/visits":
             told = self.server.sets[name].told()
             self._answer("application/json", json.dumps(told).encode())
+        elif path in self.server.files:
+            self._answer(*self.server.files[path])
         else:
             self.send_error(404)
 
@@ -149,9 +153,17 @@ def serving() -> Iterator[Pages]:
             thread.join(SECONDS)
 
 
-def browse(pages: Pages, first: str, folder: Path) -> dict[str, dict[str, Seen]]:
-    """Have one Chromium do all sets, from the one that embeds the others; what each saw."""
-    url = f"{pages.origin()}/?{first}"
-    with running(["chromium", *OPTIONS, f"--user-data-dir={folder}/profile", url], folder):
-        reports = [pages.reports.get(timeout=SECONDS) for _ in pages.sets]
-    return dict(reports)
+def browse(
+    pages: Pages, path: str, folder: Path, *options: str, reports: int = 1
+) -> dict[str, dict[str, Seen]]:
+    """
+    Have one Chromium open a page.
+
+    @param options: more of Chromium's.
+    @param reports: how many the page and those that it embeds give.
+    @return: what each saw.
+    """
+    url = f"{pages.origin()}{path}"
+    command = ["chromium", *OPTIONS, *options, f"--user-data-dir={folder}/profile", url]
+    with running(command, folder):
+        return dict(pages.reports.get(timeout=SECONDS) for _ in range(reports))

@@ -145,7 +145,7 @@ def browsed(
             "foreign": forbidden,
             "null": forbidden,
         }
-        seen = browse(pages, "all", tmp_path_factory.mktemp("chromium"))
+        seen = browse(pages, "/?all", tmp_path_factory.mktemp("chromium"), reports=3)
     heard = [upstream.sessions.get(timeout=SECONDS) for _ in range(3)]
     return Browsed(seen, {session.model: session for session in heard}, _forbidden(to.auto))
 
