@@ -5,8 +5,10 @@ One Realtime session as the server sees it, without I/O: client events in, serve
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from relay.simulator import fields, items, session
+from relay.simulator.dialogue import Answers, Dialogue
 from relay.simulator.fields import ClientError, Event
 from relay.simulator.hearing import Idle, InputAudio, Mark, Started
 from relay.simulator.history import History
@@ -17,7 +19,7 @@ from relay.simulator.session import LOGPROBS
 from relay.simulator.transcription import transcribed
 
 
-class Conversation:
+class Conversation(Dialogue):
     """
     Answers client events as OpenAI's service does, with the client's own words.
 
@@ -32,7 +34,7 @@ class Conversation:
     def __init__(
         self, model: str | None, now: Callable[[], float], new_id: Callable[[str], str]
     ) -> None:
-        self._new_id = new_id
+        super().__init__(new_id)
         self._session = session.new_session(model, new_id("sess"), now())
         self._history = History(new_id)
         self._responses = Responses(self._history, new_id)
@@ -48,27 +50,6 @@ class Conversation:
         """The events that start the session."""
         return self._stamped([{"type": "session.created", "session": self._session}])
 
-    def receive(self, payload: bytes, is_binary: bool = False) -> list[Event]:
-        """
-        Answer one message of the client. No message makes this raise an exception.
-
-        @return: the events to send now.
-        """
-        try:
-            event = fields.parse(payload, is_binary)
-        except ClientError as error:
-            return self._stamped([fields.error_event(error.code, error.message)])
-        return self.receive_event(event)
-
-    def receive_event(self, event: Event) -> list[Event]:
-        """Like L{receive}, but the message is parsed already."""
-        try:
-            answer = self._answer(event)
-        except ClientError as error:
-            about = event.get("event_id")
-            answer = [fields.error_event(error.code, error.message, error.param, about)]
-        return self._stamped(answer)
-
     def advance(self) -> list[Event]:
         """
         Send the next part of each answer.
@@ -76,17 +57,6 @@ class Conversation:
         @return: a delta, or all the events that close the answer; none when not speaking.
         """
         return self._stamped(self._counting_silence(self._responses.advance))
-
-    def _stamped(self, events: list[Event]) -> list[Event]:
-        # The type stays the first key, because readers recognise events by their first bytes.
-        return [
-            {"type": event["type"], "event_id": self._new_id("event"), **event} for event in events
-        ]
-
-    def _answer(self, event: Event) -> list[Event]:
-        kind = fields.required(event, "type", str)
-        fields.one_of(kind, tuple(_ANSWERS), "type")
-        return _ANSWERS[kind](self, event)
 
     # The session
 
@@ -211,17 +181,15 @@ class Conversation:
             self._audio.silent_in(form.milliseconds(len(before.said)))
         return events
 
-
-_ANSWERS: dict[str, Callable[[Conversation, Event], list[Event]]] = {
-    "session.update": Conversation._update,
-    "input_audio_buffer.append": Conversation._append,
-    "input_audio_buffer.commit": Conversation._commit,
-    "input_audio_buffer.clear": Conversation._clear,
-    "conversation.item.create": Conversation._create,
-    "conversation.item.retrieve": Conversation._retrieve,
-    "conversation.item.delete": Conversation._delete,
-    "conversation.item.truncate": Conversation._truncate,
-    "response.create": Conversation._respond,
-    "response.cancel": Conversation._cancel,
-}
-"""The type of a client event to the method that answers it."""
+    answers: ClassVar[Answers] = {
+        "session.update": _update,
+        "input_audio_buffer.append": _append,
+        "input_audio_buffer.commit": _commit,
+        "input_audio_buffer.clear": _clear,
+        "conversation.item.create": _create,
+        "conversation.item.retrieve": _retrieve,
+        "conversation.item.delete": _delete,
+        "conversation.item.truncate": _truncate,
+        "response.create": _respond,
+        "response.cancel": _cancel,
+    }

@@ -95,7 +95,9 @@ class FaultName:
         return self.make(*map(int, found.groups())) if found else None
 
 
-NOT_FOUND = HttpRefusal(404, "invalid_request_error", None, "Invalid URL: use /v1/realtime.")
+NOT_FOUND = HttpRefusal(
+    404, "invalid_request_error", None, "Invalid URL: there is no session here."
+)
 MISSING_MODEL = EventRefusal(4000, "missing_model", "You must provide a model parameter.")
 INVALID_INTENT = EventRefusal(4000, "invalid_intent", "The intent must be 'transcription'.")
 
@@ -170,20 +172,23 @@ def parse_model(model: str) -> Fault | None:
     return next((fault for fault in matches if fault is not None), None)
 
 
-def parse_request(path: str, query: Mapping[str, Sequence[str]]) -> Fault | None:
+def of_realtime(query: Mapping[str, Sequence[str]]) -> Fault | None:
     """
-    The fault that a request asks for, or makes; L{None} for a healthy session.
+    The fault that a request for a Realtime session asks for, or makes.
 
-    @param path: the path of its URL.
-    @param query: its parameters, each with at least one value.
+    @param query: the parameters of its URL, each with at least one value.
+    @return: L{None} for a healthy session.
     """
-    if path != "/v1/realtime":
-        return NOT_FOUND
     if "model" in query:
         return parse_model(query["model"][0])
     if query.get("intent", ["transcription"])[0] != "transcription":
         return INVALID_INTENT
     return None if "intent" in query or "call_id" in query else MISSING_MODEL
+
+
+def of_translations(query: Mapping[str, Sequence[str]]) -> Fault | None:
+    """Like L{of_realtime}, for a translation session, which always has a model."""
+    return parse_model(query["model"][0]) if "model" in query else MISSING_MODEL
 
 
 def http_answer(refusal: HttpRefusal, request_id: str) -> bytes:

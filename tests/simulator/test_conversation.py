@@ -4,6 +4,8 @@ The parrot without I/O: client events in, server events out.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from simulator.talk import Event, Talk, encoded, heard_audio, types
 
@@ -119,7 +121,7 @@ class TestMistakes:
     )
     def test_an_event_of_unknown_type_is_an_error_event(self, event: Event, code: str) -> None:
         talk = Talk()
-        (answer,) = talk.check(talk.conversation.receive_event(event))
+        (answer,) = talk.check(talk.conversation.receive(json.dumps(event).encode()))
         assert (answer["error"]["code"], answer["error"]["param"]) == (code, "type")
         assert answer["error"]["event_id"] == event.get("event_id")
 

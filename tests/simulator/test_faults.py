@@ -13,7 +13,6 @@ from relay.simulator.faults import (
     FAULTS,
     INVALID_INTENT,
     MISSING_MODEL,
-    NOT_FOUND,
     CloseWith,
     EventRefusal,
     Fault,
@@ -24,8 +23,9 @@ from relay.simulator.faults import (
     Silent,
     Slow,
     http_answer,
+    of_realtime,
+    of_translations,
     parse_model,
-    parse_request,
 )
 
 
@@ -112,23 +112,34 @@ def test_every_fault_of_the_table_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "fault"),
+    ("query", "fault"),
     [
-        ("/v1/realtime", {"model": ["gpt-realtime"]}, None),
-        ("/v1/realtime", {"model": ["fault-hang", "other"]}, Hang()),
-        ("/v1/realtime", {"intent": ["transcription"]}, None),
-        ("/v1/realtime", {"intent": ["dance"]}, INVALID_INTENT),
-        ("/v1/realtime", {"call_id": ["rtc_1"]}, None),
-        ("/v1/realtime", {}, MISSING_MODEL),
-        ("/v1/realtime", {"other": ["x"]}, MISSING_MODEL),
-        ("/v1/realtime/", {"model": ["m"]}, NOT_FOUND),
-        ("/", {}, NOT_FOUND),
+        ({"model": ["gpt-realtime"]}, None),
+        ({"model": ["fault-hang", "other"]}, Hang()),
+        ({"intent": ["transcription"]}, None),
+        ({"intent": ["dance"]}, INVALID_INTENT),
+        ({"call_id": ["rtc_1"]}, None),
+        ({}, MISSING_MODEL),
+        ({"other": ["x"]}, MISSING_MODEL),
     ],
 )
-def test_path_and_query_decide_the_fault(
-    path: str, query: dict[str, list[str]], fault: Fault | None
+def test_the_query_decides_the_fault(query: dict[str, list[str]], fault: Fault | None) -> None:
+    assert of_realtime(query) == fault
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ({"model": ["gpt-realtime-translate"]}, None),
+        ({"model": ["fault-hang"]}, Hang()),
+        ({"intent": ["transcription"]}, MISSING_MODEL),
+        ({}, MISSING_MODEL),
+    ],
+)
+def test_a_translation_session_has_a_model(
+    query: dict[str, list[str]], fault: Fault | None
 ) -> None:
-    assert parse_request(path, query) == fault
+    assert of_translations(query) == fault
 
 
 def test_an_http_refusal_is_a_whole_answer() -> None:
