@@ -1,4 +1,8 @@
-"""What upstream tells of a session: its usage, its responses, and how soon their audio comes."""
+"""
+What upstream tells of a session: its usage, its responses, and how soon their audio comes.
+
+Source: OpenAI's Realtime reference, server events.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ chooses, because the number of its values would have no bound.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, Protocol
@@ -105,6 +105,29 @@ METRICS: dict[str, MetricKind] = {
         "Tokens that upstream told of in sessions that ended; input and output are totals, the"
         " other kinds are parts of them.",
     ),
+    "relay_usage_seconds_total": MetricKind(
+        "counter",
+        ("upstream", "kind"),
+        "Seconds that upstream billed in sessions that ended: of the audio of a transcription or a"
+        " response, or of a session; session_active and session_paused are parts of session.",
+    ),
+    "relay_first_audio_seconds": MetricKind(
+        "histogram",
+        ("upstream",),
+        "Time from a response's creation, or from the end of speech if that came later, to its"
+        " first audio.",
+    ),
+    "relay_responses_total": MetricKind(
+        "counter",
+        ("upstream", "status"),
+        "Responses in sessions that ended; the status is completed, cancelled, failed, incomplete"
+        " or other.",
+    ),
+    "relay_speech_turns_total": MetricKind(
+        "counter",
+        ("upstream",),
+        "Times that upstream heard speech end, in sessions that ended.",
+    ),
     "relay_stalled_total": MetricKind(
         "counter", ("side",), "Sessions that ended because that side read too little for too long."
     ),
@@ -168,12 +191,13 @@ class Metrics(RelayListener):
     """Counts, for a scrape. One for each L{relay.RelayFactory}."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, Counter[Labels]] = {
-            name: Counter() for name, kind in METRICS.items() if kind.type == "counter"
+        self._counts: dict[str, dict[Labels, float]] = {
+            name: defaultdict(float) for name, kind in METRICS.items() if kind.type == "counter"
         }
         self._distributions: dict[str, dict[Labels, Distribution]] = {
             "relay_hold_seconds": {(): Distribution()},
             "relay_attempt_seconds": {},
+            "relay_first_audio_seconds": {},
         }
         self._counts["relay_stalled_total"].update({("downstream",): 0, ("upstream",): 0})
 
@@ -196,6 +220,10 @@ class Metrics(RelayListener):
         if not record.is_routine:
             self._counts["relay_answers_total"][(str(record.status),)] += 1
 
+    def first_audio(self, record: HoldRecord, seconds: float) -> None:
+        """Count it at once: a session may be long."""
+        self._observe("relay_first_audio_seconds", (record.upstream or "",), seconds)
+
     def closed(self, record: ClosedRecord) -> None:
         """Count the session and what crossed in it."""
         counts, upstream = self._counts, record.hold.upstream or ""
@@ -205,13 +233,19 @@ class Metrics(RelayListener):
             counts["relay_bytes_total"][(DIRECTIONS[side],)] += traffic.bytes
         for kind, count in record.tokens.items():
             counts["relay_tokens_total"][upstream, kind] += count
+        for kind, seconds in record.usage_seconds.items():
+            counts["relay_usage_seconds_total"][upstream, kind] += seconds
+        for status, count in record.responses.items():
+            counts["relay_responses_total"][upstream, status] += count
+        if record.turns:
+            counts["relay_speech_turns_total"][(upstream,)] += record.turns
         if record.stalled is not None:
             counts["relay_stalled_total"][(record.stalled,)] += 1
 
     def _hold(self, record: HoldRecord) -> None:
         self._attempts(record)
         if record.seconds:  # a request that was refused before its hold has none
-            self._distributions["relay_hold_seconds"][()].add(record.seconds)
+            self._observe("relay_hold_seconds", (), record.seconds)
 
     def _attempts(self, record: HoldRecord) -> None:
         for attempt in record.attempts:
@@ -220,8 +254,10 @@ class Metrics(RelayListener):
             if attempt.is_retry:
                 self._counts["relay_retries_total"][upstream] += 1
             if attempt.stage is not None:  # if None, the upstream was passed over
-                seconds = self._distributions["relay_attempt_seconds"]
-                seconds.setdefault(upstream, Distribution()).add(attempt.seconds)
+                self._observe("relay_attempt_seconds", upstream, attempt.seconds)
+
+    def _observe(self, name: str, labels: Labels, seconds: float) -> None:
+        self._distributions[name].setdefault(labels, Distribution()).add(seconds)
 
     # -- the scrape ------------------------------------------------------------------------
 
@@ -236,8 +272,9 @@ class Metrics(RelayListener):
                 gauge = GaugeMetricFamily(name, kind.doc, labels=kind.labels)
                 yield _filled(gauge, gauges[name])
             elif kind.type == "counter":
-                values = Counter(self._counts[name])
-                values.update(live.get(name, {}))
+                values = defaultdict(float, self._counts[name])
+                for labels, value in live.get(name, {}).items():
+                    values[labels] += value
                 yield _filled(CounterMetricFamily(name, kind.doc, labels=kind.labels), values)
             else:
                 yield self._histogram(name, kind)

@@ -19,6 +19,7 @@ class RecordingListener(RelayListener):
     @ivar openings: the records of those that ended with a session.
     @ivar refusals: of the others, with L{None} for a downstream that left.
     @ivar events: what upstreams told.
+    @ivar audio: how long responses took to their first audio, in seconds.
     @ivar ends: the records of sessions that ended.
     @ivar answers: the records of plain requests that were answered.
     """
@@ -27,6 +28,7 @@ class RecordingListener(RelayListener):
     openings: list[HoldRecord] = Factory(list)
     refusals: list[Refusal | None] = Factory(list)
     events: list[Mapping[str, Any]] = Factory(list)
+    audio: list[float] = Factory(list)
     ends: list[ClosedRecord] = Factory(list)
     answers: list[AnsweredRecord] = Factory(list)
 
@@ -43,6 +45,10 @@ class RecordingListener(RelayListener):
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
         """Keep it."""
         self.events.append(event)
+
+    def first_audio(self, record: HoldRecord, seconds: float) -> None:
+        """Keep how long it took."""
+        self.audio.append(seconds)
 
     def closed(self, record: ClosedRecord) -> None:
         """Keep it."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import json
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.rules import closes
-from relay.rules.closes import MAX_REASON, Close, Side, crossing, fault, reply
+from relay.rules.closes import (
+    MAX_REASON,
+    Close,
+    EndingCode,
+    Side,
+    crossing,
+    failing,
+    fault,
+    reply,
+)
 
 SIDES: tuple[Side, ...] = get_args(Side)
 PASSED = [1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013]
@@ -99,6 +109,81 @@ class TestTheRelaysOwn:
         assert side in closes.SILENT[side].reason
         assert side in closes.STUCK[side].reason
         assert fault(side, "too large").reason == f"relay: {side} fault: too large"
+
+
+def told(close: Close) -> dict[str, Any]:
+    event = closes.last_words(close, "req_1")
+    assert event is not None
+    error: dict[str, Any] = json.loads(event)["error"]
+    return error
+
+
+class TestLastWords:
+    def test_the_event_is_one_error_object_with_the_close_that_follows(self) -> None:
+        event = closes.last_words(closes.DRAIN, "req_1")
+        assert event is not None
+        assert json.loads(event) == {
+            "type": "error",
+            "event_id": "event_req_1",
+            "error": {
+                "type": "relay_error",
+                "code": "draining",
+                "message": "The relay is shutting down; connect again.",
+                "param": None,
+                "request_id": "req_1",
+                "retryable": True,
+                "close": {"code": 1012, "reason": "relay: shutting down"},
+            },
+        }
+
+    @pytest.mark.parametrize(
+        "close",
+        [
+            Close(1000),
+            reply(1004),
+            crossing("upstream", 1000, "over"),
+            *(crossing("downstream", code, "") for code in (1000, 1002, 1011, 4000, None)),
+            closes.LOST["downstream"],
+            closes.SILENT["downstream"],
+            closes.STUCK["downstream"],
+            fault("downstream", "x"),
+            failing(1011, "x"),
+        ],
+    )
+    def test_a_normal_end_and_one_of_downstreams_own_have_none(self, close: Close) -> None:
+        assert closes.last_words(close, "req_1") is None
+
+    @pytest.mark.parametrize("code", [*range(1000, 1016), 3000, 4999, None])
+    def test_a_retry_is_advised_where_the_sdks_retry_by_the_close(self, code: int | None) -> None:
+        close = crossing("upstream", code, "why")
+        if code != 1000:
+            assert told(close)["retryable"] is (close.code in (None, 1001, 1011, 1012, 1013))
+
+    def test_what_upstream_said_is_in_the_message_and_cut_as_in_the_close(self) -> None:
+        error = told(crossing("upstream", 4000, "{detail} " + "é" * 100))
+        assert error["message"].startswith(
+            "The upstream closed the session with code 4000, {detail} éé"
+        )
+        assert error["close"]["reason"] == "{detail} " + "é" * 57
+
+    def test_a_code_of_one_hop_is_told_as_upstream_sent_it(self) -> None:
+        error = told(crossing("upstream", 1002, "bad frame"))
+        assert error["message"] == "The upstream closed the session with code 1002, bad frame."
+        assert error["close"]["code"] == 1011
+
+    @pytest.mark.parametrize("code", get_args(EndingCode))
+    def test_every_code_has_a_row_of_one_sentence(self, code: EndingCode) -> None:
+        row = closes.ENDINGS[code]
+        assert row.message.endswith(".")
+        assert row.close_code == "" or row.close_code in (1002, 1007, 1009, 1011, 1012)
+
+    @given(st.integers(0, 65535), st.text(st.characters(codec=None), max_size=200))
+    def test_any_close_of_upstreams_makes_one_json_text(self, code: int, reason: str) -> None:
+        close = crossing("upstream", code, reason)
+        event = closes.last_words(close, "req_1")
+        assert (event is None) is (code == 1000)
+        assert event is None or len(event) < 4096
+        assert event is None or json.loads(event)["error"]["close"]["code"] == close.code
 
 
 class TestPayload:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.rules.usage import tokens_of
+from relay.rules.usage import (
+    TRANSCRIBED,
+    seconds_of,
+    session_seconds_of,
+    status_of,
+    tokens_of,
+)
 
 USAGE = {
     "total_tokens": 253,
@@ -31,8 +37,6 @@ KINDS = {
     "output_audio": 91,
 }
 
-TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
-
 
 def test_a_response_is_billed_by_kind() -> None:
     assert tokens_of({"type": "response.done", "response": {"usage": USAGE}}) == KINDS
@@ -52,15 +56,75 @@ def test_a_transcription_is_another_models() -> None:
         {"type": TRANSCRIBED, "usage": {"type": "duration", "seconds": 3}},
         {"type": TRANSCRIBED, "usage": {"input_tokens": 0, "output_tokens": -1}},
         {"type": TRANSCRIBED, "usage": {"input_tokens": True, "output_tokens": "7"}},
+        {"type": "session.usage.updated", "usage": USAGE},
     ],
 )
 def test_an_event_without_token_counts_gives_none(event: dict[str, object]) -> None:
     assert tokens_of(event) == {}
 
 
+DURATION = {"seconds": 2.5, "type": "duration"}
+
+
+def test_a_transcription_may_be_billed_by_seconds() -> None:
+    event = {"type": TRANSCRIBED, "usage": DURATION}
+    assert seconds_of(event) == {"transcription": 2.5}
+    assert tokens_of(event) == {}
+
+
+def test_so_may_a_response() -> None:
+    event = {"type": "response.done", "response": {"usage": DURATION}}
+    assert seconds_of(event) == {"response": 2.5}
+
+
+@pytest.mark.parametrize("kind", ["session.usage.updated", "session.closed"])
+def test_a_live_session_tells_its_seconds_so_far(kind: str) -> None:
+    usage = {"seconds": 12, "active_seconds": 9, "paused_seconds": 0}
+    event = {"type": kind, "usage": usage}
+    assert session_seconds_of(event) == {"session": 12.0, "session_active": 9.0}
+    assert seconds_of(event) == {}
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, -1, True, "3", None, float("nan"), float("inf"), 10**400, [3]]
+)
+def test_what_is_no_number_of_seconds_is_none(seconds: object) -> None:
+    usage = {"type": "duration", "seconds": seconds}
+    assert seconds_of({"type": TRANSCRIBED, "usage": usage}) == {}
+    assert session_seconds_of({"type": "session.closed", "usage": usage}) == {}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": TRANSCRIBED, "usage": {"type": "tokens", "seconds": 3}},
+        {"type": TRANSCRIBED, "usage": {"seconds": 3}},
+        {"type": "response.done", "usage": DURATION},
+        {"type": "error", "usage": DURATION},
+        {"type": ["error"], "usage": DURATION},
+        {"usage": DURATION},
+    ],
+)
+def test_seconds_are_read_where_they_are_the_bill(event: dict[str, object]) -> None:
+    assert seconds_of(event) == {}
+    assert session_seconds_of(event) == {}
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled", "failed", "incomplete"])
+def test_a_response_ends_by_its_status(status: str) -> None:
+    assert status_of({"response": {"status": status}}) == status
+
+
+@pytest.mark.parametrize("response", [None, {}, {"status": "made up"}, {"status": ["failed"]}])
+def test_a_status_that_is_not_known_is_another(response: object) -> None:
+    assert status_of({"response": response}) == "other"
+
+
 JSON = st.recursive(
-    st.none() | st.integers() | st.text(max_size=3),
-    lambda inner: st.dictionaries(st.sampled_from(["usage", "response", *USAGE]), inner),
+    st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.just("duration"),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["usage", "response", "type", "seconds", *USAGE]), inner
+    ),
 )
 
 
@@ -71,3 +135,7 @@ def test_any_usage_is_read_without_an_error(value: object) -> None:
             type(count) is int and count > 0
             for count in tokens_of({"type": kind, "response": value, "usage": value}).values()
         )
+        event = {"type": kind, "response": value, "usage": value}
+        assert all(seconds > 0 for seconds in seconds_of(event).values())
+    session_seconds_of({"type": "session.closed", "usage": value})
+    status_of({"response": value})

@@ -154,6 +154,40 @@ def test_a_stalled_session_is_counted_by_its_side(side: Literal["downstream", "u
     assert samples["relay_sessions_total"] == {("1008", "relay"): 1}
 
 
+def test_seconds_responses_and_turns_are_counted_when_their_session_ends(relay: Counted) -> None:
+    downstream, upstream = relay.world.open()
+    transcribed = "conversation.item.input_audio_transcription.completed"
+    for event in (
+        {"type": transcribed, "usage": {"type": "duration", "seconds": 1.5}},
+        {"type": "session.usage.updated", "usage": {"seconds": 4}},
+        {"type": "session.usage.updated", "usage": {"seconds": 6}},
+        {"type": "response.done", "response": {"status": "cancelled"}},
+        {"type": "response.done", "response": {"status": CANARY}},
+        {"type": "input_audio_buffer.speech_stopped"},
+    ):
+        upstream.send(json.dumps(event))
+    assert "relay_usage_seconds_total" not in relay.samples()
+    upstream.send_close(1000)
+    relay.end(downstream, upstream)
+    samples = relay.samples()
+    assert samples["relay_usage_seconds_total"] == {
+        ("openai", "transcription"): 1.5,
+        ("openai", "session"): 6,
+    }
+    assert samples["relay_responses_total"] == {("openai", "cancelled"): 1, ("openai", "other"): 1}
+    assert samples["relay_speech_turns_total"] == {("openai",): 1}
+
+
+def test_the_time_to_first_audio_is_counted_at_once(relay: Counted) -> None:
+    _, upstream = relay.world.open()
+    upstream.send('{"type":"response.created","response":{"id":"r"}}')
+    relay.world.advance(0.5)
+    upstream.send('{"type":"response.output_audio.delta","response_id":"r","delta":"AA=="}')
+    samples = relay.samples()
+    assert samples["relay_first_audio_seconds_count"] == {("openai",): 1}
+    assert samples["relay_first_audio_seconds_sum"] == {("openai",): 0.5}
+
+
 def test_failed_attempts_and_their_refusal_are_counted(relay: Counted) -> None:
     downstream = relay.world.downstream()
     relay.world.advance(0.5)

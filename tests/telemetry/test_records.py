@@ -124,7 +124,17 @@ def test_a_refusals_line_tells_the_operator_the_upstreams_own_words(logged: list
 def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> None:
     sent = {"downstream": Traffic(3, 300), "upstream": Traffic(5, 5000)}
     closed = ClosedRecord(
-        hold(), "sess_1", 1011, "upstream", 61.5, "splice", cast(Any, sent), {"input": 7}
+        hold(),
+        "sess_1",
+        1011,
+        "upstream",
+        61.5,
+        "splice",
+        cast(Any, sent),
+        {"input": 7},
+        usage_seconds={"session": 6.0},
+        responses={"cancelled": 1},
+        turns=2,
     )
     LogRecords().closed(closed)
     (event,) = logged
@@ -148,6 +158,9 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
         "bytes_down": 5000,
         "plane": "splice",
         "tokens": {"input": 7},
+        "usage_seconds": {"session": 6.0},
+        "responses": {"cancelled": 1},
+        "turns": 2,
     }
     assert fields.items() <= event.items()
     assert event["log_level"] is LogLevel.info
