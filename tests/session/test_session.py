@@ -344,25 +344,41 @@ def test_the_half_close_after_a_fault_waits_for_a_slow_reader(world: World) -> N
 
 
 @message_plane
-def test_text_that_is_not_utf8_is_a_fault(world: World) -> None:
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_text_that_is_not_utf8_is_a_fault(world: World, from_upstream: bool) -> None:
     downstream, upstream = world.open()
-    downstream.send_frame(Frame(Opcode.TEXT, b"\xff\xfe"))
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    sender.send_frame(Frame(Opcode.TEXT, b"\xff", fin=False))
+    sender.read()
+    assert sender.close is None, "it is checked when it is whole"
+    sender.send_frame(Frame(Opcode.CONT, b"\xfe"))
     world.settle(downstream, upstream)
-    assert downstream.close is not None
-    assert downstream.close[0] == 1007
-    assert upstream.close is not None
-    assert upstream.close[0] == 1011
-    assert upstream.received == []
+    assert sender.close == (1007, "relay: text is not UTF-8")
+    assert receiver.close is not None
+    assert receiver.close[0] == 1011
 
 
 @splice_plane
-def test_spliced_text_crosses_unchecked(world: World) -> None:
+@pytest.mark.parametrize("from_upstream", [True, False])
+def test_spliced_text_crosses_unchecked_and_its_receivers_1007_crosses_back(
+    world: World, from_upstream: bool
+) -> None:
     downstream, upstream = world.open()
-    downstream.line.deliver(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True))
-    assert Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=False)[0] == upstream.line.sent[0]
-    upstream.send_close(1007, "not UTF-8")
-    downstream.read()
-    assert downstream.close == (1007, "not UTF-8")
+    sender, receiver = (upstream, downstream) if from_upstream else (downstream, upstream)
+    frame = Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=not from_upstream)
+    sender.line.deliver(frame)
+    assert receiver.line.sent == frame
+    receiver.send_close(1007, "not UTF-8")
+    sender.read()
+    assert sender.close == (1007, "not UTF-8")
+
+
+def test_an_upstream_whose_first_event_is_not_utf8_opens_nothing(world: World) -> None:
+    downstream = world.downstream()
+    upstream = world.answering()
+    upstream.send_frame(Frame(Opcode.TEXT, b"\xff\xfe"))
+    world.settle(downstream)
+    assert (downstream.status, downstream.error["code"]) == (502, "upstream_refused")
 
 
 def test_messages_up_to_the_cap_cross_and_larger_ones_are_1009() -> None:
