@@ -21,11 +21,13 @@ from relay.config.settings import Auth, Limits, ListenerTable, Settings, Upstrea
 from relay.peer.ending import ENDING, Phase, Row
 from relay.peer.seam import SEAM
 from relay.rules import closes as close_table
-from relay.rules.refusals import KINDS
+from relay.rules.refusals import KINDS, Refusal, refuse
 from relay.simulator.faults import FAULTS
 from relay.telemetry.metrics import METRICS
 from relay.upstreams.endpoints import ENDPOINTS, Endpoint
+from relay.upstreams.meanings import FAMILIES, Meaning
 from relay.upstreams.providers import PROVIDERS, Provider
+from relay.upstreams.relayed import OUTER
 
 PAGES = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -51,6 +53,38 @@ def refusals() -> str:
             )
             for code, kind in KINDS.items()
         ),
+    )
+
+
+def meanings() -> str:
+    """Each family of an upstream's codes, and the refusal that it becomes."""
+    words: dict[Meaning, list[str]] = {}
+    for family, meaning in FAMILIES:
+        words.setdefault(meaning, []).extend(f"`{word}`" for word in family.split())
+    return _table(
+        "words in the code or type,becomes,HTTP,retry",
+        (
+            (", ".join(words[meaning]), f"`{refusal.code}`", str(refusal.status), _yes(refusal))
+            for meaning in words
+            for refusal in [
+                refuse(meaning.code, status=meaning.status, retryable=meaning.retryable)
+            ]
+        ),
+    )
+
+
+def _yes(refusal: Refusal) -> str:
+    return "yes" if refusal.retryable else "no"
+
+
+def relayed() -> str:
+    """Each code of a relay that is an upstream, and the code that the client gets."""
+    codes: dict[str, list[str]] = {}
+    for inner, outer in OUTER.items():
+        codes.setdefault(outer, []).append(f"`{inner}`")
+    return _table(
+        "the other relay's code,the client's code",
+        ((", ".join(inner), f"`{outer}`") for outer, inner in codes.items()),
     )
 
 
@@ -201,6 +235,8 @@ def metrics() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "refusals": refusals,
+    "meanings": meanings,
+    "relayed": relayed,
     "closes": closes,
     "endings": endings,
     "ending": ending,

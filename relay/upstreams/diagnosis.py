@@ -148,6 +148,7 @@ def as_json(finding: Finding) -> dict[str, object]:
         "ok": finding.refusal is None,
         "stages": {stage: round(1000 * took, 1) for stage, took in finding.stages.items()},
         **failure_as_json(finding),
+        "said": (finding.refusal and finding.refusal.said) or None,
     }
 
 
@@ -162,7 +163,6 @@ def failure_as_json(finding: Finding) -> dict[str, object]:
         "message": refusal and refusal.message,
         "cause": finding.cause,
         "error": finding.error,
-        "said": (refusal and refusal.said) or None,
     }
 
 
