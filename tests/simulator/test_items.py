@@ -48,6 +48,12 @@ class TestItems:
         assert event["type"] == "conversation.item.retrieved"
         assert event["item"] == added["item"]
 
+    def test_an_items_object_and_status_are_not_the_clients(self) -> None:
+        item = message("Hi.", object="realtime.item", status="in_progress")
+        added, _ = Talk().say("conversation.item.create", item=item)
+        assert "object" not in added["item"]
+        assert added["item"]["status"] == "completed"
+
     def test_an_item_is_inserted_where_it_asks_for(self) -> None:
         talk = in_writing()
         create = "conversation.item.create"

@@ -269,7 +269,7 @@ class TestMaxOutputTokens:
         if speaks:
             talk.speak(silence(5_000))
         else:
-            talk.type("1234" * 100)
+            talk.type("123" * 101)
         events = talk.answer()
         response = done(events)
         assert response["usage"]["output_tokens"] <= most
