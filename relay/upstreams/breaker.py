@@ -94,8 +94,9 @@ class Cause:
     """
     Why a breaker is not closed: the failure that came last.
 
-    @ivar refusal: what the attempt was refused with, in the words of the table. The upstream's own
-        words were for the request that it answered, and may tell of that.
+    @ivar refusal: what the attempt was refused with, with the message of the table. The upstream's
+        own words were for the request that it answered, and may tell of that. They are only in
+        C{said}, for the diagnosis.
     @ivar since: when the first failure of this code in a row was, in UTC (RFC 3339).
     @ivar error: the name of the error below, as in the attempt's record.
     """
@@ -121,7 +122,7 @@ class Cause:
             )
         else:
             message = f"{refusal.message.removesuffix('.')} (since {since})."
-            told = evolve(refusal, message=message, retry_after=None)
+            told = evolve(refusal, message=message, retry_after=None, said="")
         return evolve(told, cause=refusal.code, since=since)
 
 
@@ -230,8 +231,7 @@ class Breaker:
         last = self._last
         is_same = last is not None and last.refusal.code == refusal.code
         since = last.since if last is not None and is_same else self._utc()
-        told = evolve(refusal, message=KINDS[refusal.code].message, said="")
-        self._last = Cause(told, since, error)
+        self._last = Cause(evolve(refusal, message=KINDS[refusal.code].message), since, error)
 
     def _hold_off(self, now: float) -> None:
         """Let the next hold try after the interval."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from attrs import evolve
 from memory import World
 from prometheus_client.parser import text_string_to_metric_families as parse
 from twisted.internet.task import Clock
@@ -117,7 +118,8 @@ def test_readyz_does_not_depend_on_an_upstream_and_says_why_one_is_left_alone(de
         )
     ]
     facts = UpstreamFacts("openai", "upgrade", 401, "req_up")
-    openai.failed(refuse("upstream_unauthorized", upstream=facts), openai.begin())
+    bad_key = refuse("upstream_unauthorized", upstream=facts)
+    openai.failed(evolve(bad_key, said="incorrect_hostname: not for secret-model"), openai.begin())
     other.begin()
     without.failed(refuse("upstream_timeout"), without.begin())
     desk.world.factory.standings = standings
@@ -133,7 +135,7 @@ def test_readyz_does_not_depend_on_an_upstream_and_says_why_one_is_left_alone(de
             "code": "upstream_unauthorized",
             "status": 401,
             "message": KINDS["upstream_unauthorized"].message,
-            "cause": "The key is wrong, revoked, or may not use this API or model.",
+            "cause": "The key is for another host, which it names; put that into url.",
             "error": None,
         },
         "since": "2026-02-03T04:05:06Z",
