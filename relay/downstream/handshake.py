@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 
 _HTTP = "a client speaks plain HTTP to this listener, which has TLS: use wss:// or https://"
 
-_KNOWN = {
+KNOWN = {
     "http request": _HTTP,
     "https proxy request": _HTTP,
     # OpenSSL knows only some methods.
@@ -18,9 +18,10 @@ _KNOWN = {
 
 
 def fault_of_handshake(reason: Failure) -> str | None:
-    """What was wrong, in words; L{None} if this is no error of TLS."""
+    """
+    What was wrong, in words; L{None} if TLS came, in whatever state, or the connection was lost.
+    """
     if not isinstance(reason.value, Error) or not reason.value.args:
         return None
-    told = [str(part[-1]) for part in reason.value.args[0]]
-    known = next((_KNOWN[each] for each in told if each in _KNOWN), None)
-    return known or f"the TLS handshake failed: {', '.join(told)}"
+    told = [part[-1] for part in reason.value.args[0]]
+    return next((KNOWN[each] for each in told if each in KNOWN), None)
