@@ -25,6 +25,7 @@ the first and the last of its message.
 """
 
 _CLOSE, _PING, _PONG = 8, 9, 10
+_CONTROL = (0x80 | _CLOSE, 0x80 | _PING, 0x80 | _PONG)
 
 # What kind of frame a first byte begins. Kinds from _FIRST on begin a message; kinds from _WHOLE on
 # are a whole message.
@@ -234,15 +235,16 @@ class FrameWalk:
 
         @return: where the next frame begins; C{pos} if there is none, or this one is not whole.
         """
-        first, second = data[pos], data[pos + 1]
-        if reason := self._wrong(first, second):
-            self._fail(1002, reason)
+        first, length = data[pos], data[pos + 1] ^ self._mask_bit
+        opcode = first & 0x0F
+        if first not in _CONTROL or length > 125 or (length == 1 and opcode == _CLOSE):
+            self._fail(1002, self._wrong(first, data[pos + 1]))
             return pos
         at = pos + self._short
-        after = at + (second & 0x7F)
+        after = at + length
         if after > end:
             return pos
-        self.told, opcode = True, first & 0x0F
+        self.told = True
         if opcode == _CLOSE:
             self.close, self._over = self._payload_at(data, at, after), True
             return pos
@@ -255,8 +257,8 @@ class FrameWalk:
         payload = bytes(data[at:after])
         return xor(bytes(data[at - 4 : at]), payload) if payload and self._mask_bit else payload
 
-    def _wrong(self, first: int, second: int) -> str | None:
-        """What is wrong with a frame that begins so; L{None} for a good control frame."""
+    def _wrong(self, first: int, second: int) -> str:
+        """What is wrong with a frame that begins so, and is no good control frame."""
         opcode, length = first & 0x0F, second & 0x7F
         if first & 0x70:
             return "reserved bits set"
@@ -270,7 +272,7 @@ class FrameWalk:
             return "fragmented control frame"
         if length > 125:
             return "control frame too long"
-        return "close payload of one byte" if opcode == _CLOSE and length == 1 else None
+        return "close payload of one byte"
 
     def _admits(self, kind: int, length: int) -> bool:
         """Count a fragment, or a message of one frame; L{False} if it exceeds a limit."""
