@@ -1,15 +1,18 @@
 """
 The realtime agents of openai-agents: speak twice, with the SDK's own defaults.
 
-Told the relay's URL and a file of samples; prints what each turn brought, as JSON.
+    agents_turns.py URL SAID.wav FOLDER
+
+says the recording twice, with pauses, and puts the answers into the folder: C{0.wav} and C{1.wav}.
+It prints what it was told, as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,21 @@ CHUNK = 4800
 
 SILENCE = bytes(30 * CHUNK)
 """Three seconds, which end a turn."""
+
+
+def read(path: str) -> bytes:
+    """The samples of a recording: 24,000 a second, of 16 bits each."""
+    with wave.open(path) as file:
+        return bytes(file.readframes(file.getnframes()))
+
+
+def write(path: Path, samples: bytes) -> None:
+    """Make a recording."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(samples)
 
 
 async def speak(session: RealtimeSession, samples: bytes) -> None:
@@ -35,8 +53,8 @@ def speech(event: dict[str, Any]) -> str | None:
     return kind.removeprefix(prefix) if kind.startswith(prefix) else None
 
 
-async def turn(session: RealtimeSession, samples: bytes) -> dict[str, Any]:
-    """Speak, and pause once that is heard; everything up to the end of the agent's turn."""
+async def turn(session: RealtimeSession, samples: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Speak, and pause once that is heard; the answer, and what was told up to its end."""
     audio, text = b"", ""
     told: list[str] = []
     errors: list[str] = []
@@ -55,16 +73,16 @@ async def turn(session: RealtimeSession, samples: bytes) -> dict[str, Any]:
             errors.append(str(event.error))
         elif event.type == "agent_end":
             break
-    said = base64.b64encode(audio).decode()
-    return {"audio": said, "text": text, "told": told, "errors": errors}
+    return audio, {"text": text, "told": told, "errors": errors}
 
 
-async def main(url: str, samples: bytes) -> None:
+async def main(url: str, samples: bytes, folder: Path) -> None:
     runner = RealtimeRunner(RealtimeAgent(name="parrot", instructions="Repeat what you hear."))
     async with await runner.run(model_config={"url": url, "api_key": "anything"}) as session:
-        turns = [await turn(session, samples) for _ in range(2)]
-    errors = [error for each in turns for error in each["errors"]]
-    print(json.dumps({"turns": turns, "errors": errors}))
+        for number in range(2):
+            answer, told = await turn(session, samples)
+            write(folder / f"{number}.wav", answer)
+            print(json.dumps(told))
 
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_bytes()))
+asyncio.run(main(sys.argv[1], read(sys.argv[2]), Path(sys.argv[3])))

@@ -1,18 +1,20 @@
 """
 The RealtimeModel of livekit-agents, without a LiveKit server: speak twice, with its own defaults.
 
-Told the relay's URL and a file of samples; prints what each turn brought, as JSON.
+    livekit_turns.py URL SAID.wav FOLDER
+
+says the recording twice, with pauses, and puts the answers into the folder: C{0.wav} and C{1.wav}.
+It prints what it was told, as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 from livekit import rtc
@@ -27,6 +29,21 @@ SILENCE = bytes(3 * 2 * RATE)
 """Three seconds, which end a turn."""
 
 
+def read(path: str) -> bytes:
+    """The samples of a recording: 24,000 a second, of 16 bits each."""
+    with wave.open(path) as file:
+        return bytes(file.readframes(file.getnframes()))
+
+
+def write(path: Path, samples: bytes) -> None:
+    """Make a recording."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(samples)
+
+
 def frames(samples: bytes) -> Iterator[rtc.AudioFrame]:
     """The samples as a microphone gives them."""
     for at in range(0, len(samples), 2 * FRAME):
@@ -34,18 +51,18 @@ def frames(samples: bytes) -> Iterator[rtc.AudioFrame]:
         yield rtc.AudioFrame(piece, RATE, 1, len(piece) // 2)
 
 
-async def listen(generation: llm.GenerationCreatedEvent) -> dict[str, Any]:
-    """Everything that one answer says."""
+async def listen(generation: llm.GenerationCreatedEvent) -> tuple[bytes, str]:
+    """An answer, and its transcript."""
     audio, text = b"", ""
     async for message in generation.message_stream:
         async for frame in message.audio_stream:
             audio += bytes(frame.data)
         async for piece in message.text_stream:
             text += str(piece)
-    return {"audio": base64.b64encode(audio).decode(), "text": text}
+    return audio, text
 
 
-async def main(url: str, samples: bytes) -> None:
+async def main(url: str, samples: bytes, folder: Path) -> None:
     async with aiohttp.ClientSession() as http:
         model = realtime.RealtimeModel(base_url=url, api_key="anything", http_session=http)
         session = model.session()
@@ -56,18 +73,18 @@ async def main(url: str, samples: bytes) -> None:
         session.on("input_speech_stopped", lambda _: speech.put_nowait("stopped"))
         session.on("generation_created", generations.put_nowait)
         session.on("error", lambda error: errors.append(str(error.error)))
-        turns = []
-        for _ in range(2):
+        for number in range(2):
             for frame in frames(samples):
                 session.push_audio(frame)
             told = [await speech.get()]
             for frame in frames(SILENCE):
                 session.push_audio(frame)
             told.append(await speech.get())
-            turns.append({**await listen(await generations.get()), "told": told})
+            answer, text = await listen(await generations.get())
+            write(folder / f"{number}.wav", answer)
+            print(json.dumps({"text": text, "told": told, "errors": errors}))
         await session.aclose()
         await model.aclose()
-    print(json.dumps({"turns": turns, "errors": errors}))
 
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_bytes()))
+asyncio.run(main(sys.argv[1], read(sys.argv[2]), Path(sys.argv[3])))

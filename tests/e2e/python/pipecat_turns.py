@@ -1,17 +1,19 @@
 """
 The OpenAI Realtime service of pipecat in a small pipeline: speak twice, with its own defaults.
 
-Told the relay's URL and a file of samples; prints what each turn brought, as JSON.
+    pipecat_turns.py URL SAID.wav FOLDER
+
+says the recording twice, with pauses, and puts the answers into the folder: C{0.wav} and C{1.wav}.
+It prints what it was told, as JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
+import wave
 from pathlib import Path
-from typing import Any
 
 from pipecat.frames.frames import (
     EndFrame,
@@ -40,18 +42,33 @@ SILENCE = bytes(30 * CHUNK)
 """Three seconds, which end a turn."""
 
 
+def read(path: str) -> bytes:
+    """The samples of a recording: 24,000 a second, of 16 bits each."""
+    with wave.open(path) as file:
+        return bytes(file.readframes(file.getnframes()))
+
+
+def write(path: Path, samples: bytes) -> None:
+    """Make a recording."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(samples)
+
+
 class Ear(FrameProcessor):  # type: ignore[misc]
     """
     Stands where the loudspeaker would.
 
     @ivar speech: what was heard of the user: C{started}, and C{stopped}.
-    @ivar answers: each whole answer.
+    @ivar answers: each whole answer, with its transcript.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.speech: asyncio.Queue[str] = asyncio.Queue()
-        self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.answers: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
         self._audio, self._text = b"", ""
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -68,8 +85,7 @@ class Ear(FrameProcessor):  # type: ignore[misc]
             case TTSTextFrame():
                 self._text += frame.text
             case TTSStoppedFrame() if self._audio:
-                audio = base64.b64encode(self._audio).decode()
-                self.answers.put_nowait({"audio": audio, "text": self._text})
+                self.answers.put_nowait((self._audio, self._text))
         await self.push_frame(frame, direction)
 
 
@@ -79,7 +95,7 @@ def frames(samples: bytes) -> list[Frame]:
     return [InputAudioRawFrame(audio=chunk, sample_rate=RATE, num_channels=1) for chunk in chunks]
 
 
-async def main(url: str, samples: bytes) -> None:
+async def main(url: str, samples: bytes, folder: Path) -> None:
     service = OpenAIRealtimeLLMService(api_key="anything", base_url=url)
     user, assistant = LLMContextAggregatorPair(LLMContext())
     ear = Ear()
@@ -96,16 +112,16 @@ async def main(url: str, samples: bytes) -> None:
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     running = asyncio.create_task(runner.run())
-    turns = []
-    for _ in range(2):
+    for number in range(2):
         await worker.queue_frames(frames(samples))
         told = [await ear.speech.get()]
         await worker.queue_frames(frames(SILENCE))
         told.append(await ear.speech.get())
-        turns.append({**await ear.answers.get(), "told": told})
+        answer, text = await ear.answers.get()
+        write(folder / f"{number}.wav", answer)
+        print(json.dumps({"text": text, "told": told, "errors": errors}))
     await worker.queue_frame(EndFrame())
     await running
-    print(json.dumps({"turns": turns, "errors": errors}))
 
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_bytes()))
+asyncio.run(main(sys.argv[1], read(sys.argv[2]), Path(sys.argv[3])))
