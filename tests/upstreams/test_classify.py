@@ -395,13 +395,13 @@ class TestSecrets:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_passes_on_no_text(status: int) -> None:
-    body = b'{"error":{"code":"model_not_found","message":"key sk-***"}}'
+    body = b'{"error":{"code":"model_not_found","message":"key sk-odd"}}'
     refusal = refusal_of_answer(PROVIDERS["openai"], status, {}, body, [])
     assert "sk-" not in refusal.message
 
 
 def test_a_close_3000_passes_on_no_text() -> None:
-    error = Said(("invalid_model",), "key sk-***")
+    error = Said(("invalid_model",), "key sk-odd")
     refusal = refusal_of_opening(PROVIDERS["openai"], error, Close(3000), [])
     assert "sk-" not in refusal.message
 
