@@ -304,3 +304,14 @@ def test_a_large_frame_that_a_close_waits_for_is_counted_whole(plane: Plane) -> 
     came = [len(message) for message in downstream.received]
     assert (sent.messages, sent.bytes) == (len(came), sum(came))
     assert len(came) == (2 if plane == "splice" else 1)
+
+
+def test_what_goes_to_a_side_that_was_just_dropped_is_not_counted(world: World) -> None:
+    downstream, upstream = world.open()
+    (session,) = world.factory._register.sessions
+    session._peers["downstream"].state = 0  # type: ignore[attr-defined]  # closed; nobody knows
+    upstream.send(b"too late")
+    sent = world.factory.traffic()["upstream"]
+    assert (sent.messages, sent.bytes) == (1, len('{"type":"session.created"}'))
+    downstream.read()
+    assert len(downstream.received) == 1
