@@ -109,7 +109,7 @@ async def test_a_close_never_quotes_the_key(loopback: Loopback, form: str) -> No
     relay = loopback.relay(f"ws://127.0.0.1:{loopback.listen(port)}")
     client = WebSocketClient()
     await loopback.connect(relay, client)
-    _, close = await client.hears(2)
+    *_, close = await client.hears(3)
     assert bytes(close.data)[2:] == b"key [redacted] expired"
 
 
