@@ -4,6 +4,7 @@ What one connection to the simulator talks with: client events in, server events
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ Answers = Mapping[str, Callable[[Any, Event], list[Event]]]
 """The type of a client event to the method that answers it."""
 
 
-class Dialogue:
+class Dialogue(ABC):
     """
     One session as the server sees it.
 
@@ -36,9 +37,9 @@ class Dialogue:
         self._new_id = new_id
 
     @property
+    @abstractmethod
     def speaking(self) -> bool:
         """Whether L{advance} has something to say."""
-        return False
 
     @property
     def ended(self) -> bool:
@@ -67,11 +68,12 @@ class Dialogue:
         """The event that tells why there is no session."""
         return self._stamped([self._error(ClientError(code, message), None)])
 
+    @abstractmethod
     def advance(self) -> list[Event]:
         """Say the next part of what is to be said."""
-        return []
 
-    def lost(self) -> None:
+    # Most need not know.
+    def lost(self) -> None:  # noqa: B027
         """The connection is gone."""
 
     def _answer(self, event: Event) -> list[Event]:

@@ -143,8 +143,7 @@ class LiveSession(LiveDialogue):
 
     def detach(self, sideband: Sideband) -> None:
         """It hears nothing any more."""
-        if sideband in self._sidebands:
-            self._sidebands.remove(sideband)
+        self._sidebands.remove(sideband)
 
     def command(self, event: Event) -> None:
         """
@@ -198,8 +197,8 @@ class LiveSession(LiveDialogue):
 
     def _update(self, event: Event) -> list[Event]:
         assert self._wire is not None
-        changes = live_settings.CHANGES(fields.required(event, "session", dict), "session")
-        self._wire = {**self._wire, **changes}
+        given = fields.required(event, "session", dict)
+        self._wire = live_settings.updated(self._wire, given)
         return [{"type": "session.updated", "session": self._wire}]
 
     def _close(self, event: Event) -> list[Event]:

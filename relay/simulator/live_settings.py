@@ -42,16 +42,28 @@ def _format(value: Any, param: str) -> Event:
 _FORMAT = shapes.table({"type": shapes.text, "rate": shapes.of(int)}, required=("type", "rate"))
 _VOICE = shapes.either(shapes.text, shapes.table({"id": shapes.text}, required=("id",)))
 
+
+def _delegation(is_whole: bool) -> shapes.Shape:
+    def backend(kind: str) -> shapes.Shape:
+        delay = shapes.within(0, 60_000, int)
+        known = {"type": shapes.text, kind: shapes.whatever, "acknowledgement_delay_ms": delay}
+        return shapes.table(known, required=(kind,) if is_whole else ())
+
+    client = shapes.table({"type": shapes.text})
+    backends = {kind: backend(kind) for kind in ("responses", "decisions")}
+    return shapes.variant({"client": client, **backends})
+
+
 _FORK = {
     "audio": shapes.table({"format": _format}),
-    "delegation": shapes.whatever,
+    "delegation": _delegation(is_whole=False),
     "store": shapes.flag,
 }
 _START = {
     "model": shapes.text,
     "audio": shapes.table({"format": _format, "output": shapes.table({"voice": _VOICE})}),
     "client": shapes.whatever,
-    "delegation": shapes.whatever,
+    "delegation": _delegation(is_whole=True),
     "input": shapes.array(shapes.whatever),
     "instructions": shapes.text,
     "safety_identifier": shapes.text,
@@ -61,8 +73,12 @@ _START = {
 
 _SHAPES = {False: shapes.table(_START, required=("model",)), True: shapes.table(_FORK)}
 
-CHANGES = shapes.table({"delegation": shapes.whatever, "triggers": shapes.array(shapes.whatever)})
-"""What C{session.update} may change of a session that has started."""
+_CHANGES = shapes.table(
+    {
+        "delegation": _delegation(is_whole=False),
+        "triggers": shapes.array(shapes.whatever),
+    }
+)
 
 
 def started(given: Event, source: Event | None, session_id: str, now: float) -> Event:
@@ -77,8 +93,32 @@ def started(given: Event, source: Event | None, session_id: str, now: float) -> 
     settings: Event = _SHAPES[source is not None](given, "session")
     before = source or DEFAULTS
     merged = {**before, **settings, "audio": {**before["audio"], **settings.get("audio", {})}}
+    if source is not None:
+        merged["delegation"] = _redelegated(source, settings)
     start = {"id": session_id, "expires_at": int(now) + LIFETIME, "status": "active"}
     return {**merged, **start}
+
+
+def updated(session: Event, given: Event) -> Event:
+    """
+    The session object as it is after C{session.update}.
+
+    @param given: C{session} of that event.
+    @raise ClientError: like L{started}, or if a setting cannot change any more.
+    """
+    changes: Event = _CHANGES(given, "session")
+    return {**session, **changes, "delegation": _redelegated(session, changes)}
+
+
+def _redelegated(session: Event, changes: Event) -> Event:
+    before: Event = session["delegation"]
+    new: Event = changes.get("delegation", before)
+    kind = before["type"]
+    if new["type"] != kind:
+        param = "session.delegation.type"
+        raise ClientError("invalid_value", f"Leave '{param}' as it is: '{kind}'.", param)
+    backend = {kind: {**before[kind], **new.get(kind, {})}} if kind in before else {}
+    return {**before, **new, **backend}
 
 
 def format_of(session: Event) -> Format:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from itertools import count
-from typing import Any
+
+from openai.types.live import ConnectServerEvent, ServerEvent
+from simulator.talk import Event, check_as, models_of
 
 from relay.simulator.dialogue import Dialogue
 from relay.simulator.live import LiveSession, LiveSessions
 from relay.simulator.sideband import Sideband
 
-Event = dict[str, Any]
+PRIMARY, SIDEBAND = models_of(ServerEvent), models_of(ConnectServerEvent)
 
 RATE = 24_000
 LOUD = b"\x00\x40\x00\xc0" * (RATE // 2)
@@ -62,8 +64,13 @@ class Client:
 
     dialogue: Dialogue
 
+    def check(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            check_as(event, SIDEBAND if isinstance(self.dialogue, Sideband) else PRIMARY)
+        return events
+
     def send(self, kind: str, **more: object) -> list[Event]:
-        return self.dialogue.receive(json.dumps({"type": kind, **more}).encode())
+        return self.check(self.dialogue.receive(json.dumps({"type": kind, **more}).encode()))
 
     def say(self, samples: bytes) -> list[Event]:
         return self.send("session.input_audio.append", audio=b64encode(samples).decode())
@@ -73,7 +80,7 @@ class Client:
         events: list[Event] = []
         while self.dialogue.speaking:
             events += self.dialogue.advance()
-        return events
+        return self.check(events)
 
 
 def kinds(events: list[Event]) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.service import LOUD, PAUSE, RATE, Event, Service, heard, kinds
+from simulator.service import LOUD, PAUSE, RATE, Service, heard, kinds
+from simulator.talk import Event
 
 from relay.simulator import live as live_module
 from relay.simulator.faults import EventRefusal, ResetAfter
@@ -159,12 +160,39 @@ def test_what_is_only_to_be_known_is_acknowledged(service: Service, kind: str) -
 
 
 def test_an_update_changes_what_may_be_changed(service: Service) -> None:
-    client = service.started()
-    (updated,) = client.send("session.update", session={"delegation": {"type": "responses"}})
-    assert updated["session"]["delegation"] == {"type": "responses"}
+    backend = {"model": "gpt-backend", "instructions": "think"}
+    client = service.started(delegation={"type": "responses", "responses": backend})
+    change = {"type": "responses", "responses": {"instructions": "think twice"}}
+    (updated,) = client.send("session.update", session={"delegation": change}, event_id="mine")
+    assert updated["client_event_id"] == "mine"
+    changed = {"type": "responses", "responses": {**backend, "instructions": "think twice"}}
+    assert updated["session"]["delegation"] == changed
     assert updated["session"]["model"] == "m"
-    (error,) = client.send("session.update", session={"model": "other"})
-    assert error["error"]["code"] == "unknown_parameter"
+    (unchanged,) = client.send("session.update", session={})
+    assert unchanged["session"] == updated["session"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"model": "other"}, "unknown_parameter"),
+        ({"delegation": {"type": "decisions"}}, "invalid_value"),
+        ({"delegation": {"type": "none"}}, "invalid_value"),
+    ],
+)
+def test_what_may_not_be_changed_stays(service: Service, change: Event, code: str) -> None:
+    client = service.started()
+    (error,) = client.send("session.update", session=change)
+    assert error["error"]["code"] == code
+    assert client.send("session.update", session={})[0]["session"]["delegation"] == {
+        "type": "client"
+    }
+
+
+def test_a_backend_is_named_whole_at_the_start(service: Service) -> None:
+    start = {"model": "m", "delegation": {"type": "responses"}}
+    (error,) = service.primary().send("session.start", session=start)
+    assert error["error"]["param"] == "session.delegation.responses"
 
 
 def test_a_close_ends_the_session_with_its_usage(service: Service) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from itertools import count
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.realtime import RealtimeTranslationServerEvent
+from simulator.talk import Event, check_as, models_of
 
 from relay.simulator import translation as translation_module
 from relay.simulator.translation import FRAME, Translation
 
-Event = dict[str, Any]
+MODELS = models_of(RealtimeTranslationServerEvent)
 SOUND = b"\x01\x02" * (FRAME // 2)
 
 
@@ -24,10 +25,15 @@ class Client:
     def __init__(self) -> None:
         ids = count(1)
         self.session = Translation("m", lambda: 1000.5, lambda kind: f"{kind}_{next(ids)}")
-        self.opening = self.session.opening()
+        self.opening = self.check(self.session.opening())
+
+    def check(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            check_as(event, MODELS)
+        return events
 
     def send(self, kind: str, **more: object) -> list[Event]:
-        return self.session.receive(json.dumps({"type": kind, **more}).encode())
+        return self.check(self.session.receive(json.dumps({"type": kind, **more}).encode()))
 
     def say(self, samples: bytes) -> list[Event]:
         audio = b64encode(samples).decode()
@@ -38,7 +44,7 @@ class Client:
         events: list[Event] = []
         while self.session.speaking:
             events += self.session.advance()
-        return events
+        return self.check(events)
 
 
 def kinds(events: list[Event]) -> list[str]:
