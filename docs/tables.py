@@ -23,7 +23,7 @@ from relay.peer.seam import SEAM
 from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS, Refusal, refuse
 from relay.simulator.faults import FAULTS
-from relay.telemetry.metrics import METRICS
+from relay.telemetry.kinds import METRICS
 from relay.upstreams.endpoints import ENDPOINTS, Endpoint
 from relay.upstreams.meanings import FAMILIES, Meaning
 from relay.upstreams.providers import PROVIDERS, Provider

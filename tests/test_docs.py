@@ -25,7 +25,7 @@ from relay.peer.seam import SEAM
 from relay.rules import closes
 from relay.rules.refusals import KINDS
 from relay.simulator.faults import FAULTS
-from relay.telemetry.metrics import METRICS
+from relay.telemetry.kinds import METRICS
 from relay.upstreams.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[1]

@@ -116,31 +116,36 @@ def last_words(close: Close, request_id: str) -> bytes | None:
     return as_event(error, request_id)
 
 
-def _ended(ending: EndingCode, reason: str, detail: str = "") -> Close:
-    """The Close of this row, whose code is the relay's own."""
+def ended(ending: EndingCode, reason: str, detail: str = "") -> Close:
+    """
+    The Close of this row, whose code is the relay's own.
+
+    @param reason: of the Close, without C{relay: }.
+    @param detail: see L{Ending}.
+    """
     code = ENDINGS[ending].close_code or None
     return Close(code, f"relay: {reason}", ending=ending, detail=detail)
 
 
-DRAIN = _ended("draining", "shutting down")
-FAILED = _ended("internal_error", "internal error")
+DRAIN = ended("draining", "shutting down")
+FAILED = ended("internal_error", "internal error")
 STALLED = 1008
 """The code of a session with a reader that stalled, in its record."""
 
 LOST: dict[Side, Close] = {
-    "upstream": _ended("upstream_lost", "upstream connection lost"),
+    "upstream": ended("upstream_lost", "upstream connection lost"),
     "downstream": Close(1001, "relay: downstream connection lost"),
 }
 """What the other side gets when the connection of the named side is lost."""
 
 SILENT: dict[Side, Close] = {
-    "upstream": _ended("upstream_silent", "upstream does not answer"),
+    "upstream": ended("upstream_silent", "upstream does not answer"),
     "downstream": Close(1001, "relay: downstream does not answer"),
 }
 """What the other side gets when the named side no longer answers pings."""
 
 STUCK: dict[Side, Close] = {
-    "upstream": _ended("upstream_stalled", "upstream does not read"),
+    "upstream": ended("upstream_stalled", "upstream does not read"),
     "downstream": Close(1001, "relay: downstream does not read"),
 }
 """What the other side gets when the named side reads too little for too long."""
@@ -176,7 +181,7 @@ def reply(code: int | None) -> Close:
 def fault(side: Side, what: str) -> Close:
     """What the other side is sent when C{side} broke the protocol or a limit."""
     if side == "upstream":
-        return _ended("upstream_fault", f"upstream fault: {what}", what)
+        return ended("upstream_fault", f"upstream fault: {what}", what)
     return Close(1011, f"relay: {side} fault: {what}")
 
 

@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from relay import Limits, Metrics, Settings, Upstream
 from relay.rules.closes import PASSED, TRANSLATED
 from relay.rules.refusals import KINDS
-from relay.telemetry.metrics import BUCKETS, METRICS, Distribution, close_label
+from relay.telemetry.kinds import METRICS
+from relay.telemetry.metrics import BUCKETS, Distribution, close_label
 from relay.testing.peers import Peer
 from relay.upstreams.breaker import JITTER, MOST
 

@@ -1,0 +1,98 @@
+"""Every metric: its type, its labels, and a sentence for the operator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+
+@frozen
+class MetricKind:
+    """
+    One row of the table of metrics.
+
+    @ivar type: its type in Prometheus.
+    @ivar labels: the names of its labels.
+    @ivar doc: one sentence for the operator.
+    """
+
+    type: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    doc: str
+
+
+METRICS: dict[str, MetricKind] = {
+    "relay_sessions_active": MetricKind("gauge", (), "Sessions that still have a connection."),
+    "relay_holds_active": MetricKind("gauge", (), "Holds that are not yet answered."),
+    "relay_sessions_total": MetricKind(
+        "counter",
+        ("close_code", "closed_by"),
+        "Sessions that ended, by the code of the first Close. 3xxx and 4xxx stand for all such"
+        " codes, none for a Close without a code.",
+    ),
+    "relay_refusals_total": MetricKind("counter", ("code",), "Refusals, also those before a hold."),
+    "relay_answers_total": MetricKind(
+        "counter",
+        ("status",),
+        "Plain requests that a page of the relay's own answered, but for probes and scrapes.",
+    ),
+    "relay_hold_seconds": MetricKind(
+        "histogram", (), "Time from a request's head to its answer, of holds that were answered."
+    ),
+    "relay_attempts_total": MetricKind(
+        "counter",
+        ("upstream", "outcome"),
+        "Attempts at an upstream, and times that it was passed over; the outcome is open,"
+        " cancelled, or the code of the refusal; it is upstream_unavailable if the breaker let"
+        " nobody try.",
+    ),
+    "relay_attempt_seconds": MetricKind(
+        "histogram", ("upstream",), "Time that attempts took, however they ended."
+    ),
+    "relay_breaker_state": MetricKind(
+        "gauge",
+        ("upstream",),
+        "0 closed, 1 half-open, 2 open, at the time of the scrape; absent if it has no breaker.",
+    ),
+    "relay_retries_total": MetricKind(
+        "counter", ("upstream",), "Attempts at an upstream that the same hold had tried before."
+    ),
+    "relay_messages_total": MetricKind(
+        "counter", ("direction",), "Messages that crossed: up to the upstream, down from it."
+    ),
+    "relay_bytes_total": MetricKind("counter", ("direction",), "Bytes of payload that crossed."),
+    "relay_tokens_total": MetricKind(
+        "counter",
+        ("upstream", "kind"),
+        "Tokens that upstream told of in sessions that ended; input and output are totals, the"
+        " other kinds are parts of them.",
+    ),
+    "relay_usage_seconds_total": MetricKind(
+        "counter",
+        ("upstream", "kind"),
+        "Seconds that upstream billed in sessions that ended: of the audio of a transcription or a"
+        " response, or of a session; session_active and session_paused are parts of session.",
+    ),
+    "relay_first_audio_seconds": MetricKind(
+        "histogram",
+        ("upstream",),
+        "Time from a response's creation, or from the end of speech if that came later, to its"
+        " first audio.",
+    ),
+    "relay_responses_total": MetricKind(
+        "counter",
+        ("upstream", "status"),
+        "Responses in sessions that ended; the status is completed, cancelled, failed, incomplete"
+        " or other.",
+    ),
+    "relay_speech_turns_total": MetricKind(
+        "counter",
+        ("upstream",),
+        "Times that upstream heard speech end, in sessions that ended.",
+    ),
+    "relay_stalled_total": MetricKind(
+        "counter", ("side",), "Sessions that ended because that side read too little for too long."
+    ),
+}
+"""Every metric, by its name."""
