@@ -36,7 +36,7 @@ def running(
     seconds: float = SECONDS,
     **variables: str,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process that is gone afterwards, whatever happens."""
+    """A process that is gone afterwards, whatever happens, or when it lasts longer."""
     process = subprocess.Popen(
         command,
         cwd=folder,

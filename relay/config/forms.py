@@ -25,7 +25,8 @@ class RefusalRule:
 
     form: Literal["auto", "http", "event"] = documented(
         'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in band'
-        " to browsers and by status to all others.",
+        " to clients that hide the status from their app, as browsers do, and by status to all"
+        " others.",
         "auto",
         checks.one_of(*FORMS),
     )

@@ -263,8 +263,8 @@ class Settings:
         validator=rules,
         metadata={
             "doc": 'How a refusal is told: "http" by status, "event" in band after a 101, "auto" in'
-            " band to browsers and by status to all others. Or [[refusals]], which say it for some"
-            " clients."
+            " band to clients that hide the status from their app, as browsers do, and by status to"
+            " all others. Or [[refusals]], which say it for some clients."
         },
     )
     closes: Literal["event", "plain"] = documented(

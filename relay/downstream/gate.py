@@ -20,7 +20,7 @@ from relay.downstream.protocol import DownstreamFactory
 from relay.http.head import Head
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, refuse
-from relay.rules.subprotocols import refusal_is_in_band
+from relay.rules.subprotocols import hides_status, refusal_is_in_band
 from relay.timing.turns import Turns
 from relay.upstreams.endpoints import Served
 
@@ -115,11 +115,11 @@ def _host_is_allowed(context: FrontContext, host: str, path: str) -> bool:
 
 def is_told_in_band(context: FrontContext, head: Head) -> bool:
     """
-    Whether this request's refusal is told in band: a browser cannot read a refused handshake.
+    Whether this request's refusal is told in band.
 
     @param head: its Origin, if it has one, is an allowed one.
     """
     agent = head.one("user-agent") or ""
-    browser = bool(head.all("origin")) and agent.startswith("Mozilla/")
+    hidden = hides_status(agent, from_page=bool(head.all("origin")))
     form = form_for(context.holds.settings.refusals, context.listener, agent)
-    return refusal_is_in_band(form, head.subprotocols, browser)
+    return refusal_is_in_band(form, head.subprotocols, hidden)

@@ -83,14 +83,23 @@ def select_for_refusal(offered: Sequence[str]) -> str | None:
     return None
 
 
-def refusal_is_in_band(setting: str, offered: Sequence[str], browser: bool) -> bool:
+def hides_status(user_agent: str, from_page: bool) -> bool:
+    """
+    Whether the client is one that shows its app nothing of a refused handshake, not even the
+    status: a browser, or node's own WebSocket. What SDKs show is measured: C{docs/sdks.md}.
+
+    @param from_page: whether the request has an Origin, which is an allowed one.
+    """
+    return user_agent == "node" or (from_page and user_agent.startswith("Mozilla/"))
+
+
+def refusal_is_in_band(setting: str, offered: Sequence[str], hides_status: bool) -> bool:
     """
     Whether a refusal is told in band.
 
-    @param setting: C{http}, C{event}, or C{auto}: in band if the client cannot read an HTTP
+    @param setting: C{http}, C{event}, or C{auto}: in band if the client's app cannot see an HTTP
         refusal, or asks for it.
-    @param browser: whether this looks like a browser's request from an allowed Origin.
     """
     if setting == "auto":
-        return browser or REFUSALS_EVENT in offered
+        return hides_status or REFUSALS_EVENT in offered
     return setting == "event"

@@ -504,9 +504,10 @@ def test_a_refusal_that_is_final_closes_with_4000_and_the_status() -> None:
         ("http://localhost:3000", "python", False),
         ("http://localhost:3000", None, False),
         (None, "Mozilla/5.0 (X11)", False),
+        (None, "node", True),
     ],
 )
-def test_a_browser_is_told_in_band_and_others_by_status(
+def test_a_client_that_hides_the_status_is_told_in_band(
     world: World, origin: str | None, agent: str | None, in_band: bool
 ) -> None:
     downstream = world.downstream(agent=agent, origin=origin)

@@ -18,8 +18,21 @@ INSTALLED = MODULES / ".installed"
 OLDEST = 18
 """The version of node that these tests were tried with; the packages ask for 22 and run with it."""
 
+NATIVE = 22
+"""The first version with a WebSocket of its own; 20 has one when asked by a flag."""
+
 INSTALL_SECONDS = 300
 NPM_INSTALL = "npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error"
+
+
+def _version() -> int:
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(found.removeprefix("v").split(".")[0])
+
+
+def _flags() -> list[str]:
+    """What makes an older node have a WebSocket of its own, as newer ones do."""
+    return ["--experimental-websocket", "--no-warnings"] if _version() < NATIVE else []
 
 
 def lacking() -> str | None:
@@ -27,9 +40,8 @@ def lacking() -> str | None:
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
-    found = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    too_old = int(found.removeprefix("v").split(".")[0]) < OLDEST
-    return f"node is {found.strip()}, not {OLDEST} or newer" if too_old else None
+    version = _version()
+    return f"node is {version}, not {OLDEST} or newer" if version < OLDEST else None
 
 
 def install() -> None:
@@ -59,7 +71,7 @@ def run(script: str, *arguments: str, ca_file: Path) -> str:
     @param ca_file: PEM of whom it trusts.
     """
     done = subprocess.run(
-        ["node", os.fspath(FOLDER / script), *arguments],
+        ["node", *_flags(), os.fspath(FOLDER / script), *arguments],
         env=environ(NODE_EXTRA_CA_CERTS=os.fspath(ca_file)),
         capture_output=True,
         text=True,

@@ -13,6 +13,7 @@ from queue import Queue
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from attrs import asdict, frozen
 from processes import SECONDS, running
 
@@ -138,6 +139,13 @@ class _Request(BaseHTTPRequestHandler):
 def lacking() -> str | None:
     """What there must be and is not."""
     return None if shutil.which("chromium") else "not installed: chromium"
+
+
+def require() -> None:
+    """Skip and say why, if there is no browser."""
+    lack = lacking()
+    if lack:
+        pytest.skip(lack)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """
-Run the scripts in C{python/}, each with the one SDK that it is written for.
+Run the scripts in C{python/}, each with the SDK that it is written for.
 
-Each SDK has a virtual environment of its own, so that none decides which version of C{openai} or
-C{websockets} another runs with, nor the relay's tests.
+Each large SDK has a virtual environment of its own, so that none decides which version of
+C{openai} or C{websockets} another runs with, nor the relay's tests.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ FOLDER = Path(__file__).parent / "python"
 MADE = FOLDER / "environments"
 
 SDKS = {
+    "plain": "openai == 3.57.0, aiohttp == 3.14.5, websockets == 17.4",
     "agents": "openai-agents == 0.24.0",
     "pipecat": "pipecat-ai[openai] == 1.14.0",
     "livekit": "livekit-plugins-openai == 1.8.9",
 }
-"""The name of an environment to the requirement that is installed there."""
+"""The name of an environment to the requirements that are installed there."""
 
 
 def install(name: str) -> Environment:
     """
-    The environment, made anew if what is there was made for another requirement.
+    The environment, made anew if what is there was made for other requirements.
 
     @raise AssertionError: with all that pip said, if the SDK cannot be installed.
     """
@@ -36,7 +37,7 @@ def install(name: str) -> Environment:
     if not stamp.is_file() or stamp.read_text("utf-8") != SDKS[name]:
         shutil.rmtree(parent, ignore_errors=True)
         parent.mkdir(parents=True)
-        Environment.create(parent).install(SDKS[name])
+        Environment.create(parent).install(*SDKS[name].split(", "))
         stamp.write_text(SDKS[name], "utf-8")
     return Environment(parent / "environment", parent / "elsewhere")
 

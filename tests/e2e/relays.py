@@ -7,7 +7,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ from typing import Any
 import trustme
 from attrs import frozen
 from processes import LOOPBACK, SECONDS, TWISTD, end, running
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 Record = dict[str, Any]
 """One line of a JSON log."""
+
+FENCE = "refuse-draining"
+"""A model that only L{holds} asks for: its record is behind those of all clients before."""
 
 
 class Log:
@@ -116,7 +121,7 @@ def demo_command(folder: Path, authority: Authority, **settings: object) -> list
         "certificate": str(authority.certificate),
         "key": str(authority.key),
     }
-    lines = [f"{name} = {json.dumps(value)}" for name, value in keys.items()]
+    lines = [f"{name} = {_toml(value)}" for name, value in keys.items()]
     lines += [
         "[[listener]]",
         *(f"{name} = {json.dumps(value)}" for name, value in listener.items()),
@@ -126,16 +131,41 @@ def demo_command(folder: Path, authority: Authority, **settings: object) -> list
     return [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--demo", "--config", str(config)]
 
 
+def _toml(value: object) -> str:
+    """As TOML writes it in one line, which JSON does but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
+
+
 @contextmanager
-def listening(command: list[str], folder: Path) -> Iterator[Relay]:
-    """Run it, until it listens on both ports, and afterwards end it."""
-    with running(command, folder) as process:
+def listening(command: list[str], folder: Path, seconds: float = SECONDS) -> Iterator[Relay]:
+    """Run it, until it listens on both ports, and afterwards end it, or after this long."""
+    with running(command, folder, seconds=seconds) as process:
         log = Log(process)
         try:
             urls = dict(_url_in(log) for _ in range(2))
             yield Relay(urls["http"], urls["https"], log)
         finally:
             log.close()
+
+
+def holds(relay: Relay) -> list[Record]:
+    """The records of the holds that ended since the last time."""
+    url = f"{relay.plain.replace('http', 'ws')}/v1/realtime?model={FENCE}"
+    with suppress(InvalidStatus, ConnectionClosed), connect(url) as fence:
+        fence.recv()
+    lines = relay.log.take_until(lambda line: _ends_a_hold(line) and line["model"] == FENCE)
+    return [line for line in lines[:-1] if _ends_a_hold(line)]
+
+
+def _ends_a_hold(record: Record) -> bool:
+    message: str = record["message"]
+    return record["namespace"] == "relay.telemetry.records" and message.startswith(
+        ("opened", "refused")
+    )
 
 
 def _url_in(log: Log) -> tuple[str, str]:

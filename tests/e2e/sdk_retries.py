@@ -1,5 +1,5 @@
 """
-Measure how often each SDK comes back after each refusal and close: C{docs/sdk-retries.md}.
+Measure how often each SDK comes back after each refusal and close: C{docs/sdks.md}.
 
     cd tests && python -m e2e.sdk_retries
 
@@ -12,22 +12,17 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from attrs import frozen
 from e2e import node_scripts
-from e2e.relays import Authority, Record, Relay, authority, demo_command, listening
+from e2e.relays import Authority, Relay, authority, demo_command, holds, listening
 from e2e.sdk_clients import CLIENTS, LIMIT, Seen, Target
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
-PAGE = Path(__file__).parents[2] / "docs" / "sdk-retries.md"
+PAGE = Path(__file__).parents[2] / "docs" / "sdks.md"
 REFUSING = Path(__file__).parent / "refusing.py"
-FENCE = "refuse-draining"
-"""A model that only this module asks for: its record is behind those of all clients before."""
-
 _BLOCK = re.compile(r"(<!-- measured: sdk-retries -->\n).*?(<!-- end -->)", re.DOTALL)
 
 STATUS = (
@@ -106,22 +101,6 @@ def groups(folder: Path, trusted: Authority) -> Iterator[list[Group]]:
         ]
 
 
-def _ends_a_hold(record: Record) -> bool:
-    message: str = record["message"]
-    return record["namespace"] == "relay.telemetry.records" and message.startswith(
-        ("opened", "refused")
-    )
-
-
-def _records(relay: Relay) -> list[Record]:
-    """Those of the holds that ended since the last time."""
-    url = f"{relay.plain.replace('http', 'ws')}/v1/realtime?model={FENCE}"
-    with suppress(InvalidStatus, ConnectionClosed), connect(url) as fence:
-        fence.recv()
-    lines = relay.log.take_until(lambda line: _ends_a_hold(line) and line["model"] == FENCE)
-    return [line for line in lines[:-1] if _ends_a_hold(line)]
-
-
 @frozen
 class Column:
     """What one client did: how often it came for each target, and what the relay answered."""
@@ -137,7 +116,7 @@ def _column(name: str, measured: Sequence[Group], trusted: Authority) -> Column:
     attempts: Counter[tuple[str, str]] = Counter()
     outcomes = {}
     for relay in {group.relay.plain: group.relay for group in measured}.values():
-        for record in _records(relay):
+        for record in holds(relay):
             attempts[relay.plain, record["model"]] += 1
             outcomes[relay.plain, record["model"]] = record["outcome"]
     return Column(attempts, outcomes, seen)

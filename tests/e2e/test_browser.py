@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from attrs import frozen
 from e2e.listening_upstream import Heard, ListeningUpstream, listening_upstream
-from e2e.pages import FOREIGN, Seen, Set, Visit, browse, lacking, serving
+from e2e.pages import FOREIGN, Seen, Set, Visit, browse, require, serving
 from e2e.relays import Record, Relay, authority, demo_command, listening
 from processes import SECONDS, address_of, relay_command, running
 
@@ -113,9 +113,7 @@ class Browsed:
 @pytest.fixture(scope="module")
 def relays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Relays, ListeningUpstream]]:
     """All of them, running."""
-    lack = lacking()
-    if lack:
-        pytest.skip(lack)
+    require()
     folder = tmp_path_factory.mktemp("relays")
     trusted = authority(folder)
     with ExitStack() as stack:

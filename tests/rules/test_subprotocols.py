@@ -10,6 +10,7 @@ from relay.rules.subprotocols import (
     REFUSALS_EVENT,
     credential_in,
     for_upstream,
+    hides_status,
     looks_secret,
     refusal_is_in_band,
     select,
@@ -134,7 +135,25 @@ def test_no_credential_is_echoed_and_nothing_unoffered_selected(offered: list[st
 
 
 @pytest.mark.parametrize(
-    ("setting", "offered", "browser", "in_band"),
+    ("agent", "from_page", "hides"),
+    [
+        ("Mozilla/5.0 (X11)", True, True),
+        ("Mozilla/5.0 (X11)", False, False),
+        ("node", False, True),
+        ("node", True, True),
+        ("node-fetch", False, False),
+        ("OpenAI/JS 7.57.0", False, False),
+        ("", True, False),
+    ],
+)
+def test_a_browser_and_nodes_own_websocket_hide_the_status(
+    agent: str, from_page: bool, hides: bool
+) -> None:
+    assert hides_status(agent, from_page) is hides
+
+
+@pytest.mark.parametrize(
+    ("setting", "offered", "hidden", "in_band"),
     [
         ("auto", [], False, False),
         ("auto", ["realtime"], False, False),
@@ -144,7 +163,7 @@ def test_no_credential_is_echoed_and_nothing_unoffered_selected(offered: list[st
         ("event", [], False, True),
     ],
 )
-def test_the_form_of_a_refusal_follows_setting_offer_and_browser(
-    setting: str, offered: list[str], browser: bool, in_band: bool
+def test_the_form_of_a_refusal_follows_setting_offer_and_client(
+    setting: str, offered: list[str], hidden: bool, in_band: bool
 ) -> None:
-    assert refusal_is_in_band(setting, offered, browser) is in_band
+    assert refusal_is_in_band(setting, offered, hidden) is in_band
