@@ -33,6 +33,11 @@ def is_tls(first: bytes) -> bool:
     return first.startswith(b"\x16\x03")
 
 
+def is_undecided(first: bytes) -> bool:
+    """Whether these may be the first bytes of a signature that looks like an empty head so far."""
+    return 0 < len(first) < len(_PROXY_2) and _PROXY_2.startswith(first)
+
+
 def foreign(first: bytes) -> str | None:
     """
     Why these first bytes are no HTTP/1.1, in words; L{None} if they may be.

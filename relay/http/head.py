@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from attrs import frozen
 
-from relay.http.foreign import LONGEST, foreign, is_tls
+from relay.http.foreign import LONGEST, foreign, is_tls, is_undecided
 from relay.rules.refusals import Refused, refuse
 
 _END = b"\r\n\r\n"
@@ -221,7 +221,11 @@ class HeadReader:
         self._data += data
         self.bodiless = self._data.startswith(b"HEAD ")
         if not self._has_line:
-            self._look_at_first(data)
+            # Not beyond the limit: what is found must not depend on how the stream was cut.
+            first = bytes(self._data[: min(LONGEST, self._max_bytes)])
+            if is_undecided(first):
+                return None
+            self._look_at_first(first)
         end = self._data.find(_END, searched)
         if end < 0 and len(self._data) <= self._max_bytes:
             return None
@@ -232,13 +236,13 @@ class HeadReader:
         self._data.clear()  # this reader may live as long as a session
         return parse_head(raw, self._max_fields)
 
-    def _look_at_first(self, data: bytes) -> None:
+    def _look_at_first(self, first: bytes) -> None:
         """Refuse at once what is no HTTP: the client may wait for an answer before it goes on."""
-        first = bytes(self._data[:LONGEST])
         if fault := foreign(first):
             self.is_tls = is_tls(first)
             raise _bad(fault)
-        self._has_line = b"\n" in data
-        line = self._data.partition(b"\n")[0].removesuffix(b"\r")
-        if self._has_line and len(line) < self._max_bytes:
+        line, end, _ = self._data.partition(b"\n")
+        self._has_line = bool(end)
+        line = line.removesuffix(b"\r")
+        if end and len(line) < self._max_bytes:
             _request_line(line.decode("latin-1"))
