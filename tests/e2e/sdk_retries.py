@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from attrs import frozen
-from e2e import node_scripts
+from e2e import node_scripts, python_scripts
 from e2e.relays import Authority, Relay, authority, demo_command, holds, listening
 from e2e.sdk_clients import CLIENTS, LIMIT, Seen, Target
 
@@ -161,5 +161,6 @@ def filled(page: str, tables: str) -> str:
 
 if __name__ == "__main__":
     node_scripts.install()
+    python_scripts.install("plain")
     with TemporaryDirectory() as name:
         PAGE.write_text(filled(PAGE.read_text("utf-8"), measure(Path(name))), "utf-8")
