@@ -35,8 +35,8 @@ class Request:
     @property
     def credential(self) -> str | None:
         """
-        The Bearer token; or the one that a browser sent as a subprotocol; or what the provider's
-        own SDK sends by this path, in a header or in the query.
+        The Bearer token; or the one that a browser sent as a subprotocol; or Azure's C{api-key}; or
+        what the provider's own SDK sends by this path, in a header or in the query.
         """
         authorization = self.head.one("authorization") or ""
         if authorization[: len(_BEARER)].lower() == _BEARER:
@@ -44,10 +44,10 @@ class Request:
         return credential_in(self.head.subprotocols) or self._credential_of_path()
 
     def _credential_of_path(self) -> str | None:
-        if self.route is None:
-            return None
-        path, query = self.route.path, dict(self.head.query)
-        found = [*map(self.head.one, path.headers), *map(query.get, path.parameters)]
+        found = [self.head.one("api-key")]
+        if self.route is not None:
+            path, query = self.route.path, dict(self.head.query)
+            found += [*map(self.head.one, path.headers), *map(query.get, path.parameters)]
         return next(filter(None, found), None)
 
     @property

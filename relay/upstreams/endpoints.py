@@ -36,7 +36,7 @@ class EndpointPath:
     @ivar template: the path; a name in braces stands for one segment, or for a part of one.
     @ivar names: query parameters that have another name there, to their names at OpenAI.
     @ivar headers: headers, in lower case, that carry downstream's credential there, besides
-        C{Authorization}.
+        C{Authorization} and C{api-key}.
     @ivar parameters: query parameters that do. Browsers cannot set headers.
     """
 
@@ -80,8 +80,8 @@ REALTIME = Endpoint(
     name="realtime",
     paths=(
         EndpointPath("/v1/realtime"),
-        EndpointPath("/openai/v1/realtime", {}, _AZURE, _AZURE),
-        EndpointPath("/openai/realtime", {"deployment": "model"}, _AZURE, _AZURE),
+        EndpointPath("/openai/v1/realtime", {}, parameters=_AZURE),
+        EndpointPath("/openai/realtime", {"deployment": "model"}, parameters=_AZURE),
     ),
     upstream="/realtime",
     first_event="session.created",
@@ -95,8 +95,10 @@ _ALL = (
         name="translations",
         paths=(
             EndpointPath("/v1/realtime/translations"),
-            EndpointPath("/openai/v1/realtime/translations", {}, _AZURE, _AZURE),
-            EndpointPath("/openai/realtime/translations", {"deployment": "model"}, _AZURE, _AZURE),
+            EndpointPath("/openai/v1/realtime/translations", {}, parameters=_AZURE),
+            EndpointPath(
+                "/openai/realtime/translations", {"deployment": "model"}, parameters=_AZURE
+            ),
         ),
         upstream="/realtime/translations",
         first_event="session.created",
@@ -107,7 +109,7 @@ _ALL = (
         name="live",
         paths=(
             EndpointPath("/v1/live/sessions"),
-            EndpointPath("/openai/v1/live/sessions", {}, _AZURE, _AZURE),
+            EndpointPath("/openai/v1/live/sessions", {}, parameters=_AZURE),
         ),
         upstream="/live/sessions",
         posted=True,
@@ -117,7 +119,7 @@ _ALL = (
         name="live-attach",
         paths=(
             EndpointPath("/v1/live/sessions/{id}/attach"),
-            EndpointPath("/openai/v1/live/sessions/{id}/attach", {}, _AZURE, _AZURE),
+            EndpointPath("/openai/v1/live/sessions/{id}/attach", {}, parameters=_AZURE),
         ),
         upstream="/live/sessions/{id}/attach",
         query=frozenset({"graceful_close"}),
@@ -127,7 +129,7 @@ _ALL = (
         name="live-fork",
         paths=(
             EndpointPath("/v1/live/sessions/{id}/fork"),
-            EndpointPath("/openai/v1/live/sessions/{id}/fork", {}, _AZURE, _AZURE),
+            EndpointPath("/openai/v1/live/sessions/{id}/fork", {}, parameters=_AZURE),
         ),
         upstream="/live/sessions/{id}/fork",
         posted=True,

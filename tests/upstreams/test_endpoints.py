@@ -82,7 +82,7 @@ def test_parameters_are_called_as_openai_calls_them() -> None:
     assert route is not None
     assert route.named([("deployment", "m"), ("x", "y")]) == [("model", "m"), ("x", "y")]
     assert route.path == EndpointPath(
-        "/openai/realtime", {"deployment": "model"}, ("api-key",), ("api-key",)
+        "/openai/realtime", {"deployment": "model"}, parameters=("api-key",)
     )
 
 
