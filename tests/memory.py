@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from attrs import Factory, define, evolve, field
@@ -66,11 +67,15 @@ class World:
         return Line(self.reactor, protocol, self.direct)
 
     def downstream(
-        self, path: str = "/v1/realtime?model=m", agent: str | None = None, **options: Any
+        self,
+        path: str = "/v1/realtime?model=m",
+        agent: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> Peer:
         """A downstream that has sent its upgrade request."""
         peer = Peer(self.accept(), client(path, **options))
-        peer.ask({} if agent is None else {"User-Agent": agent})
+        peer.ask({**({} if agent is None else {"User-Agent": agent}), **(headers or {})})
         return peer
 
     def answering(self, line: Line | None = None) -> Peer:

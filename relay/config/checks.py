@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -248,6 +249,18 @@ def host(value: str) -> str | None:
     """Host names and addresses without a port."""
     ok = is_host(value) or is_address(value, version=6)
     return None if ok else f"{shown(value)} is not a host name without a port"
+
+
+def proxy_peer(value: str) -> str | None:
+    """Networks like C{10.0.0.0/8}, addresses, and C{unix}."""
+    try:
+        if value != "unix":
+            ip_network(value)
+    except ValueError as error:
+        bits = " (its first bits are the network's, the others must be 0)"
+        why = bits if "host bits" in str(error) else ""
+        return f'{shown(value)} is neither a network like 10.0.0.0/8 nor "unix"{why}'
+    return None
 
 
 def normal_origin(value: str) -> str:

@@ -299,6 +299,13 @@ class Settings:
         checks.each(checks.origin),
         converter=checks.every(checks.normal_origin),
     )
+    trusted_proxies: tuple[str, ...] = documented(
+        'Networks, like 10.0.0.0/8, of the proxies before the relay; "unix" for all that connect by'
+        " a Unix socket. Of them Forwarded, X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are"
+        " believed.",
+        (),
+        checks.each(checks.proxy_peer),
+    )
     base_path: str = documented(
         "The path before the relay's own paths, if a proxy keeps one: empty, or like /path.",
         "",

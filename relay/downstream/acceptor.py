@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.admission.client import Client, client_of, proxies
 from relay.admission.request import Request
 from relay.downstream.connection import Connection
 from relay.downstream.gate import PROBES, FrontContext, address_of, barred, is_told_in_band
@@ -79,6 +80,8 @@ class Front(Connection):
         self._limits = limits
         self._reader = HeadReader(limits.head_bytes, limits.head_fields)
         self._deadline = Deadline(context.holds.clock)
+        self._client = Client(self._record.peer)
+        self._why = ""
         self._inner: IProtocol | None = None
         self._body_left = 0
         self._inflow = Inflow(context.heads, self._read_head)
@@ -122,6 +125,9 @@ class Front(Connection):
 
     @bulkhead
     def _read_head(self, data: bytes) -> None:
+        if not self._reader.started:
+            # Not before: behind the PROXY protocol the transport knows it by now.
+            self._record.peer = address_of(self.transport.getPeer())
         try:
             head = self._reader.feed(data)
         except Refused as refused:
@@ -153,6 +159,7 @@ class Front(Connection):
 
     def _route(self, head: Head) -> None:
         self._context.holds.register.connections.add(self)
+        self._believe(head)
         route = self._route_of(head)
         request = self._describe(head, route)
         is_websocket = route is not None
@@ -179,6 +186,14 @@ class Front(Connection):
         asked = head.path[len(base) :] if head.path.startswith(base) else ""
         return self._context.probes and asked in PROBES
 
+    def _believe(self, head: Head) -> None:
+        """Take a trusted proxy's word for who the client is."""
+        trusted = proxies(self._context.holds.settings.trusted_proxies)
+        client = self._client = client_of(head, self._record.peer, trusted)
+        self._record.peer, self._record.detail = client.address, client.ignored
+        if client.id is not None:
+            self.name = self._record.request_id = client.id
+
     def _describe(self, head: Head, route: Route | None) -> Request:
         request = Request(self._record.request_id, self._record.peer, head, route)
         self._record.origin = request.origin
@@ -189,12 +204,14 @@ class Front(Connection):
 
     def _barred(self, head: Head) -> Refusal | None:
         here = address_of(self.transport.getHost())
-        found = barred(self._context, head, here, self.is_secure)
+        told = self._client.secure
+        secure = self.is_secure if told is None else told
+        found = barred(self._context, head, here, secure)
         if found is None:
             # No page may read what an admin listener answers.
             self._cors = () if self._context.administers else cors_headers(head)
             return None
-        refusal, self._record.detail = found
+        refusal, self._why = found
         return refusal
 
     # -- the WebSocket ---------------------------------------------------------------------
@@ -281,7 +298,8 @@ class Front(Connection):
 
     def _record_refusal(self, refusal: Refusal) -> None:
         self._record.outcome = refusal.code
-        self._record.detail = self._record.detail or refusal.message
+        details = self._why or refusal.message, self._client.ignored
+        self._record.detail = "; ".join(filter(None, details))
         self._context.holds.register.refused(self._record, refusal)
 
     def _answer(self, refusal: Refusal) -> None:

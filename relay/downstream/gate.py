@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import frozen
 from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
 
+from relay.admission.client import LOCAL, UNKNOWN
 from relay.admission.origins import (
     host_is_allowed,
     host_name,
     is_change_from_elsewhere,
     origin_is_allowed,
 )
+from relay.config import checks
 from relay.config.forms import form_for
 from relay.downstream.hold import HoldContext
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamFactory
-from relay.http.head import Head
-from relay.rules.addresses import is_address, is_loopback
+from relay.http.head import WITHOUT_HOST, Head
+from relay.rules.addresses import is_address, is_loopback, plain_address
 from relay.rules.refusals import Refusal, refuse
 from relay.rules.subprotocols import hides_status, refusal_is_in_band
 from relay.timing.turns import Turns
@@ -71,8 +74,15 @@ class FrontContext:
 
 
 def address_of(address: IAddress | None) -> str:
-    """The host of an address; C{local} for a local socket, which has none."""
-    return str(getattr(address, "host", "local"))
+    """
+    The IP address in one of Twisted's; L{LOCAL} for a local socket, which has none; L{UNKNOWN} for
+    anything else, because behind the PROXY protocol it is what the proxy wrote.
+    """
+    host = getattr(address, "host", None)
+    try:
+        return LOCAL if host is None else plain_address(host)
+    except ValueError:
+        return UNKNOWN
 
 
 def barred(
@@ -82,29 +92,34 @@ def barred(
     Why this request may not come in, and what its record says about that; L{None} if it may.
 
     @param here: the listener's address.
-    @param secure: whether the connection is by TLS.
+    @param secure: whether the client came by TLS, to the relay or to a trusted proxy.
     """
     host = head.one("host") or ""
+    if not host:
+        return None if head.path in PROBES else (refuse("bad_request", WITHOUT_HOST), WITHOUT_HOST)
     if not _host_is_allowed(context, host, head.path):
-        return refuse("host_not_allowed"), f"to allow it, add {host!r} to hosts"
+        return refuse("host_not_allowed"), _how_to_allow("hosts", host_name(host), checks.host)
     for origin in head.all("origin"):
         is_allowed = origin_is_allowed(
             origin,
             host=host,
             secure=secure,
-            loopback=here == "local" or is_loopback(here),
+            loopback=here == LOCAL or is_loopback(here),
             origins=context.holds.settings.origins,
         )
         if not is_allowed:
-            return refuse("origin_not_allowed"), _how_to_allow(origin)
+            risk = "; but any page can have it, in a frame" if origin == "null" else ""
+            told = _how_to_allow("origins", origin, checks.origin)
+            return refuse("origin_not_allowed"), told + risk
     if context.administers and is_change_from_elsewhere(head, secure):
         return refuse("origin_not_allowed", "Ask for this outside a web page."), NOT_OWN
     return None
 
 
-def _how_to_allow(origin: str) -> str:
-    risk = "; but any page can have it, in a frame" if origin == "null" else ""
-    return f"to allow it, add {origin!r} to origins{risk}"
+def _how_to_allow(key: str, value: str, fault: Callable[[str], str | None]) -> str:
+    """What to put into the settings, as it stands there; or why nothing can be."""
+    why = fault(value)
+    return f"{key} cannot allow it: {why}" if why else f"to allow it, add {value!r} to {key}"
 
 
 def _host_is_allowed(context: FrontContext, host: str, path: str) -> bool:

@@ -40,6 +40,9 @@ UTF-8, as cookies do, because only an embedder's site or C{admit} sees them. Aut
 0x85 ends a line, does not.
 """
 
+WITHOUT_HOST = "Send one valid Host header."
+"""What is said to a client that does not."""
+
 
 def _bad(message: str) -> Refused:
     return Refused(refuse("bad_request", message))
@@ -176,6 +179,7 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
     Parse a head.
 
     @param raw: the head, with the blank line at its end.
+    @return: a head with one valid Host; or, by HTTP/1.0, one without any, as a probe of HAProxy's.
     @raise Refused: with C{bad_request}, or C{head_too_large} for more than C{max_fields} lines.
     """
     lines = raw[: -len(_END)].split(b"\r\n")
@@ -187,8 +191,8 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
     method, target, version = _request_line(first)
     head = Head(method, target, int(version), tuple(_field(line) for line in rest))
     host = head.one("host")
-    if host is None or not _HOST.fullmatch(host):
-        raise _bad("Send one valid Host header.")
+    if not _HOST.fullmatch(host or "") and not (head.version == 0 and not head.all("host")):
+        raise _bad(WITHOUT_HOST)
     return head
 
 

@@ -52,6 +52,12 @@ def is_address(value: str, version: int | None = None) -> bool:
         return False
 
 
+def plain_address(address: str) -> str:
+    """An IP address in its shortest form; one of IPv4 within IPv6 as that of IPv4."""
+    found = ip_address(address)
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
 def bracketed(host: str) -> str:
     """A host as a URL and a Host header have it: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
