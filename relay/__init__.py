@@ -1,5 +1,6 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
+from relay.admission.quota import GrantLimits
 from relay.admission.request import Admit, Grant, Request, Verdict
 from relay.config.forms import RefusalRule
 from relay.config.settings import Limits, Settings
@@ -37,6 +38,7 @@ __all__ = [
     "Endpoint",
     "EndpointPath",
     "Grant",
+    "GrantLimits",
     "Head",
     "HoldRecord",
     "InvalidValue",

@@ -11,6 +11,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
+from relay.admission.callers import Callers
 from relay.admission.request import Admit
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
@@ -107,8 +108,9 @@ class RelayFactory(FrontFactory):
         served = Served(endpoints, settings.base_path)
         door = Door(admit, settings.hold_seconds, reactor)
         own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, reactor)
+        callers = Callers(settings.limits, _seconds_of(reactor))
         context = FrontContext(
-            HoldContext(settings, admit, dialer, self._register, reactor),
+            HoldContext(settings, admit, dialer, self._register, callers, reactor),
             DownstreamFactory(reactor, lines),
             served,
             own,

@@ -198,8 +198,8 @@ def exceptions() -> Iterator[type]:
 
 
 INTERNAL = {
-    *("Abandoned", "HandshakeDenied", "MalformedAnswer", "NoThread", "NotConnected"),
-    *("ProxyFault", "Refused"),
+    *("Abandoned", "HandshakeDenied", "Malformed", "MalformedAnswer", "NoThread", "NotConnected"),
+    *("OverLimit", "ProxyFault", "Refused"),
     *("CannotStart", "ClientError"),  # the daemon's and the simulator's
 }
 """Those that an embedder never meets: each is caught where it comes from."""

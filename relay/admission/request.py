@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from attrs import Factory, field, frozen
 
+from relay.admission.quota import GrantLimits
 from relay.http.head import Head
 from relay.rules.refusals import Refusal
 from relay.rules.subprotocols import credential_in, is_beta
@@ -75,10 +76,13 @@ class Grant:
     """
     This request may have a session.
 
-    @ivar subject: the name, in the records, of the one whose session it is.
+    @ivar subject: the name, in the records, of the one whose session it is. The limits by subject
+        are for all sessions of one name.
+    @ivar limits: what is not as the settings say.
     """
 
     subject: str | None = None
+    limits: GrantLimits = field(factory=GrantLimits)
 
 
 Verdict = Grant | Refusal

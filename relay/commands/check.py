@@ -13,6 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from relay.admission.callers import Callers
+from relay.admission.client import Client
 from relay.admission.request import Request
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
@@ -54,14 +56,15 @@ async def _check(
     lines = Lines(reactor)
     balancer = Balancer([upstream], random, reactor.seconds)
     dialer = dialer_for(balancer, settings.limits, lines, reactor, retries=0)
-    context = HoldContext(settings, None, dialer, Register(1, ()), reactor)
+    callers = Callers(settings.limits, reactor.seconds)
+    context = HoldContext(settings, None, dialer, Register(1, ()), callers, reactor)
     record = HoldRecord("check", "local")
     if model is None or not upstream.takes(REALTIME, model):
         model = next(iter(upstream.models), upstream.traits.sample)
     request = Request(record.request_id, record.peer, _head(model))
     refusal = None
     try:
-        opened = await Hold(context, request, record).start()
+        opened = await Hold(context, request, Client(record.peer), record).start()
     except Refused as refused:
         refusal = refused.refusal
     else:

@@ -29,6 +29,42 @@ class Limits:
     """How much one relay accepts, and how long it waits."""
 
     sessions: int = count("Sessions and holds at once.", 1000, 1, 1_000_000)
+    address_sessions: int = count(
+        "Sessions and holds at once of one address. 0 is no limit, here and below.",
+        200,
+        0,
+        1_000_000,
+    )
+    address_holds: int = count("Holds at once of one address.", 100, 0, 1_000_000)
+    address_handshakes: int = count(
+        "Holds of one address that may begin in a minute.", 600, 0, 1_000_000
+    )
+    subject_sessions: int = count("Sessions and holds at once of one subject.", 200, 0, 1_000_000)
+    subject_holds: int = count("Holds at once of one subject.", 100, 0, 1_000_000)
+    subject_handshakes: int = count(
+        "Holds of one subject that may begin in a minute.", 600, 0, 1_000_000
+    )
+    short_sessions: int = count(
+        "Sessions of one caller that may end within 5 s of their opening, in a minute, before it"
+        " has to wait between two.",
+        5,
+        0,
+        1000,
+    )
+    messages_per_second: int = count(
+        "Frames a second that a client may send in the long run, in one session; ten times as many"
+        " at once.",
+        1000,
+        0,
+        1_000_000,
+    )
+    bytes_per_second: int = count(
+        "Bytes a second likewise. Ten times as many at once.", 4 * 2**20, 0, 2**30
+    )
+    session_seconds: float = wait("How long a session may last.", 86400.0, 10_000_000)
+    idle_seconds: float = wait(
+        "How long nothing but Pings may cross in a session.", 3600.0, 10_000_000
+    )
     message_bytes: int = count(
         "Bytes of one message, in either direction.", 24 * 2**20, 1024, 2**30
     )

@@ -224,7 +224,7 @@ class Front(Connection):
         if refusal is not None:
             self._refuse(refusal)
             return
-        hold = Hold(self._context.holds, request, self._record)
+        hold = Hold(self._context.holds, request, self._client, self._record)
         protocol = DownstreamProtocol(
             hold,
             is_told_in_band(self._context, head),

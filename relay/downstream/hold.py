@@ -8,6 +8,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.callers import Callers, OverLimit
+from relay.admission.client import Client
 from relay.admission.request import Admit, Grant, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
@@ -37,6 +39,7 @@ class HoldContext:
     admit: Admit | None
     dialer: Dialer
     register: Register
+    callers: Callers
     clock: IReactorTime
 
 
@@ -45,17 +48,22 @@ class Hold:
     One hold. It ends once: with C{opened}, with the code of a refusal, or with C{left}, if the
     client did not wait.
 
+    @param client: who asks, for the limits by address.
     @param record: is filled in as the hold goes on. At the hold's end the register's listeners are
         told of it.
     """
 
-    def __init__(self, context: HoldContext, request: Request, record: HoldRecord) -> None:
+    def __init__(
+        self, context: HoldContext, request: Request, client: Client, record: HoldRecord
+    ) -> None:
         self.request = request
         self._context = context
         self._record = record
         self._began = context.clock.seconds()
         self._verdict: Refusal | None = None
         self._grant = Grant()
+        agent = request.head.one("user-agent") or ""
+        self._visit = context.callers.visit(client, agent)
         self._work: Deferred[OpenUpstream] | None = None
         self._deadline = Deadline(context.clock)
 
@@ -87,9 +95,11 @@ class Hold:
     async def _open(self) -> OpenUpstream:
         if self._verdict is not None:
             raise Refused(self._verdict)
+        self._visit.arrive()
         until = self._began + self._context.settings.hold_seconds
         self._grant = await self._admitted()
         self._record.subject = self._grant.subject
+        self._visit.is_granted(self._grant.subject, self._grant.limits)
         return await self._context.dialer.dial(self.request, self._record.attempts, until)
 
     async def _admitted(self) -> Grant:
@@ -109,12 +119,14 @@ class Hold:
 
     def _succeeded(self, opened: OpenUpstream) -> OpenUpstream:
         self._end("opened")
+        self._visit.opened()
         self._record.upstream = opened.upstream.name
         self._context.register.opened(self._record)
         return opened
 
     def _failed(self, failure: Failure) -> Failure:
         refusal = self._refusal(failure)
+        self._visit.end()
         failure.cleanFailure()  # its frames refer to it: a reference cycle
         if refusal is None:
             self._end("left")
@@ -129,6 +141,9 @@ class Hold:
 
     def _refusal(self, failure: Failure) -> Refusal | None:
         """The refusal that downstream is told for a failure; L{None} if the client is gone."""
+        if isinstance(failure.value, OverLimit):
+            details = f"over {failure.value.detail}", self._record.detail
+            self._record.detail = "; ".join(filter(None, details))
         if isinstance(failure.value, Refused):
             return failure.value.refusal
         if isinstance(failure.value, CancelledError):
@@ -149,6 +164,7 @@ class Hold:
             downstream,
             opened,
             self._grant,
+            self._visit,
             self._record,
             context.clock,
             context.settings,
@@ -156,3 +172,7 @@ class Hold:
         )
         context.register.sessions.add(session)
         session.start()
+
+    def forgo(self) -> None:
+        """There will be no session, though the hold ended with one."""
+        self._visit.end()

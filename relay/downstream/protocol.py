@@ -154,6 +154,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.protocol.abort()
+            self._hold.forgo()
         self.abort()
 
     # -- open ------------------------------------------------------------------------------
@@ -189,6 +190,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         except Exception:
             # Autobahn would log this and leave the socket open.
             _log.failure("could not join {id}", id=self._id)
+            self._hold.forgo()
             self.close(FAILED)
             opened.protocol.close(FAILED)
         del self._hold

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from relay.config.settings import Limits
 from relay.peer.autobahn import BareWebSocket
 from relay.peer.keepalive import Keepalive
+from relay.peer.meter import Meter
 from relay.peer.throttle import Throttle
 from relay.timing.bulkhead import bulkhead
 from relay.wire.interfaces import NO_LINE, Line
@@ -25,11 +26,13 @@ class PacedWebSocket(BareWebSocket):
     @ivar line: the byte stream below the frames. It is L{NO_LINE} until the WebSocket is open, and
         L{relay.wire.interfaces.GONE} once the connection is lost.
     @ivar keepalive: watches whether the peer is there.
+    @ivar meter: counts what the peer sends; L{None} if it may send what it likes.
     """
 
     line: Line = NO_LINE
     failed: Callable[[], None]  # the subclass knows what to do about an exception
-    _fragments = 0
+    meter: Meter | None = None
+    _fragments = _frames = _received = 0
     _paused = _parses_later = False
     _lost: Failure | None = None
     _throttle: Throttle | None = None  # most peers need none
@@ -57,6 +60,7 @@ class PacedWebSocket(BareWebSocket):
     def _feed(self, data: bytes) -> None:
         """Give a chunk to Autobahn's parser, without Autobahn's debug line for each chunk."""
         self.keepalive.heard = True
+        self._received += len(data)
         if not self.is_deaf:
             self._dataReceived(data)
 
@@ -106,6 +110,8 @@ class PacedWebSocket(BareWebSocket):
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Count fragments: Autobahn limits sizes only, and empty fragments cost memory too."""
+        self._frames += 1
+        self.count_data(self._frames, self._received)
         self._fragments += 1
         super().onMessageFrameBegin(length)
         if self._fragments > self._limits.message_fragments:
@@ -122,6 +128,22 @@ class PacedWebSocket(BareWebSocket):
         self._connectionLost(reason)
 
     # -- pausing ---------------------------------------------------------------------------
+
+    def limit(self, frames: float, payload: float, too_much: Callable[[], object]) -> None:
+        """
+        Read the peer no faster than this from now on.
+
+        @param frames: frames a second; 0 for no limit.
+        @param payload: bytes a second; 0 for no limit.
+        @param too_much: called if that has to be done for too long (see L{Meter}).
+        """
+        if frames or payload:
+            self.meter = Meter(self._clock, frames, payload, self._read_or_pause, too_much)
+
+    def count_data(self, frames: int, received: int) -> None:
+        """Count what came: frames of data and bytes, in all."""
+        if self.meter is not None and self.meter.count(frames, received):
+            self._read_or_pause()
 
     def count_controls(self, count: int) -> None:
         """Count control frames that came. A peer that floods is read more slowly."""
@@ -148,7 +170,8 @@ class PacedWebSocket(BareWebSocket):
     def is_read(self) -> bool:
         """Whether what the peer sends is read at present."""
         throttled = self._throttle is not None and self._throttle.is_set
-        return not (self._paused or self._parses_later or throttled)
+        metered = self.meter is not None and self.meter.is_set
+        return not (self._paused or self._parses_later or throttled or metered)
 
     @bulkhead
     def _read_or_pause(self) -> None:
@@ -158,6 +181,8 @@ class PacedWebSocket(BareWebSocket):
             self.line.pause()
 
     def stop_pacing(self) -> None:
-        """The connection ends: stop the throttle's timer."""
+        """The connection ends: stop the timers."""
         if self._throttle is not None:
             self._throttle.stop()
+        if self.meter is not None:
+            self.meter.stop()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
+from relay.timing.allowance import Allowance
 from relay.timing.deadline import Deadline
 
 RATE = 1000
@@ -26,12 +27,12 @@ class Throttle:
     @param over: called when reading may go on.
     """
 
-    __slots__ = ("_clock", "_over", "_paid", "_pause")
+    __slots__ = ("_allowance", "_clock", "_over", "_pause")
 
     def __init__(self, clock: IReactorTime, over: Callable[[], object]) -> None:
         self._clock = clock
         self._over = over
-        self._paid = 0.0  # the time, by the clock, at which the rate allows for all that came
+        self._allowance = Allowance()
         self._pause = Deadline(clock)
 
     @property
@@ -41,9 +42,7 @@ class Throttle:
 
     def spend(self, count: int) -> bool:
         """Take C{count} frames off the allowance; return whether reading has to pause now."""
-        now = self._clock.seconds()
-        self._paid = max(self._paid, now) + count / RATE
-        debt = self._paid - now - BURST / RATE
+        debt = self._allowance.spend(count, self._clock.seconds(), RATE, BURST)
         if debt > 0:
             self._pause.set(debt, self._over)
         return debt > 0

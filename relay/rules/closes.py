@@ -29,6 +29,9 @@ TRANSLATED = frozenset({1002, 1010, 1014, 1015})
 RETRIED = frozenset({None, 1001, 1011, 1012, 1013})
 """Codes after which the official SDKs connect again, of those that can cross."""
 
+DONE = (1000, 1001)
+"""Codes by which a client ends what it is done with; 1001 is a browser's that leaves the page."""
+
 EndingCode = Literal[
     "draining",
     "internal_error",
@@ -40,6 +43,9 @@ EndingCode = Literal[
     "protocol_error",
     "invalid_text",
     "message_too_large",
+    "sent_too_much",
+    "session_too_long",
+    "session_idle",
 ]
 """The codes of L{ENDINGS}, as a type."""
 
@@ -71,6 +77,15 @@ ENDINGS: dict[EndingCode, Ending] = {
     "protocol_error": Ending(1002, "Your client broke the WebSocket protocol: {detail}."),
     "invalid_text": Ending(1007, "Your client sent no valid text: {detail}."),
     "message_too_large": Ending(1009, "Send smaller messages, in fewer frames: {detail}."),
+    "sent_too_much": Ending(
+        1008, "Your client sent more than the relay lets it, for too long; send more slowly."
+    ),
+    "session_too_long": Ending(
+        1001, "The session has lasted as long as the relay lets it; connect again."
+    ),
+    "session_idle": Ending(
+        1001, "Nothing was sent in the session for too long; connect again when there is."
+    ),
 }
 """The table. Whatever else ends, ends without an event."""
 
@@ -129,6 +144,9 @@ def ended(ending: EndingCode, reason: str, detail: str = "") -> Close:
 
 DRAIN = ended("draining", "shutting down")
 FAILED = ended("internal_error", "internal error")
+TOO_MUCH = ended("sent_too_much", "client sent too much for too long")
+TOO_LONG = ended("session_too_long", "session lasted too long")
+IDLE = ended("session_idle", "session was idle too long")
 STALLED = 1008
 """The code of a session with a reader that stalled, in its record."""
 

@@ -93,7 +93,7 @@ class FrameWalk:
         self._kind = _SPECIAL  # of the frame in flight
         self._length = 0  # of its payload
         self._size = self._fragments = 0  # of the fragmented message in flight
-        self._messages = self._payload = 0  # as the headers announced them
+        self._messages = self._parts = self._payload = 0  # as the headers announced them
         self._held = b""
         self._over = False
 
@@ -101,6 +101,11 @@ class FrameWalk:
     def messages(self) -> int:
         """How many data messages have crossed to their last byte."""
         return self._messages - (self._kind in _FINAL and self.remaining > 0)
+
+    @property
+    def frames(self) -> int:
+        """How many data frames have begun."""
+        return self._messages + self._parts
 
     @property
     def payload(self) -> int:
@@ -288,6 +293,7 @@ class FrameWalk:
             self._fail(1009, "too many fragments")
         else:
             self._messages += kind == _LAST
+            self._parts += kind != _LAST
         return not self._over
 
     def _fail(self, code: int, reason: str) -> None:

@@ -10,6 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.callers import Visit
+from relay.admission.quota import pace_of
 from relay.admission.request import Grant
 from relay.config.settings import Settings
 from relay.dial.opened import OpenUpstream
@@ -18,6 +20,7 @@ from relay.peer.protocol import PeerProtocol
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.scrub import redact
+from relay.session.lifetime import Lifetime
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic
@@ -52,6 +55,7 @@ class Session(PeerListener):
         downstream: PeerProtocol,
         opened: OpenUpstream,
         grant: Grant,
+        visit: Visit,
         hold: HoldRecord,
         clock: IReactorTime,
         settings: Settings,
@@ -61,6 +65,9 @@ class Session(PeerListener):
             "downstream": downstream,
             "upstream": opened.protocol,
         }
+        pace = pace_of(grant.limits, settings.limits)
+        # Before the plane is made, which asks the peer whether it has a limit.
+        downstream.limit(pace.messages_per_second, pace.bytes_per_second, self._sent_too_much)
         self._tally = Tally(hold, clock, owner)
         peek = self._tally.peek() if opened.shaped else None
         self._plane = plane_for(
@@ -68,14 +75,16 @@ class Session(PeerListener):
         )
         self.message = self._plane.message  # type: ignore[method-assign]  # saves a call a message
         self._opened = opened
+        self._visit = visit
         self._hold = hold
         self._tells = settings.closes == "event" and opened.shaped
         self._clock = clock
         self._owner = owner
         self._began = clock.seconds()
+        self._lifetime = Lifetime(clock, pace, self._crossed, self.close)
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
-        self._has_failed = self._is_over = False
+        self._has_failed = self._is_over = self._was_done = False
 
     def start(self) -> None:
         """Join the peers; upstream's first event crosses before anything else."""
@@ -86,6 +95,8 @@ class Session(PeerListener):
         downstream.watch()
         try:
             self._plane.start(self._opened.first)
+            if not self.is_ending:
+                self._lifetime.begin()
         except Exception:
             self.failed("downstream", Failure())
         self._opened.first.clear()  # else they would be kept as long as the session
@@ -104,6 +115,16 @@ class Session(PeerListener):
             self._abort()
         except Exception:
             self.failed("downstream", Failure())
+
+    def _sent_too_much(self) -> None:
+        """Downstream was held back, and went on sending more than it may."""
+        self.close(closes.TOO_MUCH)
+
+    def _crossed(self) -> int:
+        """How much has crossed: messages, and bytes, also of one that is under way."""
+        total = no_traffic()
+        self._plane.add_to(total)
+        return sum(each.messages + each.bytes for each in total.values())
 
     def _close(self, close: Close) -> None:
         self._because(close.code, "relay")
@@ -132,6 +153,8 @@ class Session(PeerListener):
 
     def closed(self, side: Side, close: Close) -> None:
         """Pass a Close on by the table. Its reason is redacted, because it may quote the key."""
+        if self._cause is None and side == "downstream":
+            self._was_done = close.code in closes.DONE
         self._because(close.code, side)
         reason = redact(close.reason, self._opened.secrets)
         self._close_other(side, closes.crossing(side, close.code, reason))
@@ -207,6 +230,7 @@ class Session(PeerListener):
         """Keep the first cause of the end; later ones follow from it."""
         if self._cause is None:
             self._cause = (code, by)
+            self._lifetime.stop()
 
     def _close_other(self, side: Side, close: Close) -> None:
         peer = self._peers.get(opposite(side))
@@ -220,6 +244,7 @@ class Session(PeerListener):
         self._is_over = True
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self._began
+        self._visit.closed(seconds, self._was_done)
         sent = no_traffic()
         try:
             self._plane.add_to(sent)

@@ -46,6 +46,8 @@ class Lane:
         self._keepalive = sender.keepalive
         self._receiver = receiver
         self._write = receiver.line.write
+        self._metered = sender.meter is not None
+        self._received = 0
         self._kept = b""
         self._crossed: tuple[int, int] | None = None
         self._waiting: list[bytes] = []
@@ -56,6 +58,9 @@ class Lane:
         self._keepalive.heard = True
         try:
             self._pass_on(data)
+            if self._metered:
+                self._received += len(data)
+                self._sender.count_data(self.walk.frames, self._received)
         except Exception:
             self.break_off()
             self._sender.line.received = _unread

@@ -150,6 +150,7 @@ class World:
 
     def _limits(self) -> Limits:
         return Limits(
+            short_sessions=0,  # one after the other is ended badly
             message_bytes=MESSAGE_BYTES,
             stall_seconds=LATE if self.pings_soon else SOON,
             linger_seconds=1.0,

@@ -34,7 +34,13 @@ def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pl
 
 @pytest.fixture
 def world(plane: Plane) -> World:
-    limits = Limits(message_bytes=100_000, message_fragments=3)
+    limits = Limits(
+        message_bytes=100_000,
+        message_fragments=3,
+        messages_per_second=50,
+        session_seconds=120,
+        idle_seconds=100,
+    )
     upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=KEY)
     return World(settings=Settings(limits=limits), upstream=upstream)
 
@@ -61,6 +67,28 @@ def is_drained(world: World, downstream: Peer, upstream: Peer) -> None:
     world.advance(20.1)
 
 
+def floods(world: World, downstream: Peer, upstream: Peer) -> None:
+    """Downstream sends as fast as it is read, for more than a minute."""
+    for _ in range(70):
+        downstream.line.deliver(Frame(Opcode.TEXT, b"x").serialize(mask=True) * 500)
+        world.advance(1)
+        upstream.read()
+
+
+def is_idle(world: World, downstream: Peer, upstream: Peer) -> None:
+    """Nobody says anything, but both are there."""
+    lasts(world, downstream, upstream, says=None)
+
+
+def lasts(world: World, downstream: Peer, upstream: Peer, says: str | None = "alive") -> None:
+    """The session goes on and on."""
+    for _ in range(125):
+        if upstream.close is None and says is not None:
+            downstream.send(says)
+        world.advance(1)
+        world.settle(downstream, upstream)
+
+
 def breaks(world: World, downstream: Peer, upstream: Peer) -> None:
     """The relay fails while it passes something on."""
     with pytest.MonkeyPatch.context() as patch:
@@ -85,6 +113,9 @@ CASES: dict[str, tuple[Any, str, int, str]] = {
     "silent": (is_silent, "upstream_silent", 1011, "no longer answers"),
     "stuck": (is_stuck, "upstream_stalled", 1011, "no longer reads"),
     "drained": (is_drained, "draining", 1012, "shutting down"),
+    "floods": (floods, "sent_too_much", 1008, "send more slowly"),
+    "is idle": (is_idle, "session_idle", 1001, "Nothing was sent"),
+    "lasts": (lasts, "session_too_long", 1001, "lasted as long"),
     "failed": (breaks, "internal_error", 1011, "its log has the cause"),
     "upstream breaks the protocol": (
         sends("upstream", Frame(Opcode.CONT, b"x")),
@@ -145,7 +176,7 @@ def test_an_end_that_the_relay_decides_is_told_by_an_event_before_its_close(
         "code": code,
         "param": None,
         "request_id": world.listener.openings[0].request_id,
-        "retryable": close_code in (1011, 1012),
+        "retryable": close_code in (1001, 1011, 1012),
         "close": {"code": close_code, "reason": downstream.close[1]},
     }
     assert downstream.close[0] == close_code
@@ -190,7 +221,13 @@ def test_nobody_but_downstream_is_told(world: World) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_by_the_setting_plain_there_is_no_event(plane: Plane, case: str) -> None:
-    limits = Limits(message_bytes=100_000, message_fragments=3)
+    limits = Limits(
+        message_bytes=100_000,
+        message_fragments=3,
+        messages_per_second=50,
+        session_seconds=120,
+        idle_seconds=100,
+    )
     world = World(settings=Settings(limits=limits, closes="plain"))
     downstream, upstream = world.open()
     CASES[case][0](world, downstream, upstream)

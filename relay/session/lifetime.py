@@ -1,0 +1,67 @@
+"""How long a session may last, and how long nothing may cross in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from relay.admission.quota import Pace
+from relay.rules.closes import IDLE, TOO_LONG, Close
+from relay.timing.deadline import Deadline
+
+LOOKS = 4
+"""Looks in the time of being idle: a session may be idle for a quarter of it longer."""
+
+
+class Lifetime:
+    """
+    Ends a session that is too old, or idle.
+
+    @param crossed: tells how much has crossed so far.
+    @param end: ends the session.
+    """
+
+    __slots__ = ("_crossed", "_deadline", "_end", "_ends", "_idle", "_moved", "_now", "_seen")
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        pace: Pace,
+        crossed: Callable[[], int],
+        end: Callable[[Close], None],
+    ) -> None:
+        self._now = clock.seconds
+        self._ends = clock.seconds() + pace.session_seconds if pace.session_seconds else None
+        self._idle = pace.idle_seconds
+        self._moved = clock.seconds()
+        self._seen = 0
+        self._crossed = crossed
+        self._end = end
+        self._deadline = Deadline(clock)
+
+    def begin(self) -> None:
+        """The session is open, and what upstream had said has crossed."""
+        self._seen = self._crossed()
+        self._wait()
+
+    def _wait(self) -> None:
+        waits = [self._ends - self._now()] if self._ends is not None else []
+        waits += [self._idle / LOOKS] if self._idle else []
+        if waits:
+            self._deadline.set(max(0.0, min(waits)), self._look)
+
+    def stop(self) -> None:
+        """The session ends."""
+        self._deadline.clear()
+
+    def _look(self) -> None:
+        now, crossed = self._now(), self._crossed()
+        if crossed != self._seen:
+            self._seen, self._moved = crossed, now
+        if self._ends is not None and now >= self._ends:
+            self._end(TOO_LONG)
+        elif self._idle and now - self._moved >= self._idle:
+            self._end(IDLE)
+        else:
+            self._wait()
