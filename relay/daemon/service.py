@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
@@ -22,6 +23,7 @@ from relay.config.certificates import server_options
 from relay.config.listeners import fault_of_access, is_public
 from relay.config.plan import Plan
 from relay.config.settings import ListenerTable
+from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
 from relay.daemon.signals import Signals
@@ -46,6 +48,10 @@ QUEUE = 4096
 Connections that may wait until they are accepted. Twisted's default of 50 is less than a burst. The
 kernel limits it to C{net.core.somaxconn}.
 """
+
+
+SESSION, SESSION_IN_DEMO = 2, 3
+"""Descriptors of a session; in a demo one is the simulator's."""
 
 
 class CannotStart(SystemExit, Exception):
@@ -125,6 +131,7 @@ class RelayService(Service):
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
+        self._accepting = Accepting(reactor)
         self._faults: list[str] = []
 
     def setServiceParent(self, parent: Any) -> None:
@@ -146,6 +153,7 @@ class RelayService(Service):
         super().privilegedStartService()
         if self._log is not None:
             self._log.start()
+        self._follow_descriptors()
         upstreams, tokens = self._plan.upstreams, self._plan.tokens
         if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)
@@ -165,6 +173,21 @@ class RelayService(Service):
             self._listen_for_admin(self._settings.admin, self._factory.admin(metrics, self.end))
         if self._faults:
             self._give_up()
+
+    def _follow_descriptors(self) -> None:
+        """Take no more sessions than there can be descriptors for, and say so."""
+        descriptors = raise_limit()
+        most = sessions_within(descriptors, SESSION_IN_DEMO if self._plan.demo else SESSION)
+        limits = self._settings.limits
+        if limits.sessions > most:
+            _log.warn(
+                "sessions is {wanted}, but {descriptors} descriptors suffice for {most}: raise the"
+                " limit of open files (ulimit -n, or LimitNOFILE= of systemd), or lower sessions",
+                wanted=limits.sessions,
+                descriptors=int(descriptors),
+                most=int(most),
+            )
+            self._settings = evolve(self._settings, limits=evolve(limits, sessions=int(most)))
 
     def startService(self) -> None:
         """Start; also listen, if the application skipped the privileged start."""
@@ -208,6 +231,7 @@ class RelayService(Service):
         ports, self._ports = self._ports, []
         for port in ports:
             await _done(port.stopListening())
+        self._accepting.stop()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
 
@@ -227,6 +251,7 @@ class RelayService(Service):
 
     def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
         self._ports.append(port)
+        self._accepting.guard(port)
         make_room(port, listener.endpoint)
         address = port.getHost()
         # The address of an adopted socket is known only now.
@@ -247,6 +272,7 @@ class RelayService(Service):
 
     def _listens_for_admin(self, port: IListeningPort, admin: AdminFactory) -> None:
         self._ports.append(port)
+        self._accepting.guard(port)
         make_room(port, self._settings.admin)
         address = port.getHost()
         admin.set_public(is_public(address))
@@ -266,6 +292,7 @@ class RelayService(Service):
             self._reactor.stop()
 
     def _give_up(self) -> NoReturn:
+        self._accepting.stop()
         for port in [*self._ports, self._simulator]:
             if port is not None:
                 port.stopListening()

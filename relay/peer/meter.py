@@ -72,8 +72,9 @@ class Meter:
         self._since = now if self._since is None else self._since
         left = self._since + FLOOD_SECONDS - now
         if left <= 0:
+            too_much = self._too_much
             self.stop()
-            self._too_much()
+            too_much()
         elif not self._pause.is_set:
             self._pause.set(min(debt, left), self._time_is_up)
 
@@ -85,10 +86,15 @@ class Meter:
             self._over()
 
     def stop(self) -> None:
-        """Count no more."""
+        """Count no more, and forget whom to call: else there would be a reference cycle."""
         self._pause.clear()
+        self._over = self._too_much = _nothing
         for kind in self._kinds:
             kind.next = inf
+
+
+def _nothing() -> None:
+    """Stands in for what was to be called."""
 
 
 class _Kind:

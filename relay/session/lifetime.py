@@ -52,8 +52,9 @@ class Lifetime:
             self._deadline.set(max(0.0, min(waits)), self._look)
 
     def stop(self) -> None:
-        """The session ends."""
+        """The session ends: forget it, because it refers to this object."""
         self._deadline.clear()
+        self._crossed, self._end = _nothing, _drop
 
     def _look(self) -> None:
         now, crossed = self._now(), self._crossed()
@@ -65,3 +66,12 @@ class Lifetime:
             self._end(IDLE)
         else:
             self._wait()
+
+
+def _nothing() -> int:
+    """Stands in for the session that is over."""
+    return 0
+
+
+def _drop(close: Close) -> None:
+    """Stands in for it likewise."""

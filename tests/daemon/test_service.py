@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
-from relay.config.settings import ListenerTable, Settings
+from relay.config.settings import Limits, ListenerTable, Settings
 from relay.daemon import service as module
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
@@ -103,6 +103,31 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(module, "_log", Logger("relay.daemon.service", observer=observer))
     return found
+
+
+@pytest.mark.parametrize(
+    ("demo", "wanted", "most"), [(False, 1000, 480), (True, 1000, 320), (False, 480, None)]
+)
+def test_more_sessions_than_there_are_descriptors_for_are_told_and_not_taken(
+    stage: Stage,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    demo: bool,
+    wanted: int,
+    most: int | None,
+) -> None:
+    monkeypatch.setattr(module, "raise_limit", lambda: 1024)
+    service = stage.service(demo=demo, limits=Limits(sessions=wanted))
+    service.privilegedStartService()
+    said = [line for line in lines if line.startswith("sessions is ")]
+    factory = service._factory
+    assert factory is not None
+    capacity = factory._context.holds.settings.limits.sessions
+    if most is None:
+        assert (said, capacity) == ([], wanted)
+    else:
+        assert capacity == most
+        assert said[0].startswith(f"sessions is {wanted}, but 1024 descriptors suffice for {most}")
 
 
 def fails(service: RelayService, capfd: pytest.CaptureFixture[str]) -> str:
