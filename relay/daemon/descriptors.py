@@ -75,7 +75,7 @@ class Accepting:
 
     def guard(self, port: Any) -> None:
         """Watch over a listener. One that is none of Twisted's own goes on as it is."""
-        self._has_room()
+        self._fill()
         if isinstance(port, Port):
             # To mypy a method is no variable; the reactor looks it up on the port each time.
             port.doRead = partial(self._accept, port, port.doRead)  # type: ignore[method-assign]
@@ -96,20 +96,27 @@ class Accepting:
             port.numberAccepts = 1  # what there is a descriptor for; Twisted would take many
             read()
             if port.sessionno == before:
+                self._fill()  # what was spent for nobody, before a dial takes it
                 return
 
     def _has_room(self) -> bool:
-        """Whether there is a descriptor for one client. What is missing in reserve comes first."""
+        """Make room for one client, from the reserve if need be; return whether there is any."""
+        shortage = self._fill()
+        if shortage is not None:
+            return self._spends(shortage)
+        self._is_over()
+        return True
+
+    def _fill(self) -> Shortage | None:
+        """Fill the reserve; return what is short, unless there is one descriptor more than that."""
         while True:
             try:
                 found = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
-                shortage = shortage_in(error)
-                return shortage is None or self._spends(shortage)
+                return shortage_in(error)
             if len(self._spare) >= SPARE:
                 os.close(found)
-                self._is_over()
-                return True
+                return None
             self._spare.append(found)
 
     def _spends(self, shortage: Shortage) -> bool:

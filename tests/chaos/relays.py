@@ -40,6 +40,7 @@ hold_seconds = {HOLD_SECONDS}
 
 [limits]
 sessions = 100000
+short_sessions = 0
 head_seconds = 1.0
 stall_seconds = 1.0
 linger_seconds = 0.5
@@ -51,6 +52,7 @@ pong_seconds = 0.5
 PATIENT = """
 [limits]
 sessions = 100000
+short_sessions = 0
 """
 """Settings under which nobody is given up because the machine is slow."""
 

@@ -25,6 +25,7 @@ PATIENCE = 60
 
 SETTINGS = """
 [limits]
+short_sessions = 0
 ping_seconds = 1.0
 pong_seconds = 1.0
 """

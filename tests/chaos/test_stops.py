@@ -33,6 +33,7 @@ FAR_SECONDS = 0.3
 
 SETTINGS = f"""
 [limits]
+short_sessions = 0
 sessions = 100000
 ping_seconds = {PING_SECONDS}
 pong_seconds = {PONG_SECONDS}

@@ -37,6 +37,7 @@ PATIENCE = scaled(60, 1800)
 
 SETTINGS = """
 [limits]
+short_sessions = 0
 sessions = 100000
 head_seconds = 5.0
 stall_seconds = 1.0

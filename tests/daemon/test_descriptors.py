@@ -129,6 +129,13 @@ def test_with_the_reserve_clients_are_accepted_that_can_only_be_refused(stage: S
     assert line.startswith("EMFILE: no descriptor is left")
 
 
+@staged(SPARE, 1)
+def test_nothing_of_the_reserve_is_left_for_others_when_nobody_waits(stage: Stage) -> None:
+    stage.listener.turn(1)
+    assert stage.listener.sessionno == 1
+    assert (stage.system.left, len(stage.system.open_ones)) == (0, SPARE - 1)
+
+
 @staged(SPARE + 3, 20)
 def test_the_service_resumes_when_there_are_some_again(stage: Stage) -> None:
     stage.listener.turn()
