@@ -4,8 +4,9 @@ Which form of a refusal a client gets: what the operator can say of it, and what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Literal
 
 from attrs import frozen
@@ -45,13 +46,19 @@ class RefusalRule:
     def matches(self, listener: str | None, user_agent: str) -> bool:
         """Whether the rule is for a client of this listener, with this C{User-Agent}."""
         return self.listener in (None, listener) and (
-            self.user_agent is None or fnmatchcase(user_agent, self.user_agent)
+            self.user_agent is None or _pattern(self.user_agent).fullmatch(user_agent) is not None
         )
 
     @property
     def is_for_all(self) -> bool:
         """Whether no rule behind this one is ever asked."""
         return self.listener is None and self.user_agent is None
+
+
+@lru_cache(256)
+def _pattern(user_agent: str) -> re.Pattern[str]:
+    """What matches it. Brackets and question marks stand in some names of clients, so are plain."""
+    return re.compile(".*?".join(map(re.escape, user_agent.split("*"))), re.DOTALL)
 
 
 def form_for(rules: Iterable[RefusalRule], listener: str | None, user_agent: str) -> Form:

@@ -26,6 +26,7 @@ from relay.rules.scrub import scrub
 from relay.telemetry.records import AttemptRecord
 from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
+from relay.upstreams.carried import words_of
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
 from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.endpoints import REALTIME
@@ -62,6 +63,7 @@ class Attempt(HandshakeListener):
         self._record = record
         self._result: Deferred[OpenUpstream] = Deferred()
         self._secrets: tuple[str, ...] = ()
+        self._asked: frozenset[str] = frozenset()
         self._since = 0.0
         self._protocol: UpstreamProtocol | None = None
         self._first: list[tuple[bytes, bool]] = []
@@ -81,6 +83,9 @@ class Attempt(HandshakeListener):
         self._endpoint = asked.route.endpoint
         credential = await self._credential()
         self._secrets = self._upstream.secrets(credential)
+        self._asked = words_of(
+            [*(value for _, value in asked.head.query), *asked.route.parts.values()]
+        )
         self._since = self._clock.seconds()
         request = upgrade_request(self._upstream, asked.route, asked.head, credential)
         try:
@@ -191,7 +196,12 @@ class Attempt(HandshakeListener):
     def answered(self, answer: Answer) -> None:
         """The upstream refused by an HTTP answer."""
         refusal = refusal_of_answer(
-            self._upstream.traits, answer.status, answer.headers, answer.body, self._secrets
+            self._upstream.traits,
+            answer.status,
+            answer.headers,
+            answer.body,
+            self._secrets,
+            self._asked,
         )
         self._refuse(refusal, answer.status, self._request_id(answer.headers))
 
@@ -251,7 +261,9 @@ class Attempt(HandshakeListener):
 
     def _refuse_opening(self, close: Close | None) -> None:
         error = self._error
-        refusal = refusal_of_opening(self._upstream.traits, error, close, self._secrets)
+        refusal = refusal_of_opening(
+            self._upstream.traits, error, close, self._secrets, self._asked
+        )
         self._refuse(refusal, None, self._scrubbed(error.request_id if error else None))
 
     def closed(self, side: Side, close: Close) -> None:

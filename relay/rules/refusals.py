@@ -163,6 +163,7 @@ class Refusal:
     @ivar attempts: how many attempts at upstreams were made.
     @ivar said: what the upstream said, scrubbed of secrets. It is for the operator: downstream is
         sent no byte of it that is not in the message.
+    @ivar of_request: whether the upstream may serve other requests, whatever the code says.
     @ivar cause: the code of the failure for which the upstream is left alone and was not tried;
         L{None} if that is not why.
     @ivar since: since when that is so, in UTC (RFC 3339); L{None} as C{cause} is.
@@ -176,6 +177,7 @@ class Refusal:
     upstream: UpstreamFacts | None = None
     attempts: int = field(default=0, kw_only=True)
     said: str = field(default="", kw_only=True)
+    of_request: bool = field(default=False, kw_only=True)
     cause: RefusalCode | None = field(default=None, kw_only=True)
     since: str | None = field(default=None, kw_only=True)
 

@@ -28,8 +28,8 @@ _NAMES = ("code", "reason", "type", "status")
 _NUMBERS = ("code", "status", "status_code", "statusCode")
 _TEXTS = ("message", "msg", "error_description", "detail", "title")
 _INNER = ("error", "errors", "detail", "details", "message")
-_NO_NAMES = frozenset({"error", "about:blank"})
-"""The type of each C{error} event, and of each problem without a type of its own."""
+_NO_NAMES = frozenset({"error", "about:blank", "None"})
+"""The type of each C{error} event, of a problem without a type, and of a Python service without."""
 
 _NAME = re.compile(r"(?=.{1,99}\Z)[A-Za-z_][\w-]*(?:\.[\w-]+)*")
 _LABELLED = re.compile(r"([A-Za-z_][\w.-]*): ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -81,20 +82,20 @@ DECODED = {
 }
 """A G.711 format to the samples of its 256 codes, of 16 bits each."""
 
-_MAGNITUDES = {name: [abs(sample) for sample in codes] for name, codes in DECODED.items()}
-
 
 def loudness(frame: bytes, form: Format) -> float:
     """
-    The mean magnitude of a frame: 0.0 for silence, 1.0 for the loudest there is.
+    The mean magnitude of a frame: 0.0 for silence, 1.0 for the loudest there is. What does not
+    change within the frame is no sound, though some microphones have it in all they send.
 
     @param frame: L{FRAME_MS} of audio.
     """
     if form.name == "audio/pcm":
-        total = sum(map(abs, _measured(form.rate).unpack(frame)))
+        samples: Sequence[int] = _measured(form.rate).unpack(frame)
     else:
-        total = sum(map(_MAGNITUDES[form.name].__getitem__, frame))
-    return float(total / (_MEASURED_RATE * FRAME_MS // 1000) / 32_768)
+        samples = [*map(DECODED[form.name].__getitem__, frame)]
+    middle = sum(samples) / len(samples)
+    return sum(abs(sample - middle) for sample in samples) / len(samples) / 32_768
 
 
 @cache

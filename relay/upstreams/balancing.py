@@ -148,6 +148,8 @@ class Balancer:
         found = [s for s in self.standings if s.upstream.takes(endpoint, model)]
         if not found:
             raise Refused(refuse("model_not_allowed"))
+        # A client that speaks OpenAI's protocol must not meet one that does not.
+        found = [s for s in found if endpoint.name not in s.upstream.traits.lent] or found
         found = [s for s in found if not (beta and s.upstream.refuses_beta)]
         if not found:
             raise Refused(refuse("bad_request", BETA_IS_RETIRED))

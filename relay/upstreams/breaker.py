@@ -15,7 +15,7 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from relay.rules.refusals import KINDS, Refusal, refuse
+from relay.rules.refusals import KINDS, Refusal, UpstreamFacts, refuse
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -66,11 +66,17 @@ def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
         operator mends that. C{counts} for a failure that may be over soon. C{passes} for the
         client's fault or the relay's.
     """
-    if refusal.code == "upstream_quota_exhausted":
-        return "trips"  # first: its status 429 would count as the client's fault
-    if refusal.code in _NOT_ITS_FAULT or _is_about_the_request(refusal):
+    if refusal.of_request or refusal.code in _NOT_ITS_FAULT:
         return "passes"
-    return "trips" if refusal.code in _AT_ONCE else "counts"
+    if refusal.code in _AT_ONCE:  # before its status is looked at, which may be a 4xx
+        return "passes" if _is_denied(refusal.upstream) else "trips"
+    return "passes" if _is_about_the_request(refusal) else "counts"
+
+
+def _is_denied(facts: UpstreamFacts | None) -> bool:
+    """Whether another relay's key is good, and not for this request alone."""
+    inner = facts and facts.upstream
+    return inner is not None and (inner.status == 403 or _is_denied(inner))
 
 
 def _is_about_the_request(refusal: Refusal) -> bool:

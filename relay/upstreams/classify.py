@@ -16,8 +16,10 @@ from relay.rules.closes import Close
 from relay.rules.refusals import Refusal, refuse
 from relay.rules.said import NOTHING, Said, error_in_body, error_in_text, merged
 from relay.rules.scrub import scrub
-from relay.upstreams.carried import codes_in, statuses_in
+from relay.upstreams.carried import codes_in, statuses_in, without
 from relay.upstreams.meanings import (
+    DENIED,
+    KEY,
     REFUSED,
     Meaning,
     is_about_the_key,
@@ -48,6 +50,7 @@ def refusal_of_answer(
     headers: Mapping[str, str],
     body: bytes,
     secrets: Collection[str],
+    asked: frozenset[str] = frozenset(),
 ) -> Refusal:
     """
     What an HTTP answer other than 101 means.
@@ -55,12 +58,13 @@ def refusal_of_answer(
     @param headers: names in lower case.
     @param body: as much of the body as was read.
     @param secrets: what must not show in any text of the refusal.
+    @param asked: the words of the caller, in lower case, which the upstream may repeat.
     """
     said, wait = error_in_body(body), _retry_after(headers)
     if said.relayed is not None:
         refusal = refusal_of_relay(said, status, wait, secrets)
     else:
-        meaning = _meaning(provider, said, answered=status)
+        meaning = _meaning(provider, said, asked, answered=status)
         if meaning == REFUSED and status == 403 and _says_nothing(said):
             words = "The upstream refused with 403 and gave no reason."
         else:
@@ -74,12 +78,14 @@ def refusal_of_opening(
     error: Said | None,
     close: Close | None,
     secrets: Collection[str],
+    asked: frozenset[str] = frozenset(),
 ) -> Refusal:
     """
     What it means if the first thing that an upstream sends is an C{error} event, a Close, or both.
 
     @param error: what the event says.
     @param close: the Close as received; L{None} if none came.
+    @param asked: see L{refusal_of_answer}.
     """
     number, reason = (close.code, close.reason) if close else (None, "")
     both = merged(error or NOTHING, error_in_text(reason))
@@ -88,7 +94,7 @@ def refusal_of_opening(
     if both.relayed is not None:
         refusal = refusal_of_relay(both, status, None, secrets)
     else:
-        meaning = _meaning(provider, _in_few_words(both), closed=status)
+        meaning = _meaning(provider, _in_few_words(both), asked, closed=status)
         quoted = _quotable(shown, status)
         with_code = "without a code" if number is None else f"with code {number}"
         what = "sent an error first" if error else f"closed at once {with_code}"
@@ -105,14 +111,29 @@ def _in_few_words(said: Said) -> Said:
 
 
 def _meaning(
-    provider: Provider, said: Said, answered: int | None = None, closed: int | None = None
+    provider: Provider,
+    said: Said,
+    asked: frozenset[str],
+    answered: int | None = None,
+    closed: int | None = None,
 ) -> Meaning:
     """
-    What an error means.
+    What an error means. If it blames the upstream, the caller's own words in it do not count: else
+    a model of the name "no api key" could keep all other callers out.
 
     @param answered: the status of the answer that it is in.
     @param closed: the status that the Close behind it means.
     """
+    meaning = _read(provider, said, answered, closed)
+    told = without(said, asked)
+    if told != said and meaning.code != "upstream_rejected_request":
+        meaning = _read(provider, told, answered, closed)
+        if meaning == REFUSED and answered == 403:
+            return evolve(REFUSED, of_request=True)
+    return KEY if meaning == DENIED and answered == 401 else meaning
+
+
+def _read(provider: Provider, said: Said, answered: int | None, closed: int | None) -> Meaning:
     codes = (*said.codes, *codes_in(said.message))
     for code in codes:
         known = meaning_of_code(provider.errors, code)
@@ -170,6 +191,7 @@ def _refusal(
         name = f" ({said.code})" if said.code else ""
         message = scrub(f"The upstream rejected the request{name}: {said.message}", secrets)
     refusal = refuse(meaning.code, message, status=meaning.status, retryable=meaning.retryable)
+    refusal = evolve(refusal, of_request=meaning.of_request)
     return (
         evolve(refusal, retry_after=wait or refusal.retry_after) if refusal.retryable else refusal
     )

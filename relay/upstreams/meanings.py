@@ -24,14 +24,17 @@ class Meaning:
     @ivar code: the code of the refusal.
     @ivar status: the refusal's status, if it is not the code's usual one.
     @ivar retryable: whether it may be tried again, if that is not the code's usual answer.
+    @ivar of_request: whether it is about the request alone, though the code is not.
     """
 
     code: RefusalCode
     status: int | None = None
     retryable: bool | None = None
+    of_request: bool = False
 
 
 KEY = Meaning("upstream_unauthorized")
+DENIED = Meaning("upstream_unauthorized", of_request=True)  # it may be for one model only
 QUOTA = Meaning("upstream_quota_exhausted")
 RATE = Meaning("upstream_rate_limited")
 REJECTED = Meaning("upstream_rejected_request")
@@ -41,6 +44,7 @@ FAILING = Meaning("upstream_refused", retryable=True)
 
 COMMON: Mapping[str, Meaning] = {
     "account_deactivated": KEY,
+    "full": FAILING,
     "incorrect_hostname": KEY,  # a key of another region; the text names its host
     "invalid_organization": KEY,
     "unsupported_country_region_territory": REFUSED,  # it is the relay's country
@@ -51,8 +55,6 @@ OPENAI: Mapping[str, Meaning] = {
     **COMMON,
     **dict.fromkeys(
         (
-            "invalid_model",
-            "missing_model",
             "invalid_intent",
             "missing_intent",
             "invalid_call_id",
@@ -73,13 +75,16 @@ FAMILIES: tuple[tuple[str, Meaning], ...] = (
     ("spend_limit spending_limit usage_limit cost_limit", QUOTA),
     ("rate_limit rate_limits rate_limited ratelimit* too_many throttl* concurren*", RATE),
     ("resource_exhausted", RATE),
-    ("authentication unauthenticated authorization unauthorized credential credentials", KEY),
-    ("api_key api_keys apikey access_key subscription_key invalid_token token_expired", KEY),
-    ("permission permissions access_denied", KEY),
+    ("invalid_model missing_model unknown_model unsupported_model model_access", REJECTED),
+    ("auth authentication authenticated authorization authorized unauth*", KEY),
+    ("credential credentials api_key api_keys apikey access_key subscription_key", KEY),
+    ("invalid_token expired_token token_expired token_not_found key_not_found", KEY),
+    ("permission permissions access_denied", DENIED),
     ("content_policy content_filter safety_policy safety_filter moderation", REJECTED),
     ("not_found notfound does_not_exist no_such", MISSING),
-    ("overload* unavailable slow_down capacity full busy try_again temporar*", FAILING),
-    ("bad_gateway timeout timed_out deadline_exceeded", FAILING),
+    ("overload* unavailable slow_down capacity busy try_again temporar*", FAILING),
+    ("is_full server_full queue_full", FAILING),
+    ("bad_gateway timeout timed_out deadline*", FAILING),
     ("draining maintenance shutdown shutting_down restart*", FAILING),
 )
 """
@@ -102,7 +107,16 @@ _ABOUT_THE_KEY = re.compile(
 """Words of a text that says that a key is not good enough."""
 
 _BY_STATUS: Mapping[int, Meaning] = {401: KEY, 402: QUOTA, 408: FAILING, 422: REJECTED, 429: RATE}
-_CLOSES: Mapping[int, int] = {1011: 500, 1012: 503, 1013: 503, 3000: 401, 3003: 403, 3008: 408}
+_CLOSES: Mapping[int, int] = {
+    1001: 503,
+    1011: 500,
+    1012: 503,
+    1013: 503,
+    1014: 502,
+    3000: 401,
+    3003: 403,
+    3008: 408,
+}
 """Close codes that mean an HTTP status (IANA, WebSocket Close Code Number Registry)."""
 
 
@@ -162,7 +176,7 @@ def meaning_of_status(status: int, text: str, *, is_carried: bool = False) -> Me
         understood the request. An answer 404 may come from a wrong URL.
     """
     if status == 403:
-        return KEY if is_about_the_key(text) else REFUSED
+        return DENIED if is_about_the_key(text) else REFUSED
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:

@@ -27,6 +27,7 @@ class Provider:
     @ivar url: its URL, if that is the same for all.
     @ivar root: the path of its base, for a URL that has no path.
     @ivar endpoints: names of the endpoints that it has (see L{relay.upstreams.endpoints}).
+    @ivar lent: those of them that it serves in its own form, so only if no other upstream does.
     @ivar paths: its own paths of endpoints behind its base, by the endpoint's name, where they
         are not the table's.
     @ivar credential: the header that carries the key, and what stands before the key in it.
@@ -45,6 +46,7 @@ class Provider:
     url: str | None = None
     root: str = ""
     endpoints: frozenset[str] = frozenset({"realtime"})
+    lent: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(factory=dict)
     credential: tuple[str, str] = ("Authorization", "Bearer ")
     shaped: bool
@@ -102,6 +104,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "gemini": Provider(
         url="wss://generativelanguage.googleapis.com" + GEMINI,
         endpoints=frozenset({"gemini", "realtime"}),
+        lent=frozenset({"realtime"}),
         paths={"realtime": GEMINI},
         credential=("x-goog-api-key", ""),
         sample="gemini-3.1-flash-live-preview",

@@ -440,6 +440,18 @@ def says(text: str, pattern: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace("DATE", DATE), text) is not None
 
 
+@pytest.mark.parametrize("query", ["?model=no%20api%20key", "?call_id=no+api+key"])
+def test_the_callers_own_words_open_no_breaker(query: str) -> None:
+    world = dials()
+    downstream = world.downstream(f"/v1/realtime{query}")
+    upstream = world.answering()
+    upstream.send('{"type":"error","error":{"message":"No such thing: no api key."}}')
+    upstream.send_close(1008)
+    assert told(downstream)[1]["code"] == "upstream_refused"
+    assert world.factory.standings[0].breaker_state == "closed"
+    close_all(world, downstream.line)
+
+
 @pytest.mark.usefixtures("in_time")
 def test_an_open_breaker_refuses_a_hold_at_once_and_says_why(
     logged: list[tuple[LogLevel, str]],

@@ -51,6 +51,13 @@ def test_all_formats_are_equally_loud(form: Format, level: float) -> None:
     assert loudness(sine(form, FRAME_MS, 0.0), form) < 0.001
 
 
+@pytest.mark.parametrize("form", ALL)
+@pytest.mark.parametrize("level", [-9_000, 300, 9_000])
+def test_what_does_not_change_is_silence(form: Format, level: int) -> None:
+    frame = encoded(array("h", [level] * (form.rate * FRAME_MS // 1000)), form)
+    assert loudness(frame, form) == 0.0
+
+
 def test_g711_is_that_of_the_itu() -> None:
     # The ends and the middle of the tables in G.711.
     assert [DECODED["audio/pcmu"][code] for code in (0x00, 0x80, 0x7F, 0xFF)] == [

@@ -106,7 +106,7 @@ def test_what_is_said_comes_back_after_a_pause(service: Service) -> None:
 @pytest.mark.parametrize(
     ("form", "loud", "rate"),
     [
-        ({"type": "audio/pcm", "rate": 16_000}, b"\x00\x40\x00\xc0", 32_000),
+        ({"type": "audio/pcm", "rate": 16_000}, b"\x00\x40" * 4 + b"\x00\xc0" * 4, 32_000),
         ({"type": "audio/pcmu", "rate": 8_000}, b"\x00\x80", 8_000),
         ({"type": "audio/pcma", "rate": 8_000}, b"\x2a\xaa", 8_000),
     ],

@@ -15,7 +15,7 @@ from relay.rules.refusals import Refusal, UpstreamFacts, refuse
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import FAILURES
 from relay.upstreams.diagnosis import Finding
-from relay.upstreams.endpoints import REALTIME
+from relay.upstreams.endpoints import ENDPOINTS, REALTIME
 
 
 def upstream(name: str, **options: Any) -> Upstream:
@@ -64,6 +64,20 @@ def test_only_upstreams_that_take_the_model_are_tried() -> None:
     assert names(among.order(REALTIME, "m")) == ["any", "some"]
     assert names(among.order(REALTIME, "n")) == ["any"]
     assert names(among.order(REALTIME, None)) == ["any", "some"]
+
+
+def test_a_service_of_another_protocol_is_tried_only_where_no_other_serves_it() -> None:
+    openai, gemini = (
+        upstream("a", priority=1),
+        upstream("g", provider="gemini", models={"live": "live"}),
+    )
+    both = balancer(gemini, openai)
+    for model in ("m", None, "live"):
+        assert names(both.order(REALTIME, model)) == ["a"]
+    assert names(both.order(ENDPOINTS["gemini"], None)) == ["g"]
+    assert names(balancer(gemini).order(REALTIME, None)) == ["g"]
+    named = upstream("a", models={"m": "m"})
+    assert names(balancer(gemini, named).order(REALTIME, "live")) == ["g"]
 
 
 def standing_of(clock: Clock, **options: Any) -> Standing:

@@ -27,6 +27,13 @@ def failing(stage: Any, status: int | None = None) -> Refusal:
     return refuse("upstream_refused", retryable=True, upstream=facts)
 
 
+def behind_a_relay(status: int) -> Refusal:
+    """What another relay says whose own key was refused with this status."""
+    inner = UpstreamFacts("openai", "upgrade", status)
+    outer = UpstreamFacts("core", "upgrade", 502, upstream=inner)
+    return refuse("upstream_unauthorized", upstream=outer)
+
+
 DOWN = failure("upstream_connect_failed")
 BAD_KEY = failure("upstream_unauthorized", 401)
 
@@ -69,7 +76,12 @@ def fail(breaker: Breaker, now: float, times: int = FAILURES) -> None:
         (failure("upstream_unauthorized"), "trips"),  # in band
         (failure("upstream_quota_exhausted", 429), "trips"),
         (failure("upstream_quota_exhausted"), "trips"),
-        (failure("upstream_unauthorized", 403), "passes"),
+        (failure("upstream_unauthorized", 400), "trips"),
+        (failure("upstream_unauthorized", 403), "trips"),
+        (evolve(failure("upstream_unauthorized", 403), of_request=True), "passes"),
+        (evolve(failure("upstream_refused", 403), of_request=True), "passes"),
+        (behind_a_relay(403), "passes"),
+        (behind_a_relay(401), "trips"),
         (failure("upstream_refused", 403), "counts"),
         (failure("upstream_rejected_request", 403), "passes"),
         (failure("upstream_refused", 400), "passes"),
@@ -118,7 +130,7 @@ def test_a_breaker_opens_at_once_when_the_key_is_wrong(breaker: Breaker) -> None
 @pytest.mark.parametrize("code", KINDS)
 def test_a_refusal_that_passes_never_opens_a_breaker(breaker: Breaker, code: RefusalCode) -> None:
     refusal = failure(code, None if judged(failure(code)) == "passes" else 405)
-    if code == "upstream_quota_exhausted":
+    if judged(refusal) == "trips":
         return
     for _ in range(3 * FAILURES):
         attempt(breaker, 0, refusal)

@@ -36,9 +36,8 @@ NO_MODEL: Row = ("upstream_rejected_request", 404, False)
 REFUSED: Row = ("upstream_refused", 502, False)
 FAILING: Row = ("upstream_refused", 502, True)
 
+MODEL_CODES = ["invalid_model", "missing_model"]
 CALLER_CODES = [
-    "invalid_model",
-    "missing_model",
     "invalid_intent",
     "missing_intent",
     "invalid_call_id",
@@ -136,7 +135,7 @@ class TestAnswers:
     ) -> None:
         assert row(answer(status, body(code), provider)) == QUOTA
 
-    @pytest.mark.parametrize("code", CALLER_CODES)
+    @pytest.mark.parametrize("code", MODEL_CODES + CALLER_CODES)
     @pytest.mark.parametrize("status", [400, 403, 404])
     def test_a_caller_code_is_the_callers_own_mistake(self, status: int, code: str) -> None:
         assert row(answer(status, body(code))) == REJECTED
@@ -275,7 +274,7 @@ class TestOpenings:
         assert row(refusal) == LIMITED
         assert refusal.retry_after == 5
 
-    @pytest.mark.parametrize("code", CALLER_CODES)
+    @pytest.mark.parametrize("code", MODEL_CODES + CALLER_CODES)
     @pytest.mark.parametrize("close", [None, Close(4000, "x")])
     def test_an_error_with_a_caller_code_is_the_callers_own_mistake(
         self, code: str, close: Close | None
@@ -301,13 +300,13 @@ class TestOpenings:
             (Close(4000, "invalid_api_key"), UNAUTHORIZED),
             (Close(4000, "other"), REFUSED),
             (Close(1000), REFUSED),
-            (Close(1001), REFUSED),
+            (Close(1001), FAILING),
             (Close(1008, "policy"), REFUSED),
             (Close(1010), REFUSED),
             (Close(1011), FAILING),
             (Close(1012), FAILING),
             (Close(1013), FAILING),
-            (Close(1014), REFUSED),
+            (Close(1014), FAILING),
             (Close(None), REFUSED),
         ],
     )

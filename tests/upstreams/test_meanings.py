@@ -14,6 +14,7 @@ from relay.rules.refusals import Refusal
 from relay.rules.said import Said, error_in
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
 from relay.upstreams.meanings import (
+    DENIED,
     FAILING,
     KEY,
     MISSING,
@@ -32,6 +33,7 @@ from relay.upstreams.providers import PROVIDERS
 
 Row = tuple[str, int, bool]
 BY_MEANING: dict[Meaning, Row] = {
+    DENIED: ("upstream_unauthorized", 502, False),
     KEY: ("upstream_unauthorized", 502, False),
     QUOTA: ("upstream_quota_exhausted", 502, False),
     RATE: ("upstream_rate_limited", 503, True),
@@ -57,19 +59,28 @@ FAMILIES: dict[Meaning, list[str]] = {
     KEY: [
         *("authentication_error", "AuthenticationError", "UNAUTHENTICATED", "unauthorized"),
         *("invalid_api_key", "API_KEY_INVALID", "missing_api_key", "invalid_credentials"),
+        *("invalid_token", "expired_token", "token_not_found_in_db", "account_deactivated"),
+        *("incorrect_hostname", "auth_error", "invalid_auth", "not_authenticated"),
+        *("ip_not_authorized", "expired_api_key"),
+    ],
+    DENIED: [
         *("permission_error", "permission_denied", "PERMISSION_DENIED", "insufficient_permissions"),
-        *("PermissionDeniedError", "access_denied", "invalid_token", "account_deactivated"),
-        *("incorrect_hostname", "The caller does not have permission to execute this"),
+        *("PermissionDeniedError", "access_denied"),
+        "The caller does not have permission to execute this",
     ],
     MISSING: [
         *("not_found", "not_found_error", "NotFoundError", "NOT_FOUND", "model_not_found"),
         *("call_id_not_found", "session_not_found", "DeploymentNotFound", "model_does_not_exist"),
     ],
-    REJECTED: ["content_policy_violation", "content_filter", "moderation_blocked"],
+    REJECTED: [
+        *("content_policy_violation", "content_filter", "moderation_blocked"),
+        *("invalid_model", "missing_model", "unsupported_model", "key_model_access_denied"),
+    ],
     FAILING: [
         *("server_overloaded", "overloaded_error", "engine_overloaded", "ENGINE_OVERLOADED"),
         *("service_unavailable", "ServiceUnavailableError", "UNAVAILABLE", "slow_down", "SlowDown"),
         *("capacity_exceeded", "insufficient_capacity", "server_full", "full", "server_busy"),
+        *("Deadline expired before operation could complete.",),
         *("timeout", "gateway_timeout", "DEADLINE_EXCEEDED", "temporarily_unavailable"),
         *("draining", "maintenance", "server_restarting"),
     ],
@@ -155,6 +166,7 @@ def test_a_wrong_request_by_http_may_come_from_a_wrong_url(status: int) -> None:
         ("server_error", FAILING),
         ("overloaded", FAILING),
         ("Server is full", FAILING),
+        ("Send the full name of a model", REFUSED),
         ("Too many sessions", RATE),
         ("Authentication failed", KEY),
         ("API key not valid. Please pass a valid API key.", KEY),
@@ -199,6 +211,8 @@ def test_every_shape_of_an_event_has_its_meaning(event: object, meaning: Meaning
     ("code", "meaning"),
     [
         (1000, REFUSED),
+        (1001, FAILING),
+        (1014, FAILING),
         (1011, FAILING),
         (3000, KEY),
         (3003, REFUSED),
