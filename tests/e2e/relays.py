@@ -125,6 +125,8 @@ def demo_command(folder: Path, authority: Authority, **settings: object) -> list
     lines += [
         "[[listener]]",
         *(f"{name} = {json.dumps(value)}" for name, value in listener.items()),
+        "[limits]",
+        "short_sessions = 0",  # many sessions are ended badly here, on purpose
     ]
     config = folder / f"relay-{len(list(folder.glob('relay-*.toml')))}.toml"
     config.write_text("\n".join(lines), "utf-8")
