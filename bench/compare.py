@@ -24,7 +24,7 @@ from bench.children import ROOT
 from bench.figures import Outcome, failures, median, not_run, ratio
 from bench.loads import LOADS, Load, chosen, hurried
 from bench.peers.place import Peer
-from bench.peers.relays import relay
+from bench.peers.relays import FAST, relay
 from bench.rounds import Stage, one_run, raise_descriptors, scratch
 from bench.tables import COLUMNS, MARK, Table, number
 
@@ -32,7 +32,8 @@ USUAL = "quiet,busy,tls,rtt,handshakes,idle-5000"
 
 ASK = """
 import json, relay
-fields = [field.name for field in relay.Settings.__attrs_attrs__]
+kinds = relay.Settings, relay.Limits
+fields = [field.name for kind in kinds for field in kind.__attrs_attrs__]
 print(json.dumps({"file": relay.__file__, "fields": fields}))
 """
 
@@ -86,7 +87,8 @@ def _relay(name: str, plane: str, checkout: Path) -> Peer:
     own = {key: value for key, value in wanted.items() if key in said["fields"]}
     for key in wanted.keys() - own.keys():
         print(f"{name} has no setting {key}")
-    return relay(name, own, checkout)
+    limits = {key: value for key, value in FAST.items() if key in said["fields"]}
+    return relay(name, own, checkout, limits)
 
 
 def _row(runs: Sequence[Mapping[str, Mapping[str, Outcome]]], load: Load) -> list[str]:

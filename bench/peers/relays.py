@@ -17,6 +17,7 @@ listen = ["tcp:{port}:interface=127.0.0.1"]
 
 [limits]
 sessions = 20000
+{limits}
 
 [[upstream]]
 url = "{origin}/v1/realtime"
@@ -24,9 +25,14 @@ ca_file = "{ca_file}"
 """
 
 
-def _command(own: Mapping[str, str], place: Place) -> list[str]:
+FAST = {"messages_per_second": 1_000_000, "bytes_per_second": 2**30}
+"""A client may send as fast as it can, and is counted all the same."""
+
+
+def _command(own: Mapping[str, str], limits: Mapping[str, int], place: Place) -> list[str]:
     settings = SETTINGS.format(
         own="\n".join(f'{key} = "{value}"' for key, value in own.items()),
+        limits="\n".join(f"{key} = {value}" for key, value in limits.items()),
         port=place.port,
         origin=place.upstream.origin,
         ca_file=place.upstream.ca_file,
@@ -35,14 +41,20 @@ def _command(own: Mapping[str, str], place: Place) -> list[str]:
     return [*TWISTD, "--nodaemon", "--pidfile=", "realtime-relay", "--config", config]
 
 
-def relay(name: str, own: Mapping[str, str], checkout: Path | None = None) -> Peer:
+def relay(
+    name: str,
+    own: Mapping[str, str],
+    checkout: Path | None = None,
+    limits: Mapping[str, int] = FAST,
+) -> Peer:
     """
     @param own: settings besides those that every relay of this project has ever known.
+    @param limits: limits likewise.
     @param checkout: take the relay from this working tree, not from where it is installed.
     """
     return Peer(
         name,
-        command=partial(_command, own),
+        command=partial(_command, own, limits),
         lacks=partial(lacks_package, "realtime-relay"),
         version=partial(versions, "realtime-relay", "Twisted", "autobahn", "pyOpenSSL"),
         environ={"PYTHONPATH": str(checkout)} if checkout else {},
