@@ -14,11 +14,16 @@ from types import FrameType
 from memory import World
 from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
+from websockets.frames import Frame, Opcode
 
-from relay import Upstream
+from relay import Limits, Settings, Upstream
 from relay.testing.peers import Line
 from relay.upstreams.retry import WINDOW
 
+ELSEWHERE = {"X-Forwarded-For": "192.0.2.1"}
+SETTINGS = Settings(
+    trusted_proxies=("127.0.0.1",), limits=Limits(address_sessions=2, short_sessions=0)
+)
 OURS = ("relay", "autobahn", "twisted.internet.defer")
 
 
@@ -82,6 +87,20 @@ def a_leaving_in_the_upgrade(world: World) -> list[Line]:
     return [downstream.line, upstream]
 
 
+def a_flood(world: World) -> list[Line]:
+    """One that is held back when it leaves."""
+    downstream, upstream = world.open()
+    downstream.line.deliver(Frame(Opcode.TEXT, b"").serialize(mask=True) * 10_400)
+    downstream.line.reset()
+    upstream.line.reset()
+    return [downstream.line, upstream.line]
+
+
+def a_caller_over_its_limit(world: World) -> list[Line]:
+    """So many holds at once that the last ones are refused."""
+    return [world.downstream(headers=ELSEWHERE).line for _ in range(4)]
+
+
 LIVES: list[Callable[[World], list[Line]]] = [
     a_session,
     a_lost_upstream,
@@ -91,6 +110,8 @@ LIVES: list[Callable[[World], list[Line]]] = [
     a_timeout,
     a_leaving_before_tcp,
     a_leaving_in_the_upgrade,
+    a_flood,
+    a_caller_over_its_limit,
 ]
 
 
@@ -122,7 +143,10 @@ def _left_over() -> list[str]:
 
 def main() -> None:
     for life in LIVES:
-        world = World(upstreams=[Upstream("ws://127.0.0.1:9000/v1/realtime", breaker=False)])
+        world = World(
+            settings=SETTINGS,
+            upstreams=[Upstream("ws://127.0.0.1:9000/v1/realtime", breaker=False)],
+        )
         _live(world, life)  # whatever is made once for all has been made
         gc.collect()
         gc.disable()

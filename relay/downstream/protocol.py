@@ -139,6 +139,9 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         if self.state == self.STATE_CONNECTING:
             self.state = self.STATE_CLOSED
             self._leave()
+        hold = getattr(self, "_hold", None)
+        if hold is not None:  # there was no session
+            hold.forgo()
         super().connectionLost(reason)
 
     @bulkhead
@@ -154,7 +157,6 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.protocol.abort()
-            self._hold.forgo()
         self.abort()
 
     # -- open ------------------------------------------------------------------------------

@@ -289,3 +289,26 @@ def test_with_0_nobody_is_slowed() -> None:
     world = world_of(short_sessions=0)
     die(world, 20)
     enter(world, None)
+
+
+# -- the relay's own failures --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["relay.downstream.hold.Session", "relay.downstream.protocol.PeerProtocol._onOpen"],
+)
+def test_a_session_that_could_not_be_made_counts_no_longer(
+    monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    world = world_of(address_sessions=1)
+    with monkeypatch.context() as patch:
+        downstream = come(world)
+        upstream = world.answering()
+        patch.setattr(broken, lambda *_, **__: 1 / 0)
+        upstream.send('{"type":"session.created"}')
+    downstream.line.lose()
+    upstream.line.lose()
+    world.advance(4)
+    come(world)
+    assert world.factory.active_holds == 1
