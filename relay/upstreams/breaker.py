@@ -221,6 +221,9 @@ class Breaker:
         self._is_trying = False
         verdict = judged(refusal)
         if verdict == "passes":
+            # That does not close it, though something answered: a gateway refuses a bad request, or
+            # one too many, even while nothing behind it serves. Then closing would let the next
+            # holds run into the failure, and staying half-open costs others no more than this try.
             self._next = now
             return
         self._note(refusal, error)
