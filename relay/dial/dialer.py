@@ -182,8 +182,7 @@ def _last(passed_over: list[Refusal], tried: list[Refusal]) -> Refusal:
     """
     if tried:
         return tried[-1]
-    soonest = sorted(passed_over, key=lambda each: (not each.retryable, each.retry_after or 0))
-    return soonest[0] if soonest else refuse("model_not_allowed")
+    return min(passed_over, key=lambda each: (not each.retryable, each.retry_after or 0))
 
 
 def _passed_over(standing: Standing, refusal: Refusal) -> AttemptRecord:

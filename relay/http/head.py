@@ -211,7 +211,8 @@ class HeadReader:
         self._max_bytes = max_bytes
         self._max_fields = max_fields
         self._data = bytearray()
-        self.started = self.bodiless = self.is_tls = self._has_line = False
+        self.started = self.bodiless = self.is_tls = False
+        self._has_begun = self._has_line = False
         self.rest = b""
 
     def feed(self, data: bytes) -> Head | None:
@@ -223,13 +224,15 @@ class HeadReader:
         self.started = True
         searched = max(0, len(self._data) - len(_END) + 1)
         self._data += data
+        if not self._has_begun:
+            if is_undecided(bytes(self._data[:LONGEST])):
+                return None
+            searched = 0
+            self._begin()
         self.bodiless = self._data.startswith(b"HEAD ")
         if not self._has_line:
             # Not beyond the limit: what is found must not depend on how the stream was cut.
-            first = bytes(self._data[: min(LONGEST, self._max_bytes)])
-            if is_undecided(first):
-                return None
-            self._look_at_first(first)
+            self._look_at_first(bytes(self._data[: min(LONGEST, self._max_bytes)]))
         end = self._data.find(_END, searched)
         if end < 0 and len(self._data) <= self._max_bytes:
             return None
@@ -239,6 +242,13 @@ class HeadReader:
         self.rest = bytes(self._data[end + len(_END) :])
         self._data.clear()  # this reader may live as long as a session
         return parse_head(raw, self._max_fields)
+
+    def _begin(self) -> None:
+        """Skip an empty line, as some clients send behind a body (RFC 9112, 2.2)."""
+        self._has_begun = True
+        # The PROXY protocol begins with two of them.
+        if foreign(bytes(self._data[:LONGEST])) is None:
+            self._data = self._data.removeprefix(b"\r\n")
 
     def _look_at_first(self, first: bytes) -> None:
         """Refuse at once what is no HTTP: the client may wait for an answer before it goes on."""

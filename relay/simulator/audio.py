@@ -12,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
+from math import gcd
+from sys import byteorder
 
 from attrs import frozen
 
@@ -107,12 +109,13 @@ def _measured(rate: int) -> struct.Struct:
 
 @cache
 def _codes(name: str) -> bytes:
-    # The nearest code of each sample, at the 13 bits that G.711 has at most.
+    # The nearest code of each sample, read as unsigned, at the 13 bits that G.711 has at most.
     codes = sorted(range(256), key=DECODED[name].__getitem__)
     levels = [DECODED[name][code] for code in codes]
     middles = [(low + high) / 2 for low, high in pairwise(levels)]
-    signed = [*range(4096), *range(-4096, 0)]
-    return bytes(codes[bisect_left(middles, step * 8 + 4)] for step in signed)
+    steps = (codes[bisect_left(middles, step * 8 + 4)] for step in range(-4096, 4096))
+    nearest = b"".join(bytes((code,)) * 8 for code in steps)
+    return nearest[0x8000:] + nearest[:0x8000]
 
 
 def encoded(samples: array[int], form: Format) -> bytes:
@@ -122,17 +125,24 @@ def encoded(samples: array[int], form: Format) -> bytes:
     @param samples: at the format's own rate.
     """
     if form.name == "audio/pcm":
-        return struct.pack(f"<{len(samples)}h", *samples)
-    codes = _codes(form.name)
-    return bytes([codes[sample >> 3 & 0x1FFF] for sample in samples])
+        return _little_endian(samples).tobytes()
+    return bytes(map(_codes(form.name).__getitem__, array("H", samples.tobytes())))
 
 
 def decoded(audio: bytes, form: Format) -> array[int]:
     """The samples of audio, of 16 bits each; half a sample at the end is left out."""
-    if form.name == "audio/pcm":
-        count = len(audio) // 2
-        return array("h", struct.unpack(f"<{count}h", audio[: 2 * count]))
-    return array("h", map(DECODED[form.name].__getitem__, audio))
+    if form.name != "audio/pcm":
+        return array("h", map(DECODED[form.name].__getitem__, audio))
+    return _little_endian(array("h", audio[: len(audio) // 2 * 2]))
+
+
+def _little_endian(samples: array[int]) -> array[int]:
+    """Samples of this machine's byte order in PCM's, and the other way round."""
+    if byteorder == "little":
+        return samples
+    swapped = samples[:]
+    swapped.byteswap()
+    return swapped
 
 
 def converted(audio: bytes, source: Format, target: Format) -> bytes:
@@ -141,9 +151,20 @@ def converted(audio: bytes, source: Format, target: Format) -> bytes:
         return audio
     samples = decoded(audio, source)
     if source.rate != target.rate:
-        count = len(samples) * target.rate // source.rate
-        samples = array("h", [samples[at * source.rate // target.rate] for at in range(count)])
+        samples = _resampled(samples, source.rate, target.rate)
     return encoded(samples, target)
+
+
+def _resampled(samples: array[int], source: int, target: int) -> array[int]:
+    """For each sample at the rate C{target} the one at C{source} that sounds at that time."""
+    common = gcd(source, target)
+    step, phases = source // common, target // common
+    found = array("h", bytes(2 * (len(samples) * target // source)))
+    # By slices, because a long buffer would keep the reactor for seconds sample by sample.
+    for phase in range(phases):
+        size = len(range(phase, len(found), phases))
+        found[phase::phases] = samples[phase * step // phases :: step][:size]
+    return found
 
 
 def at_speed(audio: bytes, form: Format, speed: float) -> bytes:

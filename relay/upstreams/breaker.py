@@ -69,14 +69,15 @@ def judged(refusal: Refusal) -> Literal["trips", "counts", "passes"]:
     if refusal.of_request or refusal.code in _NOT_ITS_FAULT:
         return "passes"
     if refusal.code in _AT_ONCE:  # before its status is looked at, which may be a 4xx
-        return "passes" if _is_denied(refusal.upstream) else "trips"
+        return "trips"
     return "passes" if _is_about_the_request(refusal) else "counts"
 
 
-def _is_denied(facts: UpstreamFacts | None) -> bool:
-    """Whether another relay's key is good, and not for this request alone."""
-    inner = facts and facts.upstream
-    return inner is not None and (inner.status == 403 or _is_denied(inner))
+def _innermost(facts: UpstreamFacts | None) -> UpstreamFacts | None:
+    """Those of the upstream that refused, behind whatever relays passed that on."""
+    while facts is not None and facts.upstream is not None:
+        facts = facts.upstream
+    return facts
 
 
 def _is_about_the_request(refusal: Refusal) -> bool:
@@ -84,7 +85,7 @@ def _is_about_the_request(refusal: Refusal) -> bool:
     Whether the upstream is up and refuses this request only. Five bad requests of one client must
     not keep other clients out.
     """
-    facts = refusal.upstream
+    facts = _innermost(refusal.upstream)
     if facts is None:
         return False
     if facts.status is None:
@@ -220,6 +221,9 @@ class Breaker:
         self._is_trying = False
         verdict = judged(refusal)
         if verdict == "passes":
+            # That does not close it, though something answered: a gateway refuses a bad request, or
+            # one too many, even while nothing behind it serves. Then closing would let the next
+            # holds run into the failure, and staying half-open costs others no more than this try.
             self._next = now
             return
         self._note(refusal, error)

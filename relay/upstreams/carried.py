@@ -28,8 +28,8 @@ _EXCEPTION = re.compile(r"(?<![A-Za-z])((?:[A-Z]+[a-z]+){1,8})(?:Error|Exception
 
 _REASON = re.compile(r"(?<![\w.])([a-z]+(?:_[a-z]+)*_error)\.([a-z]+(?:_[a-z]+){1,8})(?!\w)")
 _CLOSE = re.compile(
-    r"(?i)(?<![a-z])(?:received|closed?|close[ _]code)(?: with)?(?: code)?[ :=]{1,2}"
-    r"([134][0-9]{3})(?![0-9])"
+    r"(?i)(?<![a-z])(?:received (?=[0-9]{4} \()"
+    r"|(?:closed?|close[ _]code)(?: with)?(?: code)?[ :=]{1,2})([134][0-9]{3})(?![0-9])"
 )
 
 _PLAIN = (
@@ -41,6 +41,7 @@ _PLAIN = (
         r"not (?:have access|allowed to access|allowed to use)(?: to)?(?: the)? model",
         "invalid_model",
     ),
+    (r"(?:limit|quota|exceeded)[a-z ]{0,40} per[ -](?:second|minute)", "rate_limit"),
     (r"(?:exceeded|out of|insufficient|not enough)(?: [a-z]+){0,3} (?:quota|credits?)", "quota"),
     (r"(?:incorrect|invalid|wrong|missing|no) (?:api|access)[ _-]?key", "invalid_api_key"),
 )

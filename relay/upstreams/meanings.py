@@ -71,6 +71,7 @@ AZURE: Mapping[str, Meaning] = {
 }
 
 FAMILIES: tuple[tuple[str, Meaning], ...] = (
+    ("per_minute per_second", RATE),
     ("quota billing payment credit credits balance budget insufficient_funds", QUOTA),
     ("spend_limit spending_limit usage_limit cost_limit", QUOTA),
     ("rate_limit rate_limits rate_limited ratelimit* too_many throttl* concurren*", RATE),

@@ -88,7 +88,12 @@ def refusal_of_relay(
         retryable=retryable,
         upstream=_blamed(told.get("upstream"), MAX_PATH, partial(scrub, secrets=secrets)),
     )
-    return evolve(refusal, retry_after=(wait or kind.retry_after) if retryable else None)
+    return evolve(
+        refusal,
+        retry_after=(wait or kind.retry_after) if retryable else None,
+        # A relay whose key is refused to all leaves its upstream alone, and says so by the cause.
+        of_request=inner == "upstream_unauthorized" and not told.get("cause"),
+    )
 
 
 def _status(kind: Kind, status: int | None) -> int:

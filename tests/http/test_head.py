@@ -80,6 +80,16 @@ class TestReading:
         assert reader.feed(b"G") is None
         assert reader.started
 
+    def test_one_empty_line_before_the_head_is_skipped(self) -> None:
+        raw = raw_head(UPGRADE)
+        assert read(b"\r\n" + raw, max_bytes=len(raw)) == whole(raw)
+        assert refused(b"\r\n\r\n" + raw) == "bad_request"
+
+    def test_a_head_request_behind_an_empty_line_is_known_for_one(self) -> None:
+        reader = HeadReader(MAX_BYTES, MAX_FIELDS)
+        assert reader.feed(b"\r\nHEAD / HTTP/1.1\r\n") is None
+        assert reader.bodiless
+
     @pytest.mark.parametrize("version", [0, 1])
     def test_http_1_0_and_1_1_are_read(self, version: int) -> None:
         assert whole(raw_head([("Host", "h")], f"GET / HTTP/1.{version}")).version == version
@@ -272,6 +282,7 @@ class TestAnyBytes:
     @example(raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
     @example(b"\r\n\r\n\x00\r\nQUIT\n", [], 300)
     @example(b"\r\n\r\n", [], 300)
+    @example(b"\r\n" + raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
     @example(b"PRI * HTTP/2.0\r\n\r\n", [], 5)
     def test_a_head_is_read_the_same_however_it_is_cut(
         self, data: bytes, places: list[int], cap: int

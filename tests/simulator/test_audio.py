@@ -4,7 +4,9 @@ Audio formats: how loud, how long, and one as another.
 
 from __future__ import annotations
 
+import sys
 from array import array
+from bisect import bisect_left
 from math import pi, sin
 
 import pytest
@@ -90,6 +92,30 @@ def test_converted_audio_is_as_long_and_as_loud(source: Format, target: Format) 
     assert loudness(frame, target) == pytest.approx(0.3 * 2 / pi, rel=0.05)
 
 
+RATES = st.sampled_from([8_000, 11_025, 16_000, 24_000, 44_100, 48_000])
+
+
+@given(st.lists(st.integers(-32_768, 32_767), max_size=300), RATES, RATES)
+def test_each_sample_is_the_one_that_sounds_at_its_time(
+    samples: list[int], source: int, target: int
+) -> None:
+    before, after = Format("audio/pcm", source, 2), Format("audio/pcm", target, 2)
+    found = decoded(converted(encoded(array("h", samples), before), before, after), after)
+    wanted = [samples[at * source // target] for at in range(len(samples) * target // source)]
+    assert [*found] == wanted
+
+
+@pytest.mark.parametrize("form", [MU_LAW, A_LAW])
+def test_every_sample_gets_the_nearest_code_of_g711(form: Format) -> None:
+    samples = range(-32_768, 32_768)
+    found = decoded(encoded(array("h", samples), form), form)
+    codes = sorted(DECODED[form.name])
+    for sample, level in zip(samples, found, strict=True):
+        at = bisect_left(codes, sample)
+        nearest = min(abs(sample - code) for code in codes[max(0, at - 1) : at + 1])
+        assert abs(sample - level) <= nearest + 8
+
+
 @given(st.binary(max_size=50), st.sampled_from(ALL), st.sampled_from(ALL))
 def test_any_bytes_can_be_converted(audio: bytes, source: Format, target: Format) -> None:
     assert len(converted(audio, source, target)) % (1 if source == target else target.width) == 0
@@ -124,3 +150,10 @@ def test_each_voice_has_its_own_pitch(form: Format) -> None:
 
 def test_a_long_text_is_spoken_up_to_its_bound() -> None:
     assert len(spoken(" " * 2 * LONGEST, MU_LAW, "marin")) == MU_LAW.size(CHARACTER_MS * LONGEST)
+
+
+def test_pcm_is_little_endian_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert encoded(array("h", [0x0102]), PCM) == int.to_bytes(0x0102, 2, "little")
+    other = "little" if sys.byteorder == "big" else "big"
+    monkeypatch.setattr("relay.simulator.audio.byteorder", other)
+    assert encoded(array("h", [0x0102]), PCM) == int.to_bytes(0x0102, 2, "big")

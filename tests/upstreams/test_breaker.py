@@ -27,11 +27,11 @@ def failing(stage: Any, status: int | None = None) -> Refusal:
     return refuse("upstream_refused", retryable=True, upstream=facts)
 
 
-def behind_a_relay(status: int) -> Refusal:
-    """What another relay says whose own key was refused with this status."""
-    inner = UpstreamFacts("openai", "upgrade", status)
+def behind_a_relay(status: int | None) -> Refusal:
+    """What another relay says whose own upstream refused with this status, or in band."""
+    inner = UpstreamFacts("openai", "first_event" if status is None else "upgrade", status)
     outer = UpstreamFacts("core", "upgrade", 502, upstream=inner)
-    return refuse("upstream_unauthorized", upstream=outer)
+    return refuse("upstream_refused", upstream=outer)
 
 
 DOWN = failure("upstream_connect_failed")
@@ -80,8 +80,11 @@ def fail(breaker: Breaker, now: float, times: int = FAILURES) -> None:
         (failure("upstream_unauthorized", 403), "trips"),
         (evolve(failure("upstream_unauthorized", 403), of_request=True), "passes"),
         (evolve(failure("upstream_refused", 403), of_request=True), "passes"),
-        (behind_a_relay(403), "passes"),
-        (behind_a_relay(401), "trips"),
+        (behind_a_relay(400), "passes"),
+        (behind_a_relay(404), "passes"),
+        (behind_a_relay(403), "counts"),
+        (behind_a_relay(500), "counts"),
+        (behind_a_relay(None), "passes"),
         (failure("upstream_refused", 403), "counts"),
         (failure("upstream_rejected_request", 403), "passes"),
         (failure("upstream_refused", 400), "passes"),

@@ -63,6 +63,7 @@ TEXTS = {
     "received 3000 (registered) invalid_request_error.invalid_api_key": KEY,
     "received 1013 (try again later); then sent 1013 (try again later)": FAILING,
     "closed with code 4429": RATE,
+    "You have exceeded your requests per minute quota": RATE,
     "Incorrect API key provided: sk-abc***xyz": KEY,
     "Session limit of 400 sessions reached after 500 ms": FAILING,
     "The code 4004 came": FAILING,
@@ -129,6 +130,7 @@ def test_mistakes_of_one_caller_open_no_breaker_behind_a_gateway() -> None:
         ("received 3000 (registered)", [401]),
         ("closed with code 1000", []),
         ("disclose: 1011", []),
+        ("received 4404 bytes", []),
         ("x" * MAX_SEARCHED + " HTTP 404", []),
     ],
 )

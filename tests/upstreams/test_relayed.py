@@ -6,6 +6,7 @@ import json
 from typing import Any, cast
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,7 +69,8 @@ def of_b(refusal: Refusal, inner: Refusal, *, band: bool) -> Refusal:
     """As the attempt attributes it."""
     status = None if band else inner.status
     stage = "first_event" if band else "upgrade"
-    return attributed(refusal, UpstreamFacts("b", cast(Any, stage), status, "req_b", X))
+    facts = UpstreamFacts("b", cast(Any, stage), status, "req_b", refusal.upstream)
+    return attributed(refusal, facts)
 
 
 both_ways = pytest.mark.parametrize("told", [by_http, in_band])
@@ -152,7 +154,9 @@ def test_each_refusal_survives_three_relays(told: Any, code: RefusalCode) -> Non
 @pytest.mark.parametrize(
     ("code", "verdict"),
     [
-        *((code, "trips") for code in OPERATORS),
+        ("unauthorized", "trips"),
+        ("upstream_unauthorized", "passes"),  # perhaps for one model only
+        ("upstream_quota_exhausted", "trips"),
         *((code, "passes") for code in CALLERS),
         *((code, "passes") for code in ("too_many_sessions", "rate_limited")),
         *((code, "passes") for code in ("not_found", "method_not_allowed", "upgrade_required")),
@@ -167,6 +171,32 @@ def test_the_breaker_judges_each(code: RefusalCode, verdict: str) -> None:
     inner = refuse(code)
     for told in (by_http, in_band):
         assert judged(of_b(told(inner), inner, band=told is in_band)) == verdict
+
+
+@pytest.mark.parametrize("told", [by_http, in_band])
+def test_a_key_that_the_other_relay_gave_up_is_refused_to_all(told: Any) -> None:
+    gave_up = evolve(refuse("upstream_unauthorized"), cause="upstream_unauthorized", since="now")
+    assert judged(of_b(told(gave_up), gave_up, band=told is in_band)) == "trips"
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "verdict"),
+    [
+        ("upgrade", 400, "passes"),
+        ("upgrade", 404, "passes"),
+        ("first_event", None, "passes"),
+        ("upgrade", 403, "counts"),
+        ("upgrade", 302, "counts"),
+    ],
+)
+@pytest.mark.parametrize("told", [by_http, in_band])
+def test_mistakes_of_one_caller_open_no_breaker_two_relays_away(
+    told: Any, stage: Any, status: int | None, verdict: str
+) -> None:
+    inner = refuse("upstream_refused", upstream=UpstreamFacts("x", stage, status))
+    outer = of_b(told(inner), inner, band=told is in_band)
+    assert judged(outer) == verdict
+    assert judged(of_b(told(outer), outer, band=told is in_band)) == verdict
 
 
 # -- forged --------------------------------------------------------------------------------
