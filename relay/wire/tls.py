@@ -16,6 +16,12 @@ from relay.wire.sockets import READ, SocketLine
 RECORD = 16384
 """Most bytes of one TLS record: pyOpenSSL's C{send} and C{recv} move no more in a call."""
 
+AT_ONCE = 32768
+"""
+Most bytes to read in one turn. OpenSSL takes all of them in one call, and a record of 27 bytes may ask
+for new keys, which costs 20 µs: 64 KiB of them take more than 50 ms.
+"""
+
 OVERHEAD = 256
 """An upper bound for the bytes that encryption adds to a record."""
 
@@ -91,7 +97,7 @@ class TlsLine(SocketLine):
     def doRead(self) -> Any:
         """Read and decrypt; send what OpenSSL answers by itself, such as new keys."""
         try:
-            data = self._recv(READ)
+            data = self._recv(AT_ONCE)
             if not data:
                 return CONNECTION_DONE
             self._connection.bio_write(data)
