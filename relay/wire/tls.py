@@ -18,8 +18,8 @@ RECORD = 16384
 
 AT_ONCE = 32768
 """
-Most bytes to read in one turn. OpenSSL takes all of them in one call, and a record of 27 bytes may ask
-for new keys, which costs 20 µs: 64 KiB of them take more than 50 ms.
+Most bytes to read in one turn. OpenSSL takes all of them in one call, and a record of 27 bytes may
+ask for new keys, which costs 20 µs: 64 KiB of them take more than 50 ms.
 """
 
 OVERHEAD = 256

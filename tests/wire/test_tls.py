@@ -1,0 +1,27 @@
+"""How much a TLS line takes at once."""
+
+from __future__ import annotations
+
+from twisted.internet.main import CONNECTION_DONE
+
+from relay.wire.tls import AT_ONCE, TlsLine
+
+SHORTEST = 27
+"""Bytes of a record that asks for new keys (RFC 8446, 4.6.3 and 5.2)."""
+
+SECONDS = 21e-6
+"""What such a record costs, as measured."""
+
+
+def test_what_is_read_in_one_turn_cannot_ask_for_more_new_keys_than_a_turn_has_time_for() -> None:
+    asked: list[int] = []
+
+    def recv(size: int) -> bytes:
+        asked.append(size)
+        return b""
+
+    line = object.__new__(TlsLine)
+    line._recv = recv
+    assert line.doRead() is CONNECTION_DONE
+    assert asked == [AT_ONCE]
+    assert AT_ONCE / SHORTEST * SECONDS < 0.03
