@@ -17,9 +17,11 @@ from typing import Any, Literal
 import attrs
 
 from relay.config.forms import RefusalRule
+from relay.config.policy import PolicyTable
 from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
 from relay.peer.ending import ENDING, Phase, Row
 from relay.peer.seam import SEAM
+from relay.policy.denials import DENIALS
 from relay.rules import closes as close_table
 from relay.rules.refusals import KINDS, Refusal, refuse
 from relay.simulator.faults import FAULTS
@@ -88,6 +90,12 @@ def relayed() -> str:
     )
 
 
+def denials() -> str:
+    """What a client is told of an event that a policy does not let through."""
+    rows = ((f"`{code}`", message.format(detail="…")) for code, message in DENIALS.items())
+    return _table("code,message", rows)
+
+
 def _close_row(name: str, code: int | None) -> tuple[str, str, str]:
     sent = close_table.crossing("upstream", code, ""), close_table.reply(code)
     crosses, reply = (name if each.code == code else str(each.code) for each in sent)
@@ -143,7 +151,7 @@ def _default(attribute: attrs.Attribute[Any]) -> str:
 
 def _is_table(attribute: attrs.Attribute[Any]) -> bool:
     """Whether it has a heading of its own."""
-    return attribute.name in ("auth", "limits")
+    return attribute.name in ("auth", "limits", "policy")
 
 
 def _settings_rows(cls: type) -> Iterator[tuple[str, str, str]]:
@@ -330,6 +338,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
     "limits": _settings(Limits),
+    "policy": _settings(PolicyTable),
+    "denials": denials,
     "endpoints": endpoints,
     "providers": providers,
     "seam": seam,

@@ -6,6 +6,7 @@ from relay.config.forms import RefusalRule
 from relay.config.settings import Limits, Settings
 from relay.factory import RelayFactory
 from relay.http.head import Head
+from relay.policy.policy import Policy
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
@@ -45,6 +46,7 @@ __all__ = [
     "Limits",
     "LogRecords",
     "Metrics",
+    "Policy",
     "Proxy",
     "Refusal",
     "RefusalCode",

@@ -81,7 +81,7 @@ def tables_in(cls: type) -> Iterator[type]:
 def settings() -> Iterator[str]:
     for cls in tables_in(Settings):
         for attribute in attrs.fields(cls):
-            is_table = attribute.name in ("auth", "limits")
+            is_table = attribute.name in ("auth", "limits", "policy")
             yield f"## `[{attribute.name}]`" if is_table else f"| `{attribute.name}` |"
 
 

@@ -199,7 +199,7 @@ def exceptions() -> Iterator[type]:
 
 INTERNAL = {
     *("Abandoned", "HandshakeDenied", "Malformed", "MalformedAnswer", "NoThread", "NotConnected"),
-    *("OverLimit", "ProxyFault", "Refused"),
+    *("OverLimit", "ProxyFault", "Refused", "Denied", "NotStrict", "Rejected"),
     *("CannotStart", "ClientError"),  # the daemon's and the simulator's
 }
 """Those that an embedder never meets: each is caught where it comes from."""

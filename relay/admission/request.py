@@ -8,6 +8,7 @@ from attrs import Factory, field, frozen
 
 from relay.admission.quota import GrantLimits
 from relay.http.head import Head
+from relay.policy.policy import Policy
 from relay.rules.refusals import Refusal
 from relay.rules.subprotocols import credential_in, is_beta
 from relay.upstreams.endpoints import BETA, Route, route_of
@@ -79,10 +80,12 @@ class Grant:
     @ivar subject: the name, in the records, of the one whose session it is. The limits by subject
         are for all sessions of one name.
     @ivar limits: what is not as the settings say.
+    @ivar policy: what the client may say, within what the settings allow.
     """
 
     subject: str | None = None
     limits: GrantLimits = field(factory=GrantLimits)
+    policy: Policy = field(factory=Policy)
 
 
 Verdict = Grant | Refusal

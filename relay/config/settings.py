@@ -16,6 +16,7 @@ from attrs.validators import and_
 from relay.config import checks
 from relay.config.fields import count, documented, seconds, wait
 from relay.config.forms import RefusalRule, as_rules, rules
+from relay.config.policy import PolicyTable
 from relay.rules.errors import InvalidValue
 from relay.upstreams import passing, proxies
 from relay.upstreams.providers import PROVIDERS
@@ -272,6 +273,11 @@ class Settings:
         factory=Limits,
         validator=checks.table(Limits),
         metadata={"doc": "How much, and how long."},
+    )
+    policy: PolicyTable = field(
+        factory=PolicyTable,
+        validator=checks.table(PolicyTable),
+        metadata={"doc": "What clients may say."},
     )
     hold_seconds: float = seconds(
         "Time from the end of a downstream's request head to its answer. SDKs give up at 10.",

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from relay.admission.callers import Callers, OverLimit
 from relay.admission.client import Client
+from relay.admission.policy import refusal_by_policy
 from relay.admission.request import Admit, Grant, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
@@ -100,6 +101,9 @@ class Hold:
         self._grant = await self._admitted()
         self._record.subject = self._grant.subject
         self._visit.is_granted(self._grant.subject, self._grant.limits)
+        refusal = refusal_by_policy(self.request, self._grant, self._context.settings)
+        if refusal is not None:
+            raise Refused(refusal)
         return await self._context.dialer.dial(self.request, self._record.attempts, until)
 
     async def _admitted(self) -> Grant:

@@ -76,6 +76,11 @@ class PeerProtocol(ClosingWebSocket):
         return True
 
     @property
+    def keeps_up(self) -> bool:
+        """Whether it reads what it is sent."""
+        return not self._choked
+
+    @property
     def is_spliced(self) -> bool:
         """Whether the frames bypass Autobahn's parser."""
         return self._outlet is not None

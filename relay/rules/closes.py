@@ -46,6 +46,7 @@ EndingCode = Literal[
     "sent_too_much",
     "session_too_long",
     "session_idle",
+    "policy_rejected",
 ]
 """The codes of L{ENDINGS}, as a type."""
 
@@ -85,6 +86,9 @@ ENDINGS: dict[EndingCode, Ending] = {
     ),
     "session_idle": Ending(
         1001, "Nothing was sent in the session for too long; connect again when there is."
+    ),
+    "policy_rejected": Ending(
+        1008, "The upstream does not take what the relay's policy sets for this session."
     ),
 }
 """The table. Whatever else ends, ends without an event."""
@@ -147,6 +151,7 @@ FAILED = ended("internal_error", "internal error")
 TOO_MUCH = ended("sent_too_much", "client sent too much for too long")
 TOO_LONG = ended("session_too_long", "session lasted too long")
 IDLE = ended("session_idle", "session was idle too long")
+REJECTED = ended("policy_rejected", "upstream rejected the policy")
 STALLED = 1008
 """The code of a session with a reader that stalled, in its record."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from relay.admission.request import Grant
 from relay.config.settings import Limits
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
+from relay.session.checked import CheckedPlane
 from relay.session.message import MessagePlane
 from relay.session.peek import Peek
 from relay.session.splice import SplicePlane
@@ -43,14 +43,16 @@ def plane_for(
     upstream: PeerProtocol,
     limits: Limits,
     peek: Peek | None,
-    grant: Grant,
+    checked: Callable[[], CheckedPlane] | None,
 ) -> Plane:
     """
     The plane for a session: the one that is wanted, or the message plane if a line is not direct
     (see L{relay.wire.interfaces.Line}).
 
-    @param grant: what this session is allowed. Nothing in it needs a certain plane yet.
+    @param checked: makes the plane of a session with a policy; L{None} for a session without one.
     """
+    if checked is not None:
+        return checked()
     if wanted != "message" and downstream.line.direct and upstream.line.direct:
         return SplicePlane(downstream, upstream, limits, peek)
     return MessagePlane(downstream, upstream, peek)

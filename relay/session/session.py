@@ -11,16 +11,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.admission.callers import Visit
+from relay.admission.policy import policy_of
 from relay.admission.quota import pace_of
 from relay.admission.request import Grant
 from relay.config.settings import Settings
 from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
+from relay.policy.check import Check
+from relay.policy.policy import Policy
 from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
+from relay.rules.said import Said
 from relay.rules.scrub import redact
+from relay.session.checked import CheckedPlane
 from relay.session.lifetime import Lifetime
+from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic
@@ -69,14 +75,16 @@ class Session(PeerListener):
         # Before the plane is made, which asks the peer whether it has a limit.
         downstream.limit(pace.messages_per_second, pace.bytes_per_second, self._sent_too_much)
         self._tally = Tally(hold, clock, owner)
+        self._opened = opened
+        self._hold = hold
         peek = self._tally.peek() if opened.shaped else None
+        policy = policy_of(grant, settings)
+        checked = partial(self._checked, policy, downstream, opened, peek) if policy else None
         self._plane = plane_for(
-            settings.plane, downstream, opened.protocol, settings.limits, peek, grant
+            settings.plane, downstream, opened.protocol, settings.limits, peek, checked
         )
         self.message = self._plane.message  # type: ignore[method-assign]  # saves a call a message
-        self._opened = opened
         self._visit = visit
-        self._hold = hold
         self._tells = settings.closes == "event" and opened.shaped
         self._clock = clock
         self._owner = owner
@@ -85,6 +93,25 @@ class Session(PeerListener):
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
         self._has_failed = self._is_over = self._was_done = False
+
+    def _checked(
+        self, policy: Policy, downstream: PeerProtocol, opened: OpenUpstream, peek: Peek | None
+    ) -> CheckedPlane:
+        return CheckedPlane(
+            downstream,
+            opened.protocol,
+            peek,
+            Check(policy, self._hold.request_id),
+            opened.endpoint.first_event == "session.created",
+            self._rejected,
+        )
+
+    def _rejected(self, said: Said) -> None:
+        """Upstream did not take the policy, so the session would go on without it."""
+        text = "session {id}: the upstream rejects what [policy] sets: {said}"
+        said_here = redact(f"{', '.join(said.codes)}: {said.message}", self._opened.secrets)
+        _log.error(text, id=self._hold.request_id, said=said_here)
+        self.close(closes.REJECTED)
 
     def start(self) -> None:
         """Join the peers; upstream's first event crosses before anything else."""

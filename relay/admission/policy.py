@@ -1,0 +1,27 @@
+"""Which policy a session has: what the settings and its grant say, together."""
+
+from __future__ import annotations
+
+from relay.admission.request import Grant, Request
+from relay.config.settings import Settings
+from relay.policy.policy import Policy
+from relay.rules.refusals import Refusal
+
+
+def policy_of(grant: Grant, settings: Settings) -> Policy:
+    """The policy of this grant's sessions."""
+    return grant.policy.within(settings.policy.policy)
+
+
+def refusal_by_policy(request: Request, grant: Grant, settings: Settings) -> Refusal | None:
+    """
+    Why the policy refuses the request itself; L{None} if it does not. Where no path or query names
+    a model, the client names it in an event.
+    """
+    route = request.route
+    if route is None or "model" not in route.endpoint.query:
+        return None
+    # By Azure's path two names stand for it, and both go upstream.
+    named = [value for name, value in route.named(request.head.query) if name == "model"]
+    policy = policy_of(grant, settings)
+    return next(filter(None, map(policy.refusal_of, named or (None,))), None)

@@ -1,0 +1,64 @@
+"""The message plane of a session with a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from relay.peer.protocol import PeerProtocol
+from relay.policy.check import Check, Rejected
+from relay.rules.closes import Side
+from relay.rules.said import Said
+from relay.session.message import MessagePlane
+from relay.session.peek import Peek
+
+
+class CheckedPlane(MessagePlane):
+    """
+    Looks at each message before it crosses.
+
+    @param introduces: whether the policy's own C{session.update} goes before the client's events.
+    @param rejected: is called with what upstream said if it does not take that.
+    """
+
+    def __init__(
+        self,
+        downstream: PeerProtocol,
+        upstream: PeerProtocol,
+        peek: Peek | None,
+        check: Check,
+        introduces: bool,
+        rejected: Callable[[Said], None],
+    ) -> None:
+        super().__init__(downstream, upstream, peek)
+        self._check = check
+        self._introduces = introduces
+        self._rejected = rejected
+
+    def start(self, first: Sequence[tuple[bytes, bool]]) -> None:
+        """Send what upstream sent before there was a downstream, then the policy's values."""
+        super().start(first)
+        created = first[0][0] if first else b""
+        values = self._check.first(created) if self._introduces else None
+        if values is not None:
+            self._upstream.relay(values, False)
+
+    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
+        """Send to the other side what it may have of what C{side} sent."""
+        if side == "upstream":
+            self._answer(payload, is_binary)
+            return
+        goes_to, checked = self._check.sent(payload, is_binary)
+        if goes_to == "upstream":
+            super().message(side, checked, False)
+        elif self._downstream.keeps_up:
+            # To a client that does not read they would pile up.
+            self._downstream.relay(checked, False)
+
+    def _answer(self, payload: bytes, is_binary: bool) -> None:
+        try:
+            checked = payload if is_binary else self._check.received(payload)
+        except Rejected as rejected:
+            self._rejected(rejected.said)
+            return
+        if checked is not None:
+            super().message("upstream", checked, is_binary)
