@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.peers.proxies import HAPROXY_PEER, NGINX_PEER
 from bench.peers.pumps import AIOHTTP_PEER, NODE_PEER, PLAIN_PEER, WEBSOCKETS_PEER
-from bench.peers.relays import relay
+from bench.peers.relays import POLICY, relay
 
 PEERS = (
     relay("splice", {"plane": "splice", "admin": ""}),
@@ -18,5 +18,8 @@ PEERS = (
 )
 """In the order they run."""
 
-EXTRA = (relay("relay", {"admin": ""}),)
-"""Not measured unless asked for: the relay with the plane it takes by itself."""
+EXTRA = (
+    relay("relay", {"admin": ""}),
+    relay("policy", {"admin": ""}, policy=POLICY),
+)
+"""Not measured unless asked for: the relay with the plane it takes by itself; and with a policy."""

@@ -22,6 +22,7 @@ sessions = 20000
 [[upstream]]
 url = "{origin}/v1/realtime"
 ca_file = "{ca_file}"
+{policy}
 """
 
 
@@ -29,13 +30,28 @@ FAST = {"messages_per_second": 1_000_000, "bytes_per_second": 2**30}
 """A client may send as fast as it can, and is counted all the same."""
 
 
-def _command(own: Mapping[str, str], limits: Mapping[str, int], place: Place) -> list[str]:
+POLICY = """
+[policy]
+models = ["gpt-realtime", "m"]
+events = ["input_audio_buffer.*", "session.update", "response.create"]
+lock = ["tools"]
+
+[policy.force]
+instructions = "Talk of accounts only."
+"""
+"""A policy as an app has it; see docs/policy.md."""
+
+
+def _command(
+    own: Mapping[str, str], limits: Mapping[str, int], policy: str, place: Place
+) -> list[str]:
     settings = SETTINGS.format(
         own="\n".join(f'{key} = "{value}"' for key, value in own.items()),
         limits="\n".join(f"{key} = {value}" for key, value in limits.items()),
         port=place.port,
         origin=place.upstream.origin,
         ca_file=place.upstream.ca_file,
+        policy=policy,
     )
     config = place.write("relay.toml", settings)
     return [*TWISTD, "--nodaemon", "--pidfile=", "realtime-relay", "--config", config]
@@ -46,15 +62,17 @@ def relay(
     own: Mapping[str, str],
     checkout: Path | None = None,
     limits: Mapping[str, int] = FAST,
+    policy: str = "",
 ) -> Peer:
     """
+    @param policy: the table, if there is to be one.
     @param own: settings besides those that every relay of this project has ever known.
     @param limits: limits likewise.
     @param checkout: take the relay from this working tree, not from where it is installed.
     """
     return Peer(
         name,
-        command=partial(_command, own, limits),
+        command=partial(_command, own, limits, policy),
         lacks=partial(lacks_package, "realtime-relay"),
         version=partial(versions, "realtime-relay", "Twisted", "autobahn", "pyOpenSSL"),
         environ={"PYTHONPATH": str(checkout)} if checkout else {},
