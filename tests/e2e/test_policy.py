@@ -44,7 +44,8 @@ async def spoken(address: str) -> tuple[list[Any], Any]:
     sessions = []
     async with client.realtime.connect(model="gpt-realtime") as connection:
         own: Any = {"type": "realtime", "instructions": "Mine.", "output_modalities": ["text"]}
-        await connection.session.update(session={**own, "audio": {"output": {"voice": "ash"}}})
+        own["audio"] = {"output": {"voice": "ash"}}
+        await connection.session.update(session=own)
         content: Any = [{"type": "input_text", "text": "hello"}]
         item: Any = {"type": "message", "role": "user", "content": content}
         await connection.conversation.item.create(item=item)
