@@ -34,12 +34,9 @@ POLICY = """
 [policy]
 models = ["gpt-realtime", "m"]
 events = ["input_audio_buffer.*", "session.update", "response.create"]
-lock = ["tools"]
-
-[policy.force]
-instructions = "Talk of accounts only."
+lock = ["instructions", "tools", "audio.output.voice"]
 """
-"""A policy as an app has it; see docs/policy.md."""
+"""A policy that says nothing of its own to upstream, which would echo it."""
 
 
 def _command(
