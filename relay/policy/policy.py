@@ -126,7 +126,7 @@ def _common(some: tuple[str, ...] | None, others: tuple[str, ...] | None) -> tup
     """The narrower of each two patterns that one of them covers."""
     if some is None or others is None:
         return others if some is None else some
-    return (*_covered(some, others), *_covered(others, some))
+    return tuple(dict.fromkeys([*_covered(some, others), *_covered(others, some)]))
 
 
 def _covered(some: Iterable[str], by: Iterable[str]) -> list[str]:
