@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 from memory import World, last_words
 from websockets.frames import Frame, Opcode
 
-from relay import Grant, Settings
+from relay import Grant, Policy, Settings
 from relay.peer.control import MOST_WAITING
 from relay.peer.delivery import Written
 from relay.peer.throttle import BURST, RATE
 from relay.rules.closes import LOST, SILENT, Side
-from relay.session.plane import plane_for
 from relay.session.splice import WHOLE
 from relay.testing.peers import Peer
 from relay.wire.sockets import SocketLine
@@ -76,17 +74,13 @@ def test_the_message_plane_is_plain_twisted(monkeypatch: pytest.MonkeyPatch) -> 
     assert not any(isinstance(reader, SocketLine) for reader in world.reactor.getReaders())
 
 
-def test_the_choice_of_the_plane_has_the_grant(monkeypatch: pytest.MonkeyPatch) -> None:
-    granted = Grant("someone")
-    seen: list[Grant] = []
-
-    def choose(*arguments: Any) -> Any:
-        seen.append(arguments[-1])
-        return plane_for(*arguments)
-
-    monkeypatch.setattr("relay.session.session.plane_for", choose)
-    World(options={"admit": lambda request: granted}).open()
-    assert seen == [granted]
+def test_a_session_whose_grant_has_a_policy_is_not_spliced() -> None:
+    granted = Grant("someone", policy=Policy(lock=("tools",)))
+    world = World(options={"admit": lambda request: granted})
+    downstream, upstream = world.open()
+    upstream.line.fin()
+    world.settle(downstream)
+    assert plane_of(world) == "message"
 
 
 def test_a_frame_crosses_as_the_bytes_it_came_in(pair: tuple[Peer, Peer]) -> None:
