@@ -184,7 +184,7 @@ class RelayListener:
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
         """
         Upstream sent C{response.done}, C{error}, C{session.closed}, C{session.usage.updated}, or a
-        finished transcription.
+        finished transcription. Some upstreams send errors without a C{type}.
 
         @param event: as parsed from JSON. An event of more than 256 KiB is not told.
         """

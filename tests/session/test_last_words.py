@@ -305,6 +305,8 @@ def test_upstreams_normal_end_is_no_error(world: World) -> None:
         '{"type":"error","error":{"code":"session_expired"}}',
         '{"error":{"type":"invalid_request_error","code":"x"},"type":"error"}',
         '{"type":"session.closed","reason":"expired"}',
+        '{"code":"The service is currently unavailable","error":"Try again \\"later\\"."}',
+        '{"error":{"message":"no more"}}',
     ],
 )
 def test_what_upstream_has_just_explained_itself_is_not_told_again(world: World, said: str) -> None:
