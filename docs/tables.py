@@ -17,7 +17,8 @@ from typing import Any, Literal
 import attrs
 
 from relay.config.forms import RefusalRule
-from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
+from relay.config.settings import Auth, Limits, ListenerTable, Settings
+from relay.config.upstream_table import UpstreamTable
 from relay.peer.ending import ENDING, Phase, Row
 from relay.peer.seam import SEAM
 from relay.rules import closes as close_table
