@@ -11,7 +11,8 @@ from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings, Upstream
 from relay.rules.closes import DRAIN, ENDINGS, LOST, Close
-from relay.rules.refusals import error_event, refuse
+from relay.rules.refusal_forms import error_event
+from relay.rules.refusals import refuse
 from relay.session.splice import WHOLE
 from relay.session.tally import EXPLAINED_SECONDS
 from relay.testing.peers import Peer
