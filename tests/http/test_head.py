@@ -282,6 +282,7 @@ class TestAnyBytes:
     @example(raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
     @example(b"\r\n\r\n\x00\r\nQUIT\n", [], 300)
     @example(b"\r\n\r\n", [], 300)
+    @example(b"\r", [0], 0)
     @example(b"\r\n" + raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
     @example(b"PRI * HTTP/2.0\r\n\r\n", [], 5)
     def test_a_head_is_read_the_same_however_it_is_cut(
