@@ -17,7 +17,7 @@ from relay.config.forms import form_for
 from relay.downstream.hold import HoldContext
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamFactory
-from relay.http.head import Head
+from relay.http.head import ONE_HOST, Head
 from relay.rules.addresses import is_address, is_loopback
 from relay.rules.refusals import Refusal, refuse
 from relay.rules.subprotocols import hides_status, refusal_is_in_band
@@ -84,7 +84,11 @@ def barred(
     @param here: the listener's address.
     @param secure: whether the connection is by TLS.
     """
-    host = head.one("host") or ""
+    host = head.one("host")
+    if host is None:
+        # No browser leaves it out, so no page asks; the relay's other pages need to know it.
+        is_probe = head.path.removeprefix(context.holds.settings.base_path) in PROBES
+        return None if is_probe else (refuse("bad_request", ONE_HOST), ONE_HOST)
     if not _host_is_allowed(context, host, head.path):
         return refuse("host_not_allowed"), f"to allow it, add {host!r} to hosts"
     for origin in head.all("origin"):

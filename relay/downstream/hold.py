@@ -123,6 +123,9 @@ class Hold:
         if refusal.code in OUT_OF_TIME and self._context.register.draining:
             refusal = refuse("draining")
         refusal = evolve(refusal, attempts=self._record.attempted)
+        if not refusal.attempts:
+            # No attempt tells the operator why.
+            self._record.detail = refusal.message
         self._end(refusal.code)
         self._context.register.refused(self._record, refusal)
         return Failure(Refused(refusal))

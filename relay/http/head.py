@@ -40,6 +40,8 @@ UTF-8, as cookies do, because only an embedder's site or C{admit} sees them. Aut
 0x85 ends a line, does not.
 """
 
+ONE_HOST = "Send one valid Host header."
+
 
 def _bad(message: str) -> Refused:
     return Refused(refuse("bad_request", message))
@@ -186,9 +188,10 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
     first, *rest = (line.decode("latin-1") for line in lines)
     method, target, version = _request_line(first)
     head = Head(method, target, int(version), tuple(_field(line) for line in rest))
-    host = head.one("host")
-    if host is None or not _HOST.fullmatch(host):
-        raise _bad("Send one valid Host header.")
+    hosts = [bool(_HOST.fullmatch(host)) for host in head.all("host")]
+    # HTTP/1.0, which the probes of balancers speak, needs none (RFC 9112, 3.2).
+    if hosts != [True] and (hosts or head.version):
+        raise _bad(ONE_HOST)
     return head
 
 

@@ -89,7 +89,8 @@ class HoldRecord:
     @ivar subject: whose session it is, as the grant says.
     @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
     @ivar seconds: from the end of the request head to the answer.
-    @ivar detail: what the operator should know, but downstream should not.
+    @ivar detail: what the operator should know besides: what to mend, or the message that
+        downstream got where no attempt says why.
     """
 
     request_id: str

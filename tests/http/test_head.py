@@ -231,6 +231,12 @@ class TestMalformed:
     def test_anything_but_one_valid_host_is_refused(self, hosts: list[str]) -> None:
         assert refused(raw_head([("Host", host) for host in hosts])) == "bad_request"
 
+    def test_http_1_0_needs_no_host_but_no_wrong_one(self) -> None:
+        line = "GET /readyz HTTP/1.0"
+        assert whole(raw_head([], line)).one("host") is None
+        assert refused(raw_head([("Host", "a b")], line)) == "bad_request"
+        assert refused(raw_head([("Host", "a"), ("Host", "a")], line)) == "bad_request"
+
     @pytest.mark.parametrize("host", ["a", "A.b-c_d.:80", "127.0.0.1:8080", "[::1]", "[::1]:65535"])
     def test_valid_hosts_are_read(self, host: str) -> None:
         assert whole(raw_head([("Host", host)])).one("host") == host
