@@ -186,6 +186,7 @@ def test_a_model_that_no_upstream_takes_is_refused_at_once() -> None:
     world = dials("ab", models={"known": "k"})
     status, error, _ = told(world.downstream("/v1/realtime?model=unknown"))
     assert (status, error["code"], error["attempts"]) == (403, "model_not_allowed", 0)
+    assert error["message"] == "Choose a model that this relay allows: known."
     assert world.begun() == ""
 
 
