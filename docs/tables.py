@@ -18,7 +18,8 @@ import attrs
 
 from relay.config.forms import RefusalRule
 from relay.config.policy import PolicyTable
-from relay.config.settings import Auth, Limits, ListenerTable, Settings, UpstreamTable
+from relay.config.settings import Auth, Limits, ListenerTable, Settings
+from relay.config.upstream_table import UpstreamTable
 from relay.peer.ending import ENDING, Phase, Row
 from relay.peer.seam import SEAM
 from relay.policy.denials import DENIALS

@@ -100,7 +100,7 @@ class Visit:
     def __init__(self, callers: Callers, client: Client, agent: str) -> None:
         self._all = callers
         self._address = None if client.is_near else key_of(client.address)
-        self._churn: Hashable = (key_of(client.address), agent)
+        self._churn: Hashable | None = None if client.is_near else (self._address, agent)
         self._counted: list[tuple[Hashable, Caller]] = []
         self._is_session = False
 
@@ -149,12 +149,14 @@ class Visit:
         """
         self.end()
         allowed = self._all.limits.short_sessions
-        if allowed and not gently:
+        if allowed and not gently and self._churn is not None:
             churn = self._all.churns.use(self._churn)
             churn.ended(seconds, self._all.seconds(), allowed)
             self._all.churns.leave(self._churn)
 
     def _must_wait(self) -> None:
+        if self._churn is None:
+            return
         wait = self._all.churns.use(self._churn).wait(self._all.seconds())
         self._all.churns.leave(self._churn)
         if wait:

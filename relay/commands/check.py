@@ -33,8 +33,9 @@ from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
 
-def _head(model: str) -> Head:
-    fields = (("host", "localhost"), ("sec-websocket-protocol", "realtime"))
+def _head(model: str, subprotocols: Sequence[str]) -> Head:
+    offered = ",".join(("realtime", *subprotocols))
+    fields = (("host", "localhost"), ("sec-websocket-protocol", offered))
     return Head("GET", f"/v1/realtime?model={quote(model, safe='')}", 1, fields)
 
 
@@ -61,7 +62,7 @@ async def _check(
     record = HoldRecord("check", "local")
     if model is None or not upstream.takes(REALTIME, model):
         model = next(iter(upstream.models), upstream.traits.sample)
-    request = Request(record.request_id, record.peer, _head(model))
+    request = Request(record.request_id, record.peer, _head(model, upstream.subprotocols))
     refusal = None
     try:
         opened = await Hold(context, request, Client(record.peer), record).start()

@@ -128,17 +128,6 @@ def one_of(*words: str) -> Validator:
     return named(check)
 
 
-def optional_number(low: int, high: int) -> Validator:
-    """L{None}, or whole numbers from C{low} to C{high}."""
-    number = whole_number(low, high)
-
-    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value is not None:
-            number(instance, attribute, value)
-
-    return validate
-
-
 def text(check: Callable[[str], str | None]) -> Validator:
     """Strings that pass the check."""
     return named(lambda v: check(v) if isinstance(v, str) else _not_a_string(v))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import frozen
 
@@ -17,7 +17,7 @@ from relay.config.fields import documented
 Form = Literal["auto", "http", "event"]
 """How a refusal is told: by status, in band after a 101, or by what the client can read."""
 
-FORMS = ("auto", "http", "event")
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 @frozen(kw_only=True)

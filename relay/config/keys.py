@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from twisted.logger import Logger
 
-from relay.config.settings import Auth, UpstreamTable
+from relay.config.settings import Auth
+from relay.config.upstream_table import UpstreamTable
 from relay.rules.errors import RelayError
 from relay.upstreams.credential import is_credential
 from relay.upstreams.proxies import DIRECTLY

@@ -26,7 +26,8 @@ from relay.config.checks import shown
 from relay.config.keys import KeyFault, downstream_tokens, upstream_key
 from relay.config.listeners import fault_of_access, fault_of_endpoint
 from relay.config.load import SettingsError, load
-from relay.config.settings import Auth, ListenerTable, Settings, UpstreamTable
+from relay.config.settings import Auth, ListenerTable, Settings
+from relay.config.upstream_table import UpstreamTable
 from relay.rules.addresses import is_loopback
 from relay.upstreams.proxies import proxy_for
 from relay.upstreams.upstream import Upstream

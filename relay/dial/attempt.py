@@ -147,12 +147,12 @@ class Attempt(HandshakeListener):
             self._result.errback(refused)
 
     def _drop(self) -> None:
-        """End the attempt, unless it has ended, and drop its connection."""
+        """End the attempt, unless it has ended, and let go of its connection."""
         if not self._over:
             protocol = self._end()
             if protocol is not None:
                 protocol.listen(NOBODY)
-                protocol.abort()
+                protocol.let_go()
 
     def _end(self) -> UpstreamProtocol | None:
         """End the attempt. It forgets the protocol, whose factory has it: a reference cycle."""

@@ -29,7 +29,8 @@ from relay.downstream.protocol import DownstreamProtocol
 from relay.http.cors import cors_headers, is_preflight
 from relay.http.head import Head, HeadReader
 from relay.http.upgrade import upgrade_refusal
-from relay.rules.refusals import Refusal, Refused, http_response, refuse
+from relay.rules.refusal_forms import http_response
+from relay.rules.refusals import Refusal, Refused, refuse
 from relay.telemetry.records import HoldRecord, new_request_id, shown
 from relay.timing.bulkhead import bulkhead
 from relay.timing.deadline import Deadline

@@ -20,7 +20,7 @@ from relay.config.forms import form_for
 from relay.downstream.hold import HoldContext
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamFactory
-from relay.http.head import WITHOUT_HOST, Head
+from relay.http.head import ONE_HOST, Head
 from relay.rules.addresses import is_address, is_loopback, plain_address
 from relay.rules.refusals import Refusal, refuse
 from relay.rules.subprotocols import hides_status, refusal_is_in_band
@@ -94,9 +94,11 @@ def barred(
     @param here: the listener's address.
     @param secure: whether the client came by TLS, to the relay or to a trusted proxy.
     """
-    host = head.one("host") or ""
-    if not host:
-        return None if head.path in PROBES else (refuse("bad_request", WITHOUT_HOST), WITHOUT_HOST)
+    host = head.one("host")
+    if host is None:
+        # No browser leaves it out, so no page asks; the relay's other pages need to know it.
+        is_probe = head.path.removeprefix(context.holds.settings.base_path) in PROBES
+        return None if is_probe else (refuse("bad_request", ONE_HOST), ONE_HOST)
     if not _host_is_allowed(context, host, head.path):
         return refuse("host_not_allowed"), _how_to_allow("hosts", host_name(host), checks.host)
     for origin in head.all("origin"):

@@ -139,15 +139,17 @@ class Hold:
         if refusal.code in OUT_OF_TIME and self._context.register.draining:
             refusal = refuse("draining")
         refusal = evolve(refusal, attempts=self._record.attempted)
+        if isinstance(failure.value, OverLimit):
+            self._note(f"over {failure.value.detail}")
+        elif not refusal.attempts:
+            # No attempt tells the operator why.
+            self._note(refusal.message)
         self._end(refusal.code)
         self._context.register.refused(self._record, refusal)
         return Failure(Refused(refusal))
 
     def _refusal(self, failure: Failure) -> Refusal | None:
         """The refusal that downstream is told for a failure; L{None} if the client is gone."""
-        if isinstance(failure.value, OverLimit):
-            details = f"over {failure.value.detail}", self._record.detail
-            self._record.detail = "; ".join(filter(None, details))
         if isinstance(failure.value, Refused):
             return failure.value.refusal
         if isinstance(failure.value, CancelledError):
@@ -155,6 +157,9 @@ class Hold:
         # The text of an exception stays in the log.
         _log.failure("hold {id} failed", failure, id=self.request.id)
         return refuse("internal_error")
+
+    def _note(self, why: str) -> None:
+        self._record.detail = "; ".join(filter(None, (why, self._record.detail)))
 
     def _end(self, outcome: str) -> None:
         self._record.outcome = outcome

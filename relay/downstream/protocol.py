@@ -19,7 +19,8 @@ from relay.downstream.hold import Hold
 from relay.peer.interfaces import NOBODY
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import FAILED, Close, Side
-from relay.rules.refusals import Refusal, Refused, error_event, refuse
+from relay.rules.refusal_forms import error_event
+from relay.rules.refusals import Refusal, Refused, refuse
 from relay.rules.subprotocols import select, select_for_refusal
 from relay.timing.bulkhead import bulkhead
 from relay.wire.choice import Lines

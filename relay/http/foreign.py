@@ -35,7 +35,7 @@ def is_tls(first: bytes) -> bool:
 
 def is_undecided(first: bytes) -> bool:
     """Whether these may be the first bytes of a signature that looks like an empty head so far."""
-    return 0 < len(first) < len(_PROXY_2) and _PROXY_2.startswith(first)
+    return len(first) < len(_PROXY_2) and _PROXY_2.startswith(first)
 
 
 def foreign(first: bytes) -> str | None:

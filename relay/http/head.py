@@ -40,7 +40,7 @@ UTF-8, as cookies do, because only an embedder's site or C{admit} sees them. Aut
 0x85 ends a line, does not.
 """
 
-WITHOUT_HOST = "Send one valid Host header."
+ONE_HOST = "Send one valid Host header."
 """What is said to a client that does not."""
 
 
@@ -190,9 +190,10 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
     first, *rest = (line.decode("latin-1") for line in lines)
     method, target, version = _request_line(first)
     head = Head(method, target, int(version), tuple(_field(line) for line in rest))
-    host = head.one("host")
-    if not _HOST.fullmatch(host or "") and not (head.version == 0 and not head.all("host")):
-        raise _bad(WITHOUT_HOST)
+    hosts = [bool(_HOST.fullmatch(host)) for host in head.all("host")]
+    # HTTP/1.0, which the probes of balancers speak, needs none (RFC 9112, 3.2).
+    if hosts != [True] and (hosts or head.version):
+        raise _bad(ONE_HOST)
     return head
 
 

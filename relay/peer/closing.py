@@ -49,6 +49,16 @@ class ClosingWebSocket(PacedWebSocket):
         """Drop the connection now."""
         self._happens("abort")
 
+    @bulkhead
+    def let_go(self) -> None:
+        """
+        Drop the connection; but after a fault let it end by itself, within C{linger_seconds}: a
+        reset would destroy the Close that tells the peer of its fault. A peer that has sent a Close
+        itself can do without the answer.
+        """
+        if self._phase != "failing":
+            self._happens("abort")
+
     @property
     def is_deaf(self) -> bool:
         """Whether what the peer sends is no longer read as frames."""

@@ -6,6 +6,9 @@ Source: OpenAI's Realtime reference, server events C{session.created} and C{erro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import frozen
 
 from relay.rules.said import Said, error_in
@@ -30,12 +33,20 @@ class ServerEvent:
     session_id: str | None = None
 
 
+def is_error(event: Mapping[str, Any]) -> bool:
+    """
+    Whether an event is an error. Some services send the body of an HTTP error as it is, which has
+    no type.
+    """
+    kind = as_text(event.get("type"))
+    return kind.endswith("error") or bool(not kind and event.get("error"))
+
+
 def parse_event(payload: bytes) -> ServerEvent:
     """Read one event. A payload that is no event gets the type C{""}."""
     table = as_table(parse_json(payload))
     kind = as_text(table.get("type"))
-    # Some services send the body of an HTTP error as it is, which has no type.
-    if kind.endswith("error") or (not kind and table.get("error")):
+    if is_error(table):
         return ServerEvent(kind, error_in(table))
     session = as_table(table.get("session"))
     return ServerEvent(kind, session_id=as_text(session.get("id"))[:MAX_ID] or None)

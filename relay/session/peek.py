@@ -40,6 +40,12 @@ _LAST = re.compile(
 )
 _ANYWHERE = re.compile(_KEY + rb'"(?:' + _WANTED + rb"|" + _AUDIO + rb')"')
 
+# An error without a type, which is looked for only where no type is found.
+_UNTYPED = re.compile(
+    rb'\s*+\{\s*+(?:"(?!type"|error")[^"\\]*+"\s*+:\s*+(?:"[^"\\]*+"|[-+.\w]++)\s*+,\s*+)*+'
+    rb'"error"\s*+:\s*+["{]'
+)
+
 _RESPONSE = re.compile(rb'"response_id": ?+"([^"\\]*+)"')
 
 
@@ -126,7 +132,10 @@ class Peek:
         )
         if type_ is not None and type_.lastindex == _DELTA and self._awaited:
             self._hear(data, start, end)
-        self._found = type_ is not None and type_.lastindex == _EVENT
+        if type_ is None:
+            self._found = _UNTYPED.match(data, start, min(end, start + WINDOW)) is not None
+        else:
+            self._found = type_.lastindex == _EVENT
         return self._found
 
     def _hear(self, data: bytes | bytearray | memoryview, start: int, end: int) -> None:

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from relay.rules.events import MAX_ID
+from relay.rules.events import MAX_ID, is_error
 from relay.rules.usage import TRANSCRIBED, seconds_of, session_seconds_of, status_of, tokens_of
 from relay.rules.values import parse_json
 from relay.session.peek import Peek
 from relay.telemetry.records import HoldRecord
 
 TOLD = ("response.done", "error", TRANSCRIBED, "session.usage.updated", "session.closed")
-"""The events that listeners are told of."""
+"""The events that listeners are told of, besides errors without a type."""
 
 EXPLAINED_SECONDS = 1.0
 """Seconds for which an C{error} or C{session.closed} of upstream's explains its Close."""
@@ -87,9 +87,9 @@ class Tally:
         elif kind == "input_audio_buffer.speech_stopped":
             self.turns += 1
             self._awaited.update(dict.fromkeys(self._awaited, self._clock.seconds()))
-        elif kind in ("error", "session.closed"):
+        elif kind == "session.closed" or is_error(event):
             self._explained = self._clock.seconds()
-        if kind in TOLD:
+        if kind in TOLD or is_error(event):
             self._bill(event)
             self._owner.event(self._hold, event)
 

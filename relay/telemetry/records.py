@@ -89,7 +89,8 @@ class HoldRecord:
     @ivar subject: whose session it is, as the grant says.
     @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
     @ivar seconds: from the end of the request head to the answer.
-    @ivar detail: what the operator should know, but downstream should not.
+    @ivar detail: what the operator should know besides: what to mend, or the message that
+        downstream got where no attempt says why.
     """
 
     request_id: str
@@ -184,7 +185,7 @@ class RelayListener:
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
         """
         Upstream sent C{response.done}, C{error}, C{session.closed}, C{session.usage.updated}, or a
-        finished transcription.
+        finished transcription. Some upstreams send errors without a C{type}.
 
         @param event: as parsed from JSON. An event of more than 256 KiB is not told.
         """

@@ -21,6 +21,9 @@ BETA_IS_RETIRED = (
     " events."
 )
 
+MODELS_TOLD = 10
+"""How many models are named to a caller who asked for another."""
+
 
 @frozen
 class Trouble:
@@ -147,7 +150,7 @@ class Balancer:
         """
         found = [s for s in self.standings if s.upstream.takes(endpoint, model)]
         if not found:
-            raise Refused(refuse("model_not_allowed"))
+            raise Refused(refuse("model_not_allowed", self._which_models(endpoint)))
         # A client that speaks OpenAI's protocol must not meet one that does not.
         found = [s for s in found if endpoint.name not in s.upstream.traits.lent] or found
         found = [s for s in found if not (beta and s.upstream.refuses_beta)]
@@ -156,6 +159,14 @@ class Balancer:
         if len(found) > 1:
             found.sort(key=lambda s: (s.upstream.priority, self._lot(s.upstream.weight)))
         return found
+
+    def _which_models(self, endpoint: Endpoint) -> str | None:
+        """In words, the models that may be asked for here; L{None} if no upstream names any."""
+        serving = [s.upstream for s in self.standings if s.upstream.takes(endpoint, None)]
+        names = list(dict.fromkeys(name for each in serving for name in each.models))
+        more = " and others" if len(names) > MODELS_TOLD else ""
+        told = f"{', '.join(names[:MODELS_TOLD])}{more}"
+        return f"Choose a model that this relay allows: {told}." if names else None
 
     def _lot(self, weight: int) -> float:
         """

@@ -13,7 +13,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from relay.downstream.plain import Asked
-from relay.rules.refusals import Refusal, http_body, http_headers, refuse
+from relay.rules.refusal_forms import http_body, http_headers
+from relay.rules.refusals import Refusal, refuse
 
 
 class PlainRequest(Request):

@@ -109,7 +109,7 @@ def test_models_must_be_a_table_of_names(value: object, fault: str | None) -> No
 def test_an_optional_number_may_be_left_out_and_has_bounds(
     value: object, fault: str | None
 ) -> None:
-    assert fault_of(checks.optional_number(1, 9), value) == fault
+    assert fault_of(checks.unless_unset(checks.whole_number(1, 9)), value) == fault
 
 
 APPS = [

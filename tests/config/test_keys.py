@@ -15,7 +15,8 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from relay.config import keys
 from relay.config.keys import LARGEST_FILE, KeyFault, KeyFile, downstream_tokens, upstream_key
-from relay.config.settings import Auth, UpstreamTable
+from relay.config.settings import Auth
+from relay.config.upstream_table import UpstreamTable
 
 KEY = "sk-hunter2"
 ENV = {"OPENAI_API_KEY": "sk-of-the-environment"}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from relay.config.forms import RefusalRule
 from relay.config.load import SettingsError, load
-from relay.config.settings import Auth, Limits, Settings, UpstreamTable
+from relay.config.settings import Auth, Limits, Settings
+from relay.config.upstream_table import UpstreamTable
 
 FORMS = 'one of "auto", "http", "event", or tables written [[refusals]]'
 

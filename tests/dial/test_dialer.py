@@ -15,7 +15,7 @@ from twisted.internet.error import ConnectBindError, ConnectError, ConnectionRef
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
-from relay import Refusal, Settings, Upstream, refuse
+from relay import Limits, Refusal, Settings, Upstream, refuse
 from relay.dial.attempt import CLOSE_SECONDS
 from relay.rules.shortage import NoThread
 from relay.testing.peers import Line, Peer
@@ -186,6 +186,7 @@ def test_a_model_that_no_upstream_takes_is_refused_at_once() -> None:
     world = dials("ab", models={"known": "k"})
     status, error, _ = told(world.downstream("/v1/realtime?model=unknown"))
     assert (status, error["code"], error["attempts"]) == (403, "model_not_allowed", 0)
+    assert error["message"] == "Choose a model that this relay allows: known."
     assert world.begun() == ""
 
 
@@ -762,3 +763,21 @@ def test_a_hold_whose_client_leaves_frees_its_connection_count() -> None:
     world = dials(max_sessions=1)
     world.downstream().line.reset()
     assert in_use(world) == [0]
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_an_upstream_that_breaks_the_protocol_before_a_session_can_read_why(stays: bool) -> None:
+    world = dials()
+    downstream = world.downstream("/v1/realtime?model=m")
+    upstream = world.answering()
+    upstream.line.deliver(b"\x83\x00")  # a reserved opcode
+    assert told(downstream)[1]["code"] == "upstream_refused"
+    upstream.read()
+    assert upstream.close == (1002, "relay: data frame using reserved opcode 3")
+    assert upstream.line.lost is None, "a reset would destroy the Close"
+    if stays:
+        world.advance(Limits().linger_seconds + 0.1)
+        assert upstream.line.lost is not None
+    else:
+        upstream.line.lose()
+    close_all(world, downstream.line)

@@ -80,6 +80,8 @@ def shakes_hands(options: ResumingOptions, context: ssl.SSLContext) -> tuple[boo
             tls.dataReceived(to_client.read())
     if client.trusting:
         options.keep(tls.getHandle())
+        # OpenSSL offers no session again whose connection is freed before it was shut down.
+        tls.loseConnection()
     else:
         assert transport.disconnecting or transport.disconnected
         tls.connectionLost(Failure(ConnectionDone()))

@@ -152,6 +152,7 @@ def test_a_client_of_the_retired_beta_is_told_so(asks: dict[str, str]) -> None:
     refusal = refusal_of(downstream)
     assert (refusal["status"], refusal["code"]) == (400, "bad_request")
     assert "leave out the OpenAI-Beta header" in refusal["message"]
+    assert [hold.detail for hold in world.listener.holds] == [refusal["message"]]
     assert not world.reactor.tcpClients
 
 

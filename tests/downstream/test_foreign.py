@@ -79,7 +79,35 @@ def test_what_is_no_tls_leaves_a_record(reason: Failure, said: str) -> None:
     assert record.detail.startswith(said)
 
 
-OTHERS = [Failure(ConnectionLost()), Failure(Error()), failed("unsupported protocol"), failed()]
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("ssl/tls alert unknown ca", "a client does not accept this listener's certificate"),
+        ("tlsv1 alert unknown ca", "a client does not accept this listener's certificate"),
+        ("sslv3 alert bad certificate", "a client does not accept this listener's certificate"),
+        ("unsupported protocol", "a client has no TLS version or cipher in common"),
+        ("no shared cipher", "a client has no TLS version or cipher in common"),
+        ("bad record type", "the TLS handshake of a client failed"),
+    ],
+)
+def test_a_tls_handshake_that_failed_leaves_a_record_with_openssls_reason(
+    reason: str, said: str
+) -> None:
+    world = World()
+    world.accept().protocol.connectionLost(failed(reason))
+    (record,) = world.listener.holds
+    assert record.outcome == "bad_request"
+    assert record.detail is not None
+    assert record.detail.startswith(said)
+    assert f"({reason})" in record.detail
+
+
+OTHERS = [
+    Failure(ConnectionLost()),
+    Failure(Error()),
+    failed("unexpected eof while reading"),
+    failed(),
+]
 
 
 @pytest.mark.parametrize("reason", OTHERS)

@@ -10,7 +10,7 @@ import pytest
 from memory import World
 from twisted.internet.protocol import Factory, Protocol
 
-from relay import AnsweredRecord, Metrics, RelayListener
+from relay import AnsweredRecord, Metrics, RelayListener, Settings
 from relay.testing.reactor import THERE
 
 PAGE = "http://localhost:3000"
@@ -128,6 +128,16 @@ def test_a_page_of_another_origin_is_refused_in_words_that_it_cannot_read(
     (record,) = world.listener.holds
     assert record.origin == "https://evil.test"
     assert record.detail == "to allow it, add 'https://evil.test' to origins"
+
+
+@pytest.mark.parametrize("base", ["", "/base"])
+def test_a_probe_of_a_balancer_needs_no_host(base: str) -> None:
+    world = World(settings=Settings(base_path=base))
+    for path, status in [("/readyz", 200), ("/healthz", 200), ("/", 400), ("/v1/realtime", 400)]:
+        far = world.accept()
+        far.deliver(f"GET {base}{path} HTTP/1.0\r\n\r\n".encode())
+        assert int(far.take().split()[1]) == status, path
+    assert world.listener.holds[0].detail == "Send one valid Host header."
 
 
 def test_a_program_gets_no_cors_headers(world: World) -> None:

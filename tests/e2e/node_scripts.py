@@ -64,18 +64,27 @@ def require() -> None:
     install()
 
 
-def run(script: str, *arguments: str, ca_file: Path) -> str:
+def ran(script: str, *arguments: str, ca_file: Path) -> subprocess.CompletedProcess[str]:
     """
-    Run a script to its end, and return what it printed.
+    Run a script to its end, however that comes.
 
     @param ca_file: PEM of whom it trusts.
     """
-    done = subprocess.run(
+    return subprocess.run(
         ["node", *_flags(), os.fspath(FOLDER / script), *arguments],
         env=environ(NODE_EXTRA_CA_CERTS=os.fspath(ca_file)),
         capture_output=True,
         text=True,
         timeout=SECONDS,
     )
+
+
+def run(script: str, *arguments: str, ca_file: Path) -> str:
+    """
+    Run a script, which must end well, and return what it printed.
+
+    @param ca_file: PEM of whom it trusts.
+    """
+    done = ran(script, *arguments, ca_file=ca_file)
     assert done.returncode == 0, f"{script}: {done.stderr}"
     return done.stdout

@@ -30,6 +30,8 @@ from processes import (
     relay_command,
     running,
 )
+from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from relay.upstreams.breaker import FAILURES
 
@@ -130,6 +132,20 @@ def test_an_upstream_without_the_model_is_asked_for_one_of_its_own(
     (tmp_path / "relay.toml").write_text(text)
     done = relay(tmp_path, "check", "--json", "--config", "relay.toml")
     assert [finding["code"] for finding in json.loads(done.stdout)] == ["upstream_unauthorized"]
+
+
+def test_the_check_offers_the_subprotocols_of_the_settings(tmp_path: Path) -> None:
+    def greet(websocket: ServerConnection) -> None:
+        websocket.send('{"type":"acme.hello"}')
+
+    with serve(greet, "127.0.0.1", 0, subprotocols=[Subprotocol("acme.v9")]) as server:
+        threading.Thread(target=server.serve_forever).start()
+        port = server.socket.getsockname()[1]
+        text = f'[[upstream]]\nprovider = "generic"\nurl = "ws://127.0.0.1:{port}/"\n'
+        text += 'first_event = true\nsubprotocols = ["acme.v9"]\n'
+        (tmp_path / "relay.toml").write_text(text)
+        done = relay(tmp_path, "check", "--json", "--config", "relay.toml")
+    assert [finding["code"] for finding in json.loads(done.stdout)] == [None]
 
 
 def test_the_check_tells_of_a_wrong_port(tmp_path: Path) -> None:

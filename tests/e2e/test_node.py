@@ -71,3 +71,20 @@ def test_agents_realtime_speaks_with_a_demo_relay(
     assert told["first"] == "session.created"
     assert heard(told) == samples.read_bytes()
     assert told["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("closes", "listens", "is_ended"),
+    [("event", "", True), ("event", "listens", False), ("plain", "", False)],
+)
+def test_an_error_event_ends_a_process_whose_app_has_no_listener_for_it(
+    tmp_path: Path, trusted: Authority, closes: str, listens: str, is_ended: bool
+) -> None:
+    with listening(demo_command(tmp_path, trusted, closes=closes), tmp_path) as relay:
+        done = node_scripts.ran(
+            "listenerless.mjs", f"{relay.secure}/v1", listens, ca_file=trusted.ca_file
+        )
+    assert (done.returncode != 0) is is_ended, done.stderr
+    assert ("1011" in done.stdout) is not is_ended
+    assert ("upstream closed the session" in done.stderr) is is_ended
+    assert ("upstream closed the session" in done.stdout) is bool(listens)

@@ -231,6 +231,12 @@ class TestMalformed:
     def test_anything_but_one_valid_host_is_refused(self, hosts: list[str]) -> None:
         assert refused(raw_head([("Host", host) for host in hosts])) == "bad_request"
 
+    def test_http_1_0_needs_no_host_but_no_wrong_one(self) -> None:
+        line = "GET /readyz HTTP/1.0"
+        assert whole(raw_head([], line)).one("host") is None
+        assert refused(raw_head([("Host", "a b")], line)) == "bad_request"
+        assert refused(raw_head([("Host", "a"), ("Host", "a")], line)) == "bad_request"
+
     @pytest.mark.parametrize("host", ["a", "A.b-c_d.:80", "127.0.0.1:8080", "[::1]", "[::1]:65535"])
     def test_valid_hosts_are_read(self, host: str) -> None:
         assert whole(raw_head([("Host", host)])).one("host") == host
@@ -282,6 +288,7 @@ class TestAnyBytes:
     @example(raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
     @example(b"\r\n\r\n\x00\r\nQUIT\n", [], 300)
     @example(b"\r\n\r\n", [], 300)
+    @example(b"\r", [0], 0)
     @example(b"\r\n" + raw_head(UPGRADE), [], len(raw_head(UPGRADE)))
     @example(b"PRI * HTTP/2.0\r\n\r\n", [], 5)
     def test_a_head_is_read_the_same_however_it_is_cut(

@@ -100,7 +100,7 @@ async def check_by_http(loopback: Loopback, case: Broken, port: UpstreamPort, re
     assert answer.status == case.status
     assert answer.headers.get("retry-after") == case.retry_after
     case.check(answer.error, relay)
-    await loopback.settled(relay)
+    await loopback.settled(relay, lingering=True)
 
 
 async def check_in_band(loopback: Loopback, case: Broken, port: UpstreamPort, relay: Relay) -> None:
@@ -112,7 +112,7 @@ async def check_in_band(loopback: Loopback, case: Broken, port: UpstreamPort, re
     number = 1013 if case.retryable else 4000 + case.status
     assert bytes(close.data) == number.to_bytes(2, "big") + f"relay: {case.code}".encode("ascii")
     case.check(error, relay)
-    await loopback.settled(relay)
+    await loopback.settled(relay, lingering=True)
 
 
 def one_of_each(cases: list[Broken]) -> list[Broken]:

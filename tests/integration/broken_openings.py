@@ -90,9 +90,9 @@ BROKEN_OPENINGS = [
         "error of no shape", switches(text('{"type":"error","error":7}')), _refused, seconds=CLOSE
     ),
     # -- a Close at once -------------------------------------------------------------------
-    *(_closing(code, _refused) for code in (1000, 1001, 1003, 1007, 1008, 1009, 4001, 4999)),
-    *(_closing(code, _failing) for code in (1011, 1012, 1013)),
-    *(_closing(code, _refused) for code in (0, 999, 1004, 1005, 1006, 1014, 1015, 1016, 5000)),
+    *(_closing(code, _refused) for code in (1000, 1003, 1007, 1008, 1009, 4001, 4999)),
+    *(_closing(code, _failing) for code in (1001, 1011, 1012, 1013, 1014)),
+    *(_closing(code, _refused) for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 5000)),
     _closing(3000, _unauthorized),
     _closing(3000, _unauthorized, _PREFIX + _KEY),
     _closing(4000, _rejected, _PREFIX + _MODEL),

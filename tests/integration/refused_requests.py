@@ -33,7 +33,7 @@ class Wrong:
 _MALFORMED: dict[str, bytes] = {
     # -- the request line ------------------------------------------------------------------
     "no HTTP": b"hello\r\n\r\n",
-    "only blank": b"\r\n\r\n",
+    "only blank": b"\r\n" * 3,
     "HTTP/0.9": b"GET /v1/realtime\r\n\r\n",
     "HTTP/1.2": upgrade(line="GET /v1/realtime HTTP/1.2"),
     "HTTP/2's preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

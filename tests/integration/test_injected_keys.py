@@ -17,7 +17,7 @@ from twisted.internet.defer import succeed
 
 from relay import RelayError
 from relay.config.keys import KeyFile, upstream_key
-from relay.config.settings import UpstreamTable
+from relay.config.upstream_table import UpstreamTable
 
 KEYS = ["sk-1\r\nInjected: yes", "sk-1\nInjected: yes", "sk-1\rInjected: yes", "sk-1\x00", ""]
 

@@ -176,3 +176,31 @@ def test_an_adopted_socket_speaks_tls(config: Path, authority: trustme.CA) -> No
             url = f"wss://localhost:{port}/v1/realtime?model=m"
             with connect(url, ssl=trusting(authority)) as websocket:
                 assert "session.created" in str(websocket.recv(BOUND))
+
+
+def untrusting() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def too_old() -> ssl.SSLContext:
+    """Of a client that knows no cipher of the listener's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-SHA")
+    return context
+
+
+FAILED = [(untrusting(), "does not accept this listener's certificate"), (too_old(), "in common")]
+
+
+def test_a_tls_handshake_that_fails_is_logged_with_its_reason(config: Path) -> None:
+    command = [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--demo", "--config", str(config)]
+    with running(command, config.parent) as process:
+        port = port_of(process)
+        for context, fault in FAILED:
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=BOUND) as client,
+                pytest.raises(ssl.SSLError),
+            ):
+                context.wrap_socket(client, server_hostname="localhost")
+            assert said(process, f"refused .*(bad_request) .*{fault}") == "bad_request"

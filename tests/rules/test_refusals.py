@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.rules.errors import RelayError
+from relay.rules.refusal_forms import error_event, http_body, http_headers, http_response
 from relay.rules.refusals import (
     KINDS,
     Refusal,
@@ -20,10 +21,6 @@ from relay.rules.refusals import (
     Refused,
     UpstreamFacts,
     attributed,
-    error_event,
-    http_body,
-    http_headers,
-    http_response,
     refuse,
 )
 

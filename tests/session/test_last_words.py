@@ -11,7 +11,8 @@ from websockets.frames import Frame, Opcode
 
 from relay import Limits, Settings, Upstream
 from relay.rules.closes import DRAIN, ENDINGS, LOST, Close
-from relay.rules.refusals import error_event, refuse
+from relay.rules.refusal_forms import error_event
+from relay.rules.refusals import refuse
 from relay.session.splice import WHOLE
 from relay.session.tally import EXPLAINED_SECONDS
 from relay.testing.peers import Peer
@@ -343,6 +344,8 @@ def test_upstreams_normal_end_is_no_error(world: World) -> None:
         '{"type":"error","error":{"code":"session_expired"}}',
         '{"error":{"type":"invalid_request_error","code":"x"},"type":"error"}',
         '{"type":"session.closed","reason":"expired"}',
+        '{"code":"The service is currently unavailable","error":"Try again \\"later\\"."}',
+        '{"error":{"message":"no more"}}',
     ],
 )
 def test_what_upstream_has_just_explained_itself_is_not_told_again(world: World, said: str) -> None:

@@ -65,6 +65,32 @@ class TestWanted:
     @pytest.mark.parametrize(
         "payload",
         [
+            b'{"error":"text"}',
+            b'{"code":"a","status": 500, "error":"text \\" and more"}',
+            b'{"error":{"message":"m","type":"invalid_request_error"}}',
+            b' {\n "code" : "a" ,\n "error" : "text"\n}',
+        ],
+    )
+    def test_an_error_without_a_type_is_seen_however_it_is_cut(self, payload: bytes) -> None:
+        assert seen(payload) == [payload]
+        for point in range(1, len(payload)):
+            assert seen(payload, [point]) == [payload]
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b'{"error":null}',
+            b'{"error":null,"other":{"error":"text"}}',
+            b'{"other":{"error":"text"}}',
+            b'{"error":"text","type":"response.output_text.delta"}',
+        ],
+    )
+    def test_no_other_error_without_a_type_is_seen(self, payload: bytes) -> None:
+        assert seen(payload) == []
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
             b"",
             b"{}",
             b'{"type":"response.output_audio.delta"}',
@@ -269,7 +295,11 @@ class TestAny:
 
     @given(objects)
     def test_in_json_only_a_key_type_with_a_wanted_value_is_seen(self, payload: bytes) -> None:
-        assert bool(seen(payload)) is (json.loads(payload).get("type") in WANTED)
+        event = json.loads(payload)
+        if event.get("type") in WANTED:
+            assert seen(payload) == [payload]
+        elif "error" not in event:  # else the parser has the last word
+            assert seen(payload) == []
 
     @given(
         st.lists(

@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from relay import Upstream
-from relay.rules.refusals import Refusal, UpstreamFacts, refuse
+from relay.rules.refusals import Refusal, Refused, UpstreamFacts, refuse
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import FAILURES
 from relay.upstreams.diagnosis import Finding
@@ -64,6 +64,21 @@ def test_only_upstreams_that_take_the_model_are_tried() -> None:
     assert names(among.order(REALTIME, "m")) == ["any", "some"]
     assert names(among.order(REALTIME, "n")) == ["any"]
     assert names(among.order(REALTIME, None)) == ["any", "some"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("b a", "a0, b, a"), ("a b c d e f g h i j", "a0, a, b, c, d, e, f, g, h, i and others")],
+)
+def test_who_asks_for_a_model_that_there_is_not_is_told_which_there_are(
+    names: str, told: str
+) -> None:
+    models = dict.fromkeys(names.split(), "x")
+    azure = upstream("z", provider="azure", models={"a0": "y"})
+    among = balancer(azure, upstream("a", models=models))
+    with pytest.raises(Refused) as refused:
+        among.order(REALTIME, "other")
+    assert refused.value.refusal.message == f"Choose a model that this relay allows: {told}."
 
 
 def test_a_service_of_another_protocol_is_tried_only_where_no_other_serves_it() -> None:

@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.rules.closes import Close
-from relay.rules.refusals import (
-    Refusal,
-    UpstreamFacts,
-    attributed,
-    error_event,
-    http_response,
-    refuse,
-)
+from relay.rules.refusal_forms import error_event, http_response
+from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
 from relay.rules.said import Said
 from relay.rules.scrub import PREFIX, scrub
 from relay.upstreams.classify import MAX_RETRY_AFTER, refusal_of_answer, refusal_of_opening

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 
 from relay.rules.closes import Close
 from relay.rules.events import parse_event
-from relay.rules.refusals import (
-    KINDS,
-    Refusal,
-    RefusalCode,
-    UpstreamFacts,
-    attributed,
-    error_event,
-    http_body,
-    http_headers,
-    refuse,
-)
+from relay.rules.refusal_forms import error_event, http_body, http_headers
+from relay.rules.refusals import KINDS, Refusal, RefusalCode, UpstreamFacts, attributed, refuse
 from relay.rules.scrub import MAX_TEXT
 from relay.upstreams.breaker import judged
 from relay.upstreams.classify import MAX_RETRY_AFTER, refusal_of_answer, refusal_of_opening
