@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import attrs
 
+from relay.config.auth import Auth, ClientKeyTable
 from relay.config.forms import RefusalRule
 from relay.config.policy import PolicyTable
-from relay.config.settings import Auth, Limits, ListenerTable, Settings
+from relay.config.settings import Limits, ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
 from relay.peer.ending import ENDING, Phase, Row
 from relay.peer.seam import SEAM
@@ -338,6 +339,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "listener": _settings(ListenerTable),
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
+    "client_key": _settings(ClientKeyTable),
     "limits": _settings(Limits),
     "policy": _settings(PolicyTable),
     "denials": denials,

@@ -1,7 +1,8 @@
 """A relay for Realtime APIs that connects upstream before it answers."""
 
+from relay.admission.grant import Grant
 from relay.admission.quota import GrantLimits
-from relay.admission.request import Admit, Grant, Request, Verdict
+from relay.admission.request import Admit, Request, Verdict
 from relay.config.forms import RefusalRule
 from relay.config.settings import Limits, Settings
 from relay.factory import RelayFactory

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
 from relay.admission.callers import Callers
+from relay.admission.ephemeral import Mint, with_secrets
 from relay.admission.request import Admit
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
@@ -22,7 +23,7 @@ from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
 from relay.lifecycle.register import Register
 from relay.rules.closes import Side
-from relay.rules.errors import each_is, wanted
+from relay.rules.errors import InvalidValue, each_is, wanted
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
@@ -52,6 +53,12 @@ def _check(upstreams: Any, admit: Any, listeners: Any, site: Any, settings: Any)
         raise wanted("settings must be a relay.Settings, or None", settings)
 
 
+def _check_keys(keys: Any) -> None:
+    """@raise InvalidValue: for a key that is too short to sign, or none."""
+    if isinstance(keys, bytes) or not all(isinstance(k, bytes) and len(k) >= 32 for k in keys):
+        raise InvalidValue("signing_keys must be a list of bytes, at least 32 each")
+
+
 def _seconds_of(clock: IReactorTime) -> Callable[[], float]:
     """Its time, also after another clock was chosen for it (see L{relay.use_monotonic_clock})."""
     return lambda: clock.seconds()
@@ -73,6 +80,8 @@ class RelayFactory(FrontFactory):
         It gets the plain requests, and the upgrades for other paths than the relay's.
     @param probes: whether C{/healthz} and C{/readyz} are the relay's though there is a C{site}.
     @param reactor: the global one by default.
+    @param signing_keys: what signs ephemeral secrets: the first of them; all are accepted, from
+        other relays too. At least 32 random bytes each. Without any, one is made now.
     @param settings: limits and rules; C{listen}, C{listener}, C{admin}, C{upstream}, C{auth} and
         C{log_format} in it are the daemon's and mean nothing here.
     @raise InvalidValue: for no upstream, or two of the same name, or an argument of another type.
@@ -89,7 +98,9 @@ class RelayFactory(FrontFactory):
         probes: bool = True,
         reactor: IReactorTime | None = None,
         settings: Settings | None = None,
+        signing_keys: Sequence[bytes] = (),
     ) -> None:
+        _check_keys(signing_keys)
         _check(upstreams, admit, listeners, site, settings)
         if reactor is None:
             # Imported only here, because importing it installs it.
@@ -106,11 +117,14 @@ class RelayFactory(FrontFactory):
         dialer = dialer_for(balancer, settings.limits, lines, reactor)
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
-        door = Door(admit, settings.hold_seconds, reactor)
-        own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, reactor)
+        mint = Mint(signing_keys)
+        decide = with_secrets(admit, mint)
+        door = Door(decide, settings.hold_seconds, reactor)
+        own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, mint, reactor)
         callers = Callers(settings.limits, _seconds_of(reactor))
+        guarded = admit is not None
         context = FrontContext(
-            HoldContext(settings, admit, dialer, self._register, callers, reactor),
+            HoldContext(settings, decide, dialer, self._register, callers, reactor, guarded),
             DownstreamFactory(reactor, lines),
             served,
             own,

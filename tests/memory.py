@@ -8,10 +8,18 @@ from typing import Any, ClassVar
 
 from attrs import Factory, define, evolve, field
 
-from relay import RelayFactory, Settings, Upstream
+from relay import Admit, RelayFactory, Settings, Upstream
+from relay.admission.static import require_keys
+from relay.config.access import ClientKey, digest_of
 from relay.testing.listener import RecordingListener
 from relay.testing.peers import Line, Peer, client, server
 from relay.testing.reactor import HERE, STEP, THERE, Reactor
+
+
+def keyed(*keys: str) -> Admit:
+    """What lets in whoever sends one of these keys."""
+    known = tuple(ClientKey(f"key-{n}", digest_of(key)) for n, key in enumerate(keys, 1))
+    return require_keys(lambda: known)
 
 
 def last_words(peer: Peer) -> dict[str, Any]:

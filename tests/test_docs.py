@@ -18,7 +18,8 @@ from twisted.python import usage
 
 import relay
 from relay.commands import main as cli
-from relay.config.load import load
+from relay.config.auth import ClientKeyTables
+from relay.config.load import load_as
 from relay.config.settings import Settings
 from relay.daemon import tap
 from relay.peer.seam import SEAM
@@ -253,7 +254,7 @@ def examples(language: str) -> list[typing.Any]:
 
 @pytest.mark.parametrize("code", examples("toml"))
 def test_toml_examples_load(code: str) -> None:
-    load(code)
+    load_as(ClientKeyTables if code.startswith("[[key]]") else Settings, code)
 
 
 @pytest.mark.parametrize("code", examples("python"))

@@ -78,6 +78,16 @@ def origin_is_allowed(
     return is_own_origin(origin, host, secure) or asked in {_origin(each) for each in origins}
 
 
+def is_origin(origin: str) -> bool:
+    """Whether this can be the Origin of a page."""
+    return _origin(origin) is not None
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether both are the same Origin: scheme, host and port."""
+    return is_origin(one) and _origin(one) == _origin(other)
+
+
 def is_own_origin(origin: str, host: str, secure: bool) -> bool:
     """
     Whether a page of this Origin is one of the listener's own.

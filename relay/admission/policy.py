@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from relay.admission.request import Grant, Request
+from relay.admission.grant import Grant
+from relay.admission.request import Request
 from relay.config.settings import Settings
 from relay.policy.policy import Policy
 from relay.rules.refusals import Refusal
@@ -10,7 +11,7 @@ from relay.rules.refusals import Refusal
 
 def policy_of(grant: Grant, settings: Settings) -> Policy:
     """The policy of this grant's sessions."""
-    return grant.policy.within(settings.policy.policy)
+    return grant.bounds.within(settings.policy.policy)
 
 
 def refusal_by_policy(request: Request, grant: Grant, settings: Settings) -> Refusal | None:

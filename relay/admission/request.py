@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from attrs import Factory, field, frozen
 
-from relay.admission.quota import GrantLimits
+from relay.admission.grant import Grant
 from relay.http.head import Head
-from relay.policy.policy import Policy
 from relay.rules.refusals import Refusal
 from relay.rules.subprotocols import credential_in, is_beta
 from relay.upstreams.endpoints import BETA, Route, route_of
 
 _BEARER = "bearer "
+
+EPHEMERAL = "ek_"
+"""How an ephemeral secret begins, OpenAI's too."""
 
 
 @frozen
@@ -38,7 +40,8 @@ class Request:
     def credential(self) -> str | None:
         """
         The Bearer token; or the one that a browser sent as a subprotocol; or Azure's C{api-key}; or
-        what the provider's own SDK sends by this path, in a header or in the query.
+        what the provider's own SDK sends by this path, in a header or in the query. In a query only
+        an ephemeral secret counts, because URLs end up in logs.
         """
         authorization = self.head.one("authorization") or ""
         if authorization[: len(_BEARER)].lower() == _BEARER:
@@ -49,7 +52,9 @@ class Request:
         found = [self.head.one("api-key")]
         if self.route is not None:
             path, query = self.route.path, dict(self.head.query)
-            found += [*map(self.head.one, path.headers), *map(query.get, path.parameters)]
+            short = [query.get(name, "") for name in path.parameters]
+            found += [each for each in short if each.startswith(EPHEMERAL)]
+            found += map(self.head.one, path.headers)
         return next(filter(None, found), None)
 
     @property
@@ -70,22 +75,6 @@ class Request:
         return any(each.startswith("realtime=") for each in asked) or is_beta(
             self.head.subprotocols
         )
-
-
-@frozen
-class Grant:
-    """
-    This request may have a session.
-
-    @ivar subject: the name, in the records, of the one whose session it is. The limits by subject
-        are for all sessions of one name.
-    @ivar limits: what is not as the settings say.
-    @ivar policy: what the client may say, within what the settings allow.
-    """
-
-    subject: str | None = None
-    limits: GrantLimits = field(factory=GrantLimits)
-    policy: Policy = field(factory=Policy)
 
 
 Verdict = Grant | Refusal

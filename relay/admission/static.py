@@ -1,30 +1,31 @@
-"""Static tokens as downstream credentials."""
+"""Keys that clients are given once, and that hold until they are revoked."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Sequence
+from hmac import compare_digest
 
-from relay.admission.request import Admit, Grant, Request, Verdict
-from relay.rules.errors import InvalidValue
+from relay.admission.grant import Grant
+from relay.admission.request import Admit, Request, Verdict
+from relay.config.access import ClientKeys, digest_of
 from relay.rules.refusals import refuse
 
 
-def require_tokens(tokens: Sequence[str]) -> Admit:
+def require_keys(keys: ClientKeys) -> Admit:
     """
-    Admit a client that presents one of these tokens.
+    Admit a client that sends one of the keys.
 
-    @raise InvalidValue: if there is no token, or an empty one, which every client could present.
+    @param keys: asked for each request, so that a key that is revoked is refused at once.
     """
-    if not tokens or not all(tokens):
-        raise InvalidValue("a token may not be empty")
-    known = [token.encode("utf-8") for token in tokens]
 
     def admit(request: Request) -> Verdict:
-        given = (request.credential or "").encode("utf-8")
-        # All are compared, each in constant time: timing tells nothing of any token.
-        if any(hmac.compare_digest(given, token) for token in known):
-            return Grant()
-        return refuse("unauthorized")
+        given = request.credential or ""
+        digest = digest_of(given)
+        # All are compared, and by their digests: timing tells nothing of any key.
+        found = [key for key in keys() if compare_digest(digest, key.digest)]
+        if not given or not found:
+            why = "the credential is none of the keys" if given else "there is no credential"
+            return refuse("unauthorized", detail=why)
+        key = found[0]
+        return Grant(key.subject, models=key.models or None, upstream=key.upstream)
 
     return admit

@@ -5,10 +5,12 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from relay.admission.request import Admit, Grant, Request, Verdict
+from relay.admission.grant import Grant
+from relay.admission.request import Admit, Request, Verdict
 from relay.rules.errors import wanted
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.timing.callbacks import answer_of
+from relay.timing.clock import epoch
 
 _log = Logger()
 
@@ -17,8 +19,8 @@ async def grant_for(request: Request, admit: Admit | None) -> Grant:
     """
     The grant for a request; without C{admit} everybody has one. It has no deadline of its own.
 
-    @raise Refused: with what C{admit} refuses by; with C{authorizer_unavailable} if it raises, or
-        answers with something else.
+    @raise Refused: with what C{admit} refuses by; with C{unauthorized} if the grant has expired;
+        with C{authorizer_unavailable} if C{admit} raises, or answers with something else.
     """
     if admit is None:
         return Grant()
@@ -33,4 +35,6 @@ async def grant_for(request: Request, admit: Admit | None) -> Grant:
         raise Refused(refuse("authorizer_unavailable")) from None
     if isinstance(verdict, Refusal):
         raise Refused(verdict)
+    if verdict.has_expired(epoch()):
+        raise Refused(refuse("unauthorized", detail="the credential has expired"))
     return verdict

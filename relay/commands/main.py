@@ -15,6 +15,7 @@ from twisted.python import usage
 from twisted.scripts.twistd import run as twistd
 
 from relay.commands.check import check as check_all
+from relay.commands.token import token
 from relay.daemon import tap
 from relay.daemon.service import start_simulator
 from relay.simulator import SimulatorFactory
@@ -26,6 +27,7 @@ HELP = """Usage: realtime-relay COMMAND [options]
 Commands:
   run       Run the relay in the foreground, as "twistd -n realtime-relay" does.
   check     Check the settings, then dial each upstream once and say what is wrong.
+  token     Make, list and revoke the named keys that clients may send.
   simulate  Run the built-in upstream on its own.
 
 "realtime-relay COMMAND --help" tells more.
@@ -109,6 +111,7 @@ async def _simulate(reactor: Any, endpoint: str) -> None:
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "run": run,
     "check": check,
+    "token": token,
     "simulate": simulate,
 }
 

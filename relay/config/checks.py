@@ -28,6 +28,7 @@ LONGEST_SHOWN = 60
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_DIGEST = re.compile("v1:[0-9a-f]{64}")
 _BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
@@ -198,6 +199,11 @@ def name(value: str) -> str | None:
     """Names that can stand in a file name, a label and a log line."""
     wanted = "small letters, digits, - and _, and begin with a letter or digit"
     return None if _NAME.fullmatch(value) else f"must consist of {wanted}"
+
+
+def digest(value: str) -> str | None:
+    """A key's hash, behind the version of its format."""
+    return None if _DIGEST.fullmatch(value) else 'must be "v1:" and 64 hexadecimal digits'
 
 
 def variable(value: str) -> str | None:

@@ -4,7 +4,7 @@ What a field of the settings is made of: its text for the reference, its default
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from attrs import field
 
@@ -32,3 +32,17 @@ def wait(doc: str, default: float, high: float) -> float:
     """A time from 0 to C{high} seconds."""
     doc = f"{doc} Seconds, 0 to {high:g}."
     return cast(float, documented(doc, default, checks.seconds(high, or_none=True)))
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
+@checks.named
+def unique_names(tables: tuple[_Named, ...]) -> str | None:
+    """Tables each of which has a name of its own."""
+    names = [table.name for table in tables]
+    double = next((name for name in names if names.count(name) > 1), None)
+    return None if double is None else f"two are named {checks.shown(double)}"

@@ -1,5 +1,5 @@
 """
-Find the secrets that the settings name: upstream keys, and the tokens that downstream must send.
+Find the secrets that the settings name.
 
 They come from files, environment variables and systemd credentials, never from the configuration
 itself. No message here repeats what was read. Nor does one repeat a path, because the secret itself
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from twisted.logger import Logger
 
-from relay.config.settings import Auth
 from relay.config.upstream_table import UpstreamTable
 from relay.rules.errors import RelayError
 from relay.upstreams.credential import is_credential
@@ -24,6 +24,8 @@ from relay.upstreams.proxies import DIRECTLY
 from relay.upstreams.upstream import is_exposed
 
 _log = Logger()
+
+T = TypeVar("T")
 
 LARGEST_FILE = 65536
 """Most bytes of a key or token file: reading C{/dev/zero} must end."""
@@ -41,43 +43,51 @@ class KeyFault(RelayError):
         self.line = line
 
 
-class KeyFile:
+class SecretFile(Generic[T]):
     """
-    A file whose one line is an upstream's key: a L{relay.upstreams.upstream.Credential}. It is
-    read anew when it has changed, so that another process can rotate a short-lived key.
+    A file of secrets that is read anew when it has changed, so that another process can change it.
 
-    If the file can no longer be used, the last good key stays in use, and each such change of the
+    If the file can no longer be used, what was read last stays in use, and each such change of the
     file is one line in the log.
 
     @param what: what the log calls the file.
-    @raise KeyFault: if the file holds no key.
+    @param read: reads the file; given its path and C{what}.
+    @raise KeyFault: what C{read} raises now.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, read: Callable[[Path, str], T]) -> None:
         self._path = path
         self._what = what
+        self._reads = read
         self._mark = self._refused = _mark(path)
-        self._key = _only_line(path, what)
+        self._found = read(path, what)
 
-    def __call__(self) -> str:
-        """The current key. It costs one C{stat} unless the file has changed."""
+    def __call__(self) -> T:
+        """What the file holds now. It costs one C{stat} unless the file has changed."""
         mark = _mark(self._path)
         if mark is not None and mark != self._mark:
             self._read(mark)
-        return self._key
+        return self._found
 
     def _read(self, mark: tuple[int, ...]) -> None:
         try:
-            self._key = _only_line(self._path, self._what)
+            self._found = self._reads(self._path, self._what)
         except KeyFault as fault:
             # The mark is not kept, so the file is read again for the next attempt. The fault may
             # be the relay's, out of descriptors, and the file may never change again.
             if mark != self._refused:
-                _log.error("{line}; the last good key stays in use", line=fault.line)
+                _log.error("{line}; the last good one stays in use", line=fault.line)
             self._refused = mark
         else:
             self._mark = self._refused = mark
             _log.info("{what}: read anew", what=self._what)
+
+
+class KeyFile(SecretFile[str]):
+    """A file whose one line is an upstream's key: a L{relay.upstreams.upstream.Credential}."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path, what, only_line)
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:
@@ -118,32 +128,21 @@ def _find(table: UpstreamTable, whose: str, environ: Mapping[str, str]) -> str |
     if table.key_file is not None:
         return KeyFile(Path(table.key_file), f"{whose}key_file")
     if table.key_env is not None:
-        return _variable(table.key_env, f"{whose}key_env", environ)
+        return variable(table.key_env, f"{whose}key_env", environ)
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (path := Path(credentials, f"{table.name}.key")).exists():
         return KeyFile(path, f"{whose}systemd credential {table.name}.key")
     if table.provider == "openai" and environ.get("OPENAI_API_KEY"):
-        return _variable("OPENAI_API_KEY", whose.rstrip(": "), environ)
+        return variable("OPENAI_API_KEY", whose.rstrip(": "), environ)
     return None
 
 
-def downstream_tokens(auth: Auth, environ: Mapping[str, str]) -> tuple[str, ...]:
+def variable(name: str, what: str, environ: Mapping[str, str]) -> str:
     """
-    The tokens that downstream may send, each once: the one of C{token_env}, and those of
-    C{token_file}, one a line, blank lines skipped.
+    The secret in an environment variable.
 
-    @return: no tokens if neither is named.
-    @raise KeyFault: if one is named and holds no token, or anything else than tokens.
+    @raise KeyFault: if it is not set, or no secret.
     """
-    tokens: list[str] = []
-    if auth.token_env is not None:
-        tokens.append(_variable(auth.token_env, "[auth] token_env", environ))
-    if auth.token_file is not None:
-        tokens.extend(_lines(Path(auth.token_file), "[auth] token_file"))
-    return tuple(dict.fromkeys(tokens))
-
-
-def _variable(name: str, what: str, environ: Mapping[str, str]) -> str:
     value = environ.get(name)
     if not value:
         raise KeyFault(f"{what}: the environment variable {name} is not set or empty")
@@ -151,23 +150,37 @@ def _variable(name: str, what: str, environ: Mapping[str, str]) -> str:
     return _secret(value.encode("utf-8", "surrogateescape"), f"{what}: {name}")
 
 
-def _only_line(path: Path, what: str) -> str:
-    lines = _lines(path, what)
-    if len(lines) > 1:
+def only_line(path: Path, what: str) -> str:
+    """
+    The secret in a file of one line.
+
+    @raise KeyFault: if there is no such line, or more than one.
+    """
+    secrets = lines_of(path, what)
+    if len(secrets) > 1:
         raise KeyFault(f"{what}: more than one line")
-    return lines[0]
+    return next(iter(secrets.values()))
 
 
-def _lines(path: Path, what: str) -> list[str]:
-    """The lines of a file of secrets, at least one."""
-    lines = _read(path, what).splitlines()
-    secrets = [_secret(line, f"{what}: line {n}") for n, line in enumerate(lines, 1) if line]
+def lines_of(path: Path, what: str) -> dict[int, str]:
+    """
+    The lines of a file of secrets by their numbers from 1, without blank ones; at least one.
+
+    @raise KeyFault: if there is none, or anything else than secrets.
+    """
+    lines = read_file(path, what).splitlines()
+    secrets = {n: _secret(line, f"{what}: line {n}") for n, line in enumerate(lines, 1) if line}
     if not secrets:
         raise KeyFault(f"{what}: the file is empty")
     return secrets
 
 
-def _read(path: Path, what: str) -> bytes:
+def read_file(path: Path, what: str) -> bytes:
+    """
+    The whole file.
+
+    @raise KeyFault: if it cannot be read, or is larger than L{LARGEST_FILE}.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)

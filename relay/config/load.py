@@ -12,7 +12,8 @@ from typing import Any, cast, get_args
 import attrs
 
 from relay.config import checks
-from relay.config.settings import Auth, Settings
+from relay.config.auth import Auth, ClientKeyTable
+from relay.config.settings import Settings
 from relay.rules.errors import RelayError
 
 
@@ -34,6 +35,15 @@ def load(text: str) -> Settings:
 
     @raise SettingsError: with every fault, not only the first.
     """
+    return cast(Settings, load_as(Settings, text))
+
+
+def load_as(cls: type, text: str) -> Any:
+    """
+    What a TOML text describes, as an instance of an attrs class whose fields are its keys.
+
+    @raise SettingsError: with every fault, not only the first.
+    """
     try:
         # tomllib recurses into nested lists, and int() refuses thousands of digits.
         table = tomllib.loads(text)
@@ -41,7 +51,7 @@ def load(text: str) -> Settings:
         raise SettingsError((f"not TOML: {error}",)) from None
     except (RecursionError, ValueError):
         raise SettingsError(("not TOML: nested too deeply, or a number too long",)) from None
-    return cast(Settings, _built(Settings, table))
+    return _built(cls, table)
 
 
 def _built(cls: type, raw: dict[str, Any]) -> Any:
@@ -125,6 +135,12 @@ def _tables(cls: type, raw: Any, name: str) -> tuple[Any, ...]:
     return tuple(built)
 
 
+_INSTEAD: dict[type, str] = {
+    Auth: "name one with keys_file, token_env or token_file",
+    ClientKeyTable: "a key is known here by its hash",
+}
+"""What to do instead of writing a secret into a table; for other tables, the words of upstreams."""
+
 _SECRET_NAMES = {"key", "keys", "api_key", "apikey", "secret", "password", "token", "tokens"}
 
 
@@ -133,7 +149,7 @@ def _unknown(key: str, cls: type) -> str:
     plain = re.fullmatch(r"[\w-]{1,60}", key)
     said = f"{key if plain else checks.shown(key)}: unknown key"
     if key.lower() in _SECRET_NAMES:
-        instead = "token_env or token_file" if cls is Auth else "key_env or key_file"
-        return f"{said}; secrets stay out of this file, name one with {instead}"
+        instead = _INSTEAD.get(cls, "name one with key_env or key_file")
+        return f"{said}; secrets stay out of this file, {instead}"
     close = difflib.get_close_matches(key, [a.name for a in attrs.fields(cls)], n=1)
     return f"{said} (did you mean {close[0]}?)" if close else said

@@ -15,6 +15,8 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from relay.config.access import ClientKeys, client_keys, signing_keys
+from relay.config.auth import Auth
 from relay.config.certificates import (
     CertificateFault,
     authorities,
@@ -23,10 +25,10 @@ from relay.config.certificates import (
     server_options,
 )
 from relay.config.checks import shown
-from relay.config.keys import KeyFault, downstream_tokens, upstream_key
+from relay.config.keys import KeyFault, upstream_key
 from relay.config.listeners import fault_of_access, fault_of_endpoint
 from relay.config.load import SettingsError, load
-from relay.config.settings import Auth, ListenerTable, Settings
+from relay.config.settings import ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
 from relay.rules.addresses import is_loopback
 from relay.upstreams.proxies import proxy_for
@@ -62,19 +64,21 @@ class Plan:
 
     @ivar settings: the file's settings, overridden by the flags.
     @ivar upstreams: the upstreams to relay to, with their keys; none in a demo.
-    @ivar tokens: the tokens that downstream may present; none for no authentication.
+    @ivar client_keys: the keys that clients may send; L{None} for no authentication.
+    @ivar signing: the keys that sign ephemeral secrets; none for one of the relay's own making.
     @ivar demo: whether the built-in simulator is the only upstream.
     """
 
     settings: Settings
     upstreams: tuple[Upstream, ...] = ()
-    tokens: tuple[str, ...] = field(default=(), repr=False)
+    client_keys: ClientKeys | None = field(default=None, repr=False, eq=False)
+    signing: tuple[bytes, ...] = field(default=(), repr=False)
     demo: bool = field(default=False, kw_only=True)
 
     @property
     def guarded(self) -> bool:
-        """Whether a public listener is no oversight: it wants tokens, or is meant to be open."""
-        return bool(self.tokens) or self.demo or self.settings.allow_anonymous
+        """Whether a public listener is no oversight: it wants keys, or is meant to be open."""
+        return self.client_keys is not None or self.demo or self.settings.allow_anonymous
 
 
 def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | Faults:
@@ -86,17 +90,19 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     """
     faults: list[str] = []
     try:
-        settings = _with_flags(_from_file(file), flags, faults)
+        settings = _with_flags(settings_from(file), flags, faults)
     except SettingsError as error:
         return (*faults, *error.faults)
     upstreams: tuple[Upstream, ...] = ()
     # If a flag has a wrong URL, the file's upstreams are not checked: the flag would replace them.
     if not flags.demo and not faults:
         upstreams = tuple(_upstreams(settings, environ, faults))
-    tokens = _tokens(settings.auth, environ, faults)
-    found = Plan(settings, upstreams, tokens or (), demo=flags.demo)
-    # Tokens that are named and cannot be read are a fault already.
-    guarded = found.guarded or tokens is None
+    keys, signing = _access(settings.auth, environ, faults)
+    found = Plan(settings, upstreams, keys, signing, demo=flags.demo)
+    # Keys that are named and cannot be read are a fault already.
+    guarded = found.guarded or settings.auth.asks
+    if keys is not None and not flags.demo:
+        faults.extend(_faults_of_keys(keys, settings))
     for listener in settings.listeners:
         faults.extend(_faults_of_listener(listener, guarded))
     if not flags.listen:  # which would replace the listeners that the file's rules name
@@ -106,7 +112,12 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     return tuple(faults) or found
 
 
-def _from_file(path: str | None) -> Settings:
+def settings_from(path: str | None) -> Settings:
+    """
+    The settings in a file; without one, the defaults.
+
+    @raise SettingsError: with all that is wrong with it.
+    """
     if path is None:
         return Settings()
     faults: Faults
@@ -208,13 +219,28 @@ def _faults_of(upstream: Upstream) -> Iterator[str]:
             yield f": {key}: {fault}"
 
 
-def _tokens(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> tuple[str, ...] | None:
-    """The tokens, or L{None} if they cannot be read."""
+def _access(
+    auth: Auth, environ: Mapping[str, str], faults: list[str]
+) -> tuple[ClientKeys | None, tuple[bytes, ...]]:
+    """What clients may send, and what signs; as far as they can be read."""
+    keys: ClientKeys | None = None
+    signing: tuple[bytes, ...] = ()
     try:
-        return downstream_tokens(auth, environ)
+        keys = client_keys(auth, environ)
     except KeyFault as fault:
         faults.append(fault.line)
-        return None
+    try:
+        signing = signing_keys(auth)
+    except KeyFault as fault:
+        faults.append(fault.line)
+    return keys, signing
+
+
+def _faults_of_keys(keys: ClientKeys, settings: Settings) -> Iterator[str]:
+    known = {None, *(table.name for table in settings.upstream or (UpstreamTable(),))}
+    for key in keys():
+        if key.upstream not in known:
+            yield f"[auth] keys_file: {key.subject}: there is no upstream {key.upstream}"
 
 
 def _faults_of_rules(settings: Settings) -> Iterator[str]:

@@ -13,7 +13,8 @@ from attrs import field, frozen
 from attrs.validators import and_
 
 from relay.config import checks
-from relay.config.fields import count, documented, seconds, wait
+from relay.config.auth import Auth
+from relay.config.fields import count, documented, seconds, unique_names, wait
 from relay.config.forms import RefusalRule, as_rules, rules
 from relay.config.policy import PolicyTable
 from relay.config.upstream_table import UpstreamTable
@@ -92,22 +93,6 @@ class Limits:
 
 
 @frozen(kw_only=True)
-class Auth:
-    """Who may use the relay. With neither key set, everybody may who can reach it."""
-
-    token_env: str | None = documented(
-        "Environment variable that holds the one token downstream must send.",
-        None,
-        checks.optional(checks.variable),
-    )
-    token_file: str | None = documented(
-        "File of the tokens that downstream may send, one a line.",
-        None,
-        checks.optional(checks.printable),
-    )
-
-
-@frozen(kw_only=True)
 class ListenerTable:
     """A place to listen that needs more than an endpoint string in C{listen}."""
 
@@ -128,13 +113,6 @@ class ListenerTable:
 def _whole_pairs(listeners: tuple[ListenerTable, ...]) -> str | None:
     halves = [(listener.certificate is None) != (listener.key is None) for listener in listeners]
     return f"#{halves.index(True) + 1} needs both certificate and key" if any(halves) else None
-
-
-@checks.named
-def _unique_names(upstreams: tuple[UpstreamTable, ...]) -> str | None:
-    names = [upstream.name for upstream in upstreams]
-    double = next((name for name in names if names.count(name) > 1), None)
-    return None if double is None else f"two are named {checks.shown(double)}"
 
 
 @frozen(kw_only=True)
@@ -160,7 +138,7 @@ class Settings:
     upstream: tuple[UpstreamTable, ...] = documented(
         "The Realtime services to relay to; OpenAI's where none is named.",
         (),
-        and_(checks.tables(UpstreamTable), _unique_names),
+        and_(checks.tables(UpstreamTable), unique_names),
     )
     auth: Auth = field(
         factory=Auth, validator=checks.table(Auth), metadata={"doc": "Who may use the relay."}

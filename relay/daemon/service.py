@@ -18,7 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from relay.admission.static import require_tokens
+from relay.admission.static import require_keys
 from relay.config.certificates import server_options
 from relay.config.listeners import fault_of_access, is_public
 from relay.config.plan import Plan
@@ -154,18 +154,19 @@ class RelayService(Service):
         if self._log is not None:
             self._log.start()
         self._follow_descriptors()
-        upstreams, tokens = self._plan.upstreams, self._plan.tokens
+        upstreams, keys = self._plan.upstreams, self._plan.client_keys
         if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)
             upstreams = (upstream,)
         metrics = Metrics()
         self._factory = RelayFactory(
             upstreams,
-            admit=require_tokens(tokens) if tokens else None,
+            admit=None if keys is None else require_keys(keys),
             listeners=(LogRecords(), metrics),
             site=None,
             reactor=self._reactor,
             settings=self._settings,
+            signing_keys=self._plan.signing,
         )
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)

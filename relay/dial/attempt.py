@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.grant import Grant
 from relay.admission.request import Request
 from relay.dial.connector import DROPPED, Connector, NotConnected
 from relay.dial.opened import OpenUpstream
@@ -71,23 +72,26 @@ class Attempt(HandshakeListener):
         self._over = False
         self._wait = Deadline(clock)
 
-    async def open(self, asked: Request) -> OpenUpstream:
+    async def open(self, asked: Request, grant: Grant) -> OpenUpstream:
         """
         Try to open the upstream. It has no deadline of its own. Cancelling it leaves no connection
         behind.
 
         @param asked: the downstream's request, whose path has a route.
+        @param grant: what it may have. Its own credential is used rather than the upstream's.
         @raise Refused: if the upstream, or something on the way to it, refuses.
         """
         assert asked.route is not None, "only what is served is dialled"
         self._endpoint = asked.route.endpoint
-        credential = await self._credential()
+        credential = await self._credential(grant.credential)
         self._secrets = self._upstream.secrets(credential)
         self._asked = words_of(
             [*(value for _, value in asked.head.query), *asked.route.parts.values()]
         )
         self._since = self._clock.seconds()
-        request = upgrade_request(self._upstream, asked.route, asked.head, credential)
+        request = upgrade_request(
+            self._upstream, asked.route, asked.head, credential, grant.headers
+        )
         try:
             await self._connector.connect(self._upstream, self, request, self.reached)
             opened = await self._result
@@ -99,8 +103,10 @@ class Attempt(HandshakeListener):
         finally:
             self._drop()
 
-    async def _credential(self) -> str | None:
-        """The key for this attempt: the upstream's own, or what its callback answers."""
+    async def _credential(self, granted: str | None) -> str | None:
+        """The key for this attempt: the grant's, the upstream's, or what its callback answers."""
+        if granted is not None:
+            return self._sent_safely(granted)
         credential = self._upstream.credential
         if credential is None or isinstance(credential, str):
             return credential
@@ -114,6 +120,13 @@ class Attempt(HandshakeListener):
             _log.failure("credential callback of {upstream} failed", upstream=self._upstream.name)
             raise Refused(refuse("authorizer_unavailable")) from None
         return key
+
+    def _sent_safely(self, granted: str) -> str:
+        if self._upstream.exposed:
+            name = self._upstream.name
+            _log.error("no grant's credential is sent in clear to upstream {name}", name=name)
+            raise Refused(refuse("internal_error"))
+        return granted
 
     def reached(self, stage: Stage) -> None:
         """C{stage} begins, so the one before is done."""

@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.grant import Grant
 from relay.admission.request import Request
 from relay.config.settings import Limits
 from relay.dial.attempt import Attempt
@@ -68,12 +69,13 @@ class Dialer:
         self._answers = answers
 
     async def dial(
-        self, request: Request, attempts: list[AttemptRecord], until: float
+        self, request: Request, grant: Grant, attempts: list[AttemptRecord], until: float
     ) -> OpenUpstream:
         """
         Open the best upstream that accepts this request. Each is tried once, then perhaps one of
         them again. Cancelling it leaves no connection behind.
 
+        @param grant: what the request may have.
         @param attempts: gets a record of each attempt, and of each upstream that is passed over.
         @param until: when to give up, in seconds by the clock.
         @raise Refused: with the last attempt's refusal. A refusal for the client's own mistake ends
@@ -81,7 +83,9 @@ class Dialer:
         """
         self._budget.hold(self._clock.seconds())
         assert request.route is not None, "only what is served is dialled"
-        order = self._balancer.order(request.route.endpoint, request.model, request.is_beta)
+        order = self._balancer.order(
+            request.route.endpoint, request.model, request.is_beta, only=grant.upstream
+        )
         passed_over: list[Refusal] = []
         tried: dict[Standing, Refusal] = {}
         for place, standing in enumerate(order, 1):
@@ -96,7 +100,7 @@ class Dialer:
             has_successor = any(other.refusal() is None for other in order[place:])
             end = (now + until) / 2 if has_successor else until
             try:
-                return await self._attempt(standing, request, attempts, end)
+                return await self._attempt(standing, request, grant, attempts, end)
             except Refused as refused:
                 refused.__traceback__ = None  # frames since _without_frames: a reference cycle
                 tried[standing] = refused.refusal
@@ -111,7 +115,7 @@ class Dialer:
             await deferLater(self._clock, delay)
             if standing.refusal() is not None:
                 raise Refused(last)  # its breaker opened meanwhile, or others filled it
-        return await self._attempt(standing, request, attempts, until, is_retry=True)
+        return await self._attempt(standing, request, grant, attempts, until, is_retry=True)
 
     def _retry(self, tried: dict[Standing, Refusal], until: float) -> tuple[Standing, float] | None:
         """
@@ -129,6 +133,7 @@ class Dialer:
         self,
         standing: Standing,
         request: Request,
+        grant: Grant,
         attempts: list[AttemptRecord],
         end: float,
         is_retry: bool = False,
@@ -138,7 +143,7 @@ class Dialer:
         attempts.append(record)
         period = standing.begin()
         attempt = Attempt(self._connector, self._clock, standing.upstream, record)
-        opening = Deferred.fromCoroutine(attempt.open(request))
+        opening = Deferred.fromCoroutine(attempt.open(request, grant))
         opening.addErrback(_without_frames)
         late = partial(_too_late, record)
         limit(opening, max(0.0, end - began), self._clock, late, self._answers.do)
@@ -148,8 +153,11 @@ class Dialer:
             standing.end()
             if isinstance(error, Refused):
                 record.outcome = error.refusal.code
-                with _telling(standing):
-                    standing.failed(error.refusal, period, record.error)
+                if grant.credential is not None and judged(error.refusal) == "trips":
+                    standing.gave_up(period)  # one tenant's own key says nothing to the others
+                else:
+                    with _telling(standing):
+                        standing.failed(error.refusal, period, record.error)
             else:
                 standing.gave_up(period)
             raise

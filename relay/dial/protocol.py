@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 from autobahn.twisted.websocket import WebSocketClientProtocol
@@ -51,14 +51,22 @@ class UpgradeRequest:
 
 
 def upgrade_request(
-    upstream: Upstream, route: Route, head: Head, credential: str | None
+    upstream: Upstream,
+    route: Route,
+    head: Head,
+    credential: str | None,
+    granted: Mapping[str, str],
 ) -> UpgradeRequest:
-    """What is asked of this upstream for a downstream's request."""
+    """
+    What is asked of this upstream for a downstream's request.
+
+    @param granted: further headers, as the grant has them.
+    """
     return UpgradeRequest(
         bracketed(upstream.host),
         upstream.port,
         upstream.target(route, head.query),
-        upstream.request_headers(credential, head.fields),
+        upstream.request_headers(credential, head.fields, granted),
         for_upstream(head.subprotocols, upstream.subprotocols),
     )
 

@@ -125,7 +125,7 @@ def _how_to_allow(key: str, value: str, fault: Callable[[str], str | None]) -> s
 
 
 def _host_is_allowed(context: FrontContext, host: str, path: str) -> bool:
-    if context.holds.admit is not None or host_is_allowed(host, context.holds.settings.hosts):
+    if context.holds.guarded or host_is_allowed(host, context.holds.settings.hosts):
         return True
     return context.probed and (path in PROBES or is_address(host_name(host)))
 

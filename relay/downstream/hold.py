@@ -10,8 +10,9 @@ from twisted.python.failure import Failure
 
 from relay.admission.callers import Callers, OverLimit
 from relay.admission.client import Client
+from relay.admission.grant import Grant
 from relay.admission.policy import refusal_by_policy
-from relay.admission.request import Admit, Grant, Request
+from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
 from relay.dial.dialer import Dialer
@@ -34,7 +35,12 @@ elsewhere.
 
 @frozen
 class HoldContext:
-    """What all holds of a factory share."""
+    """
+    What all holds of a factory share.
+
+    @ivar admit: decides on each request; L{None} to let everybody in.
+    @ivar guarded: whether a request needs a credential that a web page cannot have by itself.
+    """
 
     settings: Settings
     admit: Admit | None
@@ -42,6 +48,7 @@ class HoldContext:
     register: Register
     callers: Callers
     clock: IReactorTime
+    guarded: bool = False
 
 
 class Hold:
@@ -104,7 +111,8 @@ class Hold:
         refusal = refusal_by_policy(self.request, self._grant, self._context.settings)
         if refusal is not None:
             raise Refused(refusal)
-        return await self._context.dialer.dial(self.request, self._record.attempts, until)
+        record = self._record
+        return await self._context.dialer.dial(self.request, self._grant, record.attempts, until)
 
     async def _admitted(self) -> Grant:
         if self._context.admit is None:
@@ -141,6 +149,8 @@ class Hold:
         refusal = evolve(refusal, attempts=self._record.attempted)
         if isinstance(failure.value, OverLimit):
             self._note(f"over {failure.value.detail}")
+        elif refusal.detail:
+            self._note(refusal.detail)
         elif not refusal.attempts:
             # No attempt tells the operator why.
             self._note(refusal.message)

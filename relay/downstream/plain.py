@@ -25,8 +25,8 @@ class Asked:
     is_preflight: bool
     tell: Callable[[AnsweredRecord], None]
 
-    def answered(self, status: int) -> None:
-        """The answer is written."""
+    def answered(self, status: int, subject: str | None) -> None:
+        """The answer to C{subject} is written."""
         request = self.request
         head = request.head
         record = AnsweredRecord(
@@ -37,5 +37,6 @@ class Asked:
             shown(head.method),
             shown(head.path),
             status,
+            subject,
         )
         self.tell(record)

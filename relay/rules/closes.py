@@ -34,6 +34,7 @@ DONE = (1000, 1001)
 
 EndingCode = Literal[
     "draining",
+    "expired",
     "internal_error",
     "upstream_lost",
     "upstream_silent",
@@ -67,6 +68,7 @@ class Ending:
 
 ENDINGS: dict[EndingCode, Ending] = {
     "draining": Ending(1012, "The relay is shutting down; connect again."),
+    "expired": Ending(1008, "Your credential has expired; connect again with a new one."),
     "internal_error": Ending(1011, "The relay failed; its log has the cause."),
     "upstream_lost": Ending(1011, "The connection to the upstream was lost; connect again."),
     "upstream_silent": Ending(1011, "The upstream no longer answers; connect again."),
@@ -147,6 +149,7 @@ def ended(ending: EndingCode, reason: str, detail: str = "") -> Close:
 
 
 DRAIN = ended("draining", "shutting down")
+EXPIRED = ended("expired", "credential expired")
 FAILED = ended("internal_error", "internal error")
 TOO_MUCH = ended("sent_too_much", "client sent too much for too long")
 TOO_LONG = ended("session_too_long", "session lasted too long")

@@ -155,6 +155,7 @@ class Refusal:
     @ivar said: what the upstream said, scrubbed of secrets. It is for the operator: downstream is
         sent no byte of it that is not in the message.
     @ivar of_request: whether the upstream may serve other requests, whatever the code says.
+    @ivar detail: why, for the operator: the record of the hold has it, and downstream never.
     @ivar cause: the code of the failure for which the upstream is left alone and was not tried;
         L{None} if that is not why.
     @ivar since: since when that is so, in UTC (RFC 3339); L{None} as C{cause} is.
@@ -169,6 +170,7 @@ class Refusal:
     attempts: int = field(default=0, kw_only=True)
     said: str = field(default="", kw_only=True)
     of_request: bool = field(default=False, kw_only=True)
+    detail: str = field(default="", kw_only=True)
     cause: RefusalCode | None = field(default=None, kw_only=True)
     since: str | None = field(default=None, kw_only=True)
 
@@ -197,6 +199,7 @@ def refuse(
     retryable: bool | None = None,
     retry_after: int | None = None,
     upstream: UpstreamFacts | None = None,
+    detail: str = "",
 ) -> Refusal:
     """
     Make a refusal from its row in the table. Other arguments override the row's values.
@@ -205,6 +208,7 @@ def refuse(
     @param message: one sentence, safe to show to anybody.
     @param status: 400 to 599, and one that HTTP knows.
     @param retry_after: whole seconds, 0 or more.
+    @param detail: why, for the record of the hold only.
     @raise InvalidValue: for any of these that is something else.
     """
     kind = KINDS.get(code)
@@ -223,6 +227,7 @@ def refuse(
         message or kind.message,
         kind.retry_after if retry_after is None else retry_after,
         upstream,
+        detail=detail,
     )
 
 

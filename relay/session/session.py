@@ -11,9 +11,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.admission.callers import Visit
+from relay.admission.grant import Grant
 from relay.admission.policy import policy_of
 from relay.admission.quota import pace_of
-from relay.admission.request import Grant
 from relay.config.settings import Settings
 from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import PeerListener
@@ -30,6 +30,8 @@ from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
 from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic
+from relay.timing.clock import epoch
+from relay.timing.deadline import Deadline
 
 _log = Logger()
 
@@ -87,6 +89,8 @@ class Session(PeerListener):
         self._visit = visit
         self._tells = settings.closes == "event" and opened.shaped
         self._clock = clock
+        self._expires_in = grant.seconds_left(epoch())
+        self._expiry = Deadline(clock)
         self._owner = owner
         self._began = clock.seconds()
         self._lifetime = Lifetime(clock, pace, self._crossed, self.close)
@@ -127,6 +131,12 @@ class Session(PeerListener):
         except Exception:
             self.failed("downstream", Failure())
         self._opened.first.clear()  # else they would be kept as long as the session
+        if self._expires_in is not None and not self._is_over:
+            self._expiry.set(self._expires_in, self._expired)
+
+    def _expired(self) -> None:
+        if not self.is_ending:
+            self.close(closes.EXPIRED)
 
     def close(self, close: Close) -> None:
         """End the session with this Close to both sides."""
@@ -269,6 +279,7 @@ class Session(PeerListener):
         if self._peers or self._is_over:
             return
         self._is_over = True
+        self._expiry.clear()
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self._began
         self._visit.closed(seconds, self._was_done)

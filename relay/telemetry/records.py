@@ -121,6 +121,7 @@ class AnsweredRecord:
     @ivar request_id: the request's id; the client is sent it as C{X-Request-Id}.
     @ivar path: as in L{HoldRecord}.
     @ivar status: the HTTP status of the answer.
+    @ivar subject: who asked, where a page asks for a credential.
     """
 
     request_id: str
@@ -130,6 +131,7 @@ class AnsweredRecord:
     method: str
     path: str
     status: int
+    subject: str | None = None
 
     @property
     def is_routine(self) -> bool:

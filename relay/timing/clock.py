@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from relay.rules.errors import RelayError
@@ -28,6 +28,11 @@ def use_monotonic_clock(reactor: Any) -> None:
     if reactor.getDelayedCalls():
         raise ClockInUse("choose the reactor's clock before the first callLater")
     reactor.seconds = monotonic
+
+
+def epoch() -> float:
+    """Seconds since 1970 by the machine's clock, by which credentials expire."""
+    return time()
 
 
 def utc() -> str:

@@ -140,15 +140,27 @@ class Balancer:
         self.standings = tuple(Standing(each, random, seconds) for each in upstreams)
         self._random = random
 
-    def order(self, endpoint: Endpoint, model: str | None, beta: bool = False) -> list[Standing]:
+    def order(
+        self,
+        endpoint: Endpoint,
+        model: str | None,
+        beta: bool = False,
+        *,
+        only: str | None = None,
+    ) -> list[Standing]:
         """
         The upstreams for this endpoint and model, in the order to try them: by priority, and among
         equals by chance. One with twice the weight is first twice as often.
 
         @param beta: whether the client speaks OpenAI's retired beta.
+        @param only: the name of the one upstream that may be tried; L{None} for any.
         @raise Refused: if there is none.
+        @raise InvalidValue: if no upstream has the name C{only}.
         """
-        found = [s for s in self.standings if s.upstream.takes(endpoint, model)]
+        allowed = [s for s in self.standings if only in (None, s.upstream.name)]
+        if not allowed:
+            raise InvalidValue(f"a grant is for the upstream {only}, and there is none")
+        found = [s for s in allowed if s.upstream.takes(endpoint, model)]
         if not found:
             raise Refused(refuse("model_not_allowed", self._which_models(endpoint)))
         # A client that speaks OpenAI's protocol must not meet one that does not.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike, fspath
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote
 
@@ -229,6 +230,11 @@ class Upstream:
         return self.traits.first_event and endpoint.first_event is not None
 
     @property
+    def exposed(self) -> bool:
+        """Whether what is sent to it crosses a network in clear."""
+        return is_exposed(_split(self.url), proxied=self.proxy is not None)
+
+    @property
     def refuses_beta(self) -> bool:
         """Whether a downstream that speaks OpenAI's retired beta would not be understood."""
         return self.traits.shaped and BETA not in self.traits.headers
@@ -260,13 +266,21 @@ class Upstream:
         return [(name, value) for name, value in query if name in wanted]
 
     def request_headers(
-        self, credential: str | None, downstream: Iterable[tuple[str, str]]
+        self,
+        credential: str | None,
+        downstream: Iterable[tuple[str, str]],
+        granted: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
-        """The headers of the upgrade request besides WebSocket's own."""
+        """
+        The headers of the upgrade request besides WebSocket's own.
+
+        @param granted: what goes upstream whatever downstream sends.
+        """
         allowed = self.traits.headers
         headers = {
             name.title(): value for name, value in downstream if name in allowed and value.isascii()
         }
+        headers.update((name.title(), value) for name, value in granted.items())
         if credential:
             name, before = self.traits.credential
             headers[name] = before + credential

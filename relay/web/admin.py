@@ -123,7 +123,7 @@ class AdminFactory(FrontFactory):
         root = Admin(relay, metrics, drain, lambda: not self._context.probed)
         own = evolve(
             context,
-            holds=evolve(context.holds, admit=None),
+            holds=evolve(context.holds, admit=None, guarded=False),
             websocket=None,
             own=Pages(root, reactor),
             site=None,

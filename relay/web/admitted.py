@@ -6,15 +6,19 @@ from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from relay.admission.request import Admit, Grant, Request
+from relay.admission.grant import Grant
+from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.rules.refusals import Refused, refuse
 from relay.timing.deadline import limit
 from relay.web.page import Page, PlainRequest, refusing
+
+_log = Logger()
 
 
 class Door:
@@ -48,12 +52,12 @@ class Behind(Resource):
     """
     A page behind a door. It has no children.
 
-    @param page: answers whom the door lets in.
+    @param page: makes the page for whom the door lets in.
     """
 
     isLeaf = True
 
-    def __init__(self, door: Door, page: Page) -> None:
+    def __init__(self, door: Door, page: Callable[[Grant], Page]) -> None:
         super().__init__()
         self._door = door
         self._page = page
@@ -62,10 +66,14 @@ class Behind(Resource):
         """Answer once the door has."""
         asking = self._door.ask(request.asked.request)
         request.notifyFinish().addErrback(lambda _: asking.cancel())
-        page = asking.addCallbacks(lambda _: self._page, _refused)
+        page = asking.addCallbacks(self._opened, _refused, callbackArgs=(request,))
         page.addCallback(_answer, request)
-        page.addErrback(_gone)
+        page.addErrback(_failed, request)
         return NOT_DONE_YET
+
+    def _opened(self, grant: Grant, request: PlainRequest) -> Page:
+        request.subject = grant.subject
+        return self._page(grant)
 
 
 def _refused(failure: Failure) -> Page:
@@ -79,6 +87,8 @@ def _answer(page: Page, request: PlainRequest) -> None:
     request.finish()
 
 
-def _gone(failure: Failure) -> None:
-    """The client did not wait."""
-    failure.trap(CancelledError)
+def _failed(failure: Failure, request: PlainRequest) -> None:
+    """The client did not wait; or else the relay itself failed, and its text stays in the log."""
+    if not failure.check(CancelledError):
+        _log.failure("request {id} failed", failure, id=request.asked.request.id)
+        _answer(refusing(refuse("internal_error")), request)

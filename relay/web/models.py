@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from urllib.parse import unquote
 
+from relay.admission.grant import Grant
 from relay.rules.refusals import refuse
 from relay.upstreams.upstream import Upstream
 from relay.web.page import Page, PlainRequest, refused
@@ -34,9 +35,9 @@ def named_by(upstreams: Iterable[Upstream]) -> dict[str, Model]:
     return found
 
 
-def models_page(models: dict[str, Model], name: str | None) -> Page:
+def models_page(models: dict[str, Model], grant: Grant, name: str | None) -> Page:
     """
-    The page of all models, or of one.
+    The page of all models that the grant allows, or of one.
 
     @param name: the model's, as it stands in the path.
     """
@@ -44,9 +45,8 @@ def models_page(models: dict[str, Model], name: str | None) -> Page:
     def answer(request: PlainRequest) -> bytes:
         if request.method not in (b"GET", b"HEAD"):
             return refused(request, refuse("method_not_allowed", "Ask for this with GET."))
-        found = (
-            models.get(unquote(name)) if name else {"object": "list", "data": [*models.values()]}
-        )
+        own = {name: model for name, model in models.items() if grant.bounds.allows_model(name)}
+        found = own.get(unquote(name)) if name else {"object": "list", "data": [*own.values()]}
         if found is None:
             return refused(request, refuse("not_found", UNNAMED))
         request.setHeader("Content-Type", "application/json")

@@ -22,11 +22,13 @@ class PlainRequest(Request):
     A plain request to a page of the relay's own.
 
     @ivar asked: the same request, as the front saw it.
+    @ivar subject: who asks, once that is known.
     """
 
     def __init__(self, *args: Any, asked: Asked) -> None:
         super().__init__(*args)
         self.asked = asked
+        self.subject: str | None = None
 
     def process(self) -> None:
         """Answer a preflight at once, whatever the path; let a page answer anything else."""
@@ -41,7 +43,7 @@ class PlainRequest(Request):
     def finish(self) -> None:
         """The answer is whole: tell of it."""
         super().finish()
-        self.asked.answered(self.code)
+        self.asked.answered(self.code, self.subject)
 
 
 class Page(Resource):

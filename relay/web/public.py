@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from relay.admission.ephemeral import Mint
 from relay.rules.refusals import refuse
 from relay.upstreams.endpoints import Served, normal
 from relay.web.admitted import Behind, Door
+from relay.web.client_secrets import client_secrets_page
 from relay.web.models import Model, models_page
 from relay.web.page import Page, Pages, PlainRequest, refusing, telling
 from relay.web.unsupported import instead_of
 
 _MODELS = re.compile("(?:/openai)?/v1/models(?:/(.+))?")
+_SECRETS = re.compile("(?:/openai)?/v1/realtime/(translations/)?client_secrets")
 
 WELCOME = """realtime-relay is running.
 
@@ -45,15 +49,22 @@ class Public(Resource):
     @param served: what is served where.
     @param is_ready: tells whether new sessions are let in.
     @param models: those that the settings name (see L{named_by}).
-    @param door: decides who may see them.
+    @param door: decides who may see them, and who may mint.
+    @param mint: makes ephemeral secrets.
     """
 
     def __init__(
-        self, served: Served, is_ready: Callable[[], bool], models: dict[str, Model], door: Door
+        self,
+        served: Served,
+        is_ready: Callable[[], bool],
+        models: dict[str, Model],
+        door: Door,
+        mint: Mint,
     ) -> None:
         super().__init__()
         self._models = models
         self._door = door
+        self._mint = mint
         self._served = served
         self._is_ready = is_ready
         self.putChild(b"", telling(self._welcome))
@@ -76,11 +87,14 @@ class Public(Resource):
         return bytes(self.children[b""].render(request))
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        """Tell the models; refuse all other paths, in the form of every refusal."""
+        """Tell the models, mint, or refuse the path, in the form of every refusal."""
         base = self._served.base_path
         below = normal(request.path.decode("latin-1")).removeprefix(base)
         if found := _MODELS.fullmatch(below):
-            return Behind(self._door, models_page(self._models, found[1]))
+            return Behind(self._door, partial(models_page, self._models, name=found[1]))
+        if found := _SECRETS.fullmatch(below):
+            kind = "translation" if found[1] else "realtime"
+            return Behind(self._door, partial(client_secrets_page, self._mint, kind=kind))
         instead = instead_of(below, request.method.decode("latin-1"), base)
         if instead is not None:
             return refusing(refuse("not_supported", instead))
@@ -108,10 +122,11 @@ def public_site(
     is_ready: Callable[[], bool],
     models: dict[str, Model],
     door: Door,
+    mint: Mint,
     reactor: IReactorTime,
 ) -> Pages:
     """The relay's own site; see L{Public}."""
-    root: Resource = Public(served, is_ready, models, door)
+    root: Resource = Public(served, is_ready, models, door, mint)
     for segment in reversed(served.base_path.encode("ascii").split(b"/")[1:]):
         above = _Above(served)
         above.putChild(segment, root)

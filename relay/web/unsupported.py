@@ -19,8 +19,8 @@ NO_CALLS = (
     " {base}/v1/realtime?call_id=…"
 )
 NO_KEYS = (
-    "Open the WebSocket with a credential that this relay accepts, as a Bearer token or an"
-    " openai-insecure-api-key subprotocol; no ephemeral keys are made here."
+    "Mint an ephemeral secret with POST {base}/v1/realtime/client_secrets, or open the WebSocket"
+    " with a credential that this relay accepts."
 )
 NO_LIVE_CALLS = (
     "Use the WebSocket transport, at {base}/v1/live/sessions, and a Close to end a session; what"
@@ -53,7 +53,7 @@ TABLE = (
     _row(rf"{_V1}/realtime/(?:translations/)?calls", NO_WEBRTC),
     _row(rf"{_V1}/realtimertc", NO_WEBRTC),
     _row(rf"{_V1}/realtime/calls/[^/]+/{_CALL}", NO_CALLS),
-    _row(rf"{_V1}/realtime/(?:translations/|transcriptions/)?client_secrets", NO_KEYS),
+    _row(rf"{_V1}/realtime/transcriptions/client_secrets", NO_KEYS),
     _row(rf"{_V1}/realtime/(?:transcription_)?sessions", NO_KEYS),
     _row(r"/openai/realtimeapi/sessions", NO_KEYS),
     _row(r"/v1(?:alpha|beta)/auth_tokens", NO_KEYS),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from relay.admission.request import Grant, Request
+from relay.admission.grant import Grant
+from relay.admission.request import Request
 from relay.http.head import Head
 
 BEARER = ("authorization", "Bearer from-header")

@@ -14,8 +14,7 @@ import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from relay.config import keys
-from relay.config.keys import LARGEST_FILE, KeyFault, KeyFile, downstream_tokens, upstream_key
-from relay.config.settings import Auth
+from relay.config.keys import LARGEST_FILE, KeyFault, KeyFile, upstream_key
 from relay.config.upstream_table import UpstreamTable
 
 KEY = "sk-hunter2"
@@ -179,13 +178,13 @@ class Watched:
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """Whose log never shows a key."""
     watched = Watched(tmp_path / "watched")
-    read = keys._read
+    read = keys.read_file
 
     def count(path: Path, what: str) -> bytes:
         watched.reads += 1
         return read(path, what)
 
-    monkeypatch.setattr(keys, "_read", count)
+    monkeypatch.setattr(keys, "read_file", count)
     observer: Any = watched.log
     globalLogPublisher.addObserver(observer)
     yield watched
@@ -196,9 +195,9 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
 ANEW = "info: upstream openai: key_file: read anew"
 GONE = (
     "error: upstream openai: key_file: cannot be read: No such file or directory;"
-    " the last good key stays in use"
+    " the last good one stays in use"
 )
-EMPTY = "error: upstream openai: key_file: the file is empty; the last good key stays in use"
+EMPTY = "error: upstream openai: key_file: the file is empty; the last good one stays in use"
 
 
 def test_an_unchanged_key_file_is_read_once(watched: Watched) -> None:
@@ -262,7 +261,7 @@ def test_after_a_shortage_a_changed_key_file_is_read(
     """Out of descriptors when the file changes: it is read as soon as there are some again."""
     watched.replace(NEW)
     with monkeypatch.context() as patch:
-        patch.setattr(keys, "_read", _fails)
+        patch.setattr(keys, "read_file", _fails)
         assert [watched.key(), watched.key()] == [KEY, KEY]
     assert watched.key() == NEW
     assert len(watched.lines) == 2
@@ -281,39 +280,3 @@ def test_a_key_from_a_pipe_is_read_once(tmp_path: Path) -> None:
     key = KeyFile(pipe, "key_file")
     writer.join()
     assert key() == KEY
-
-
-def test_tokens_of_variable_and_file_are_taken_once_each(tmp_path: Path) -> None:
-    path = tmp_path / "tokens"
-    path.write_bytes(b"one\r\n\ntwo\none\n")
-    auth = Auth(token_env="TOKEN", token_file=str(path))
-    assert downstream_tokens(auth, {"TOKEN": "two"}) == ("two", "one")
-    assert downstream_tokens(Auth(), {"TOKEN": "two"}) == ()
-
-
-@pytest.mark.parametrize(
-    ("auth", "line"),
-    [
-        (
-            Auth(token_env="TOKEN"),
-            "[auth] token_env: the environment variable TOKEN is not set or empty",
-        ),
-        (
-            Auth(token_file="/nowhere/at/all"),
-            "[auth] token_file: cannot be read: No such file or directory",
-        ),
-    ],
-)
-def test_tokens_that_are_named_and_missing_are_a_fault(auth: Auth, line: str) -> None:
-    with pytest.raises(KeyFault) as caught:
-        downstream_tokens(auth, {})
-    assert caught.value.line == line
-
-
-def test_a_bad_token_is_named_by_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "tokens"
-    path.write_text("one\nhunter2 hunter2\n")
-    with pytest.raises(KeyFault) as caught:
-        downstream_tokens(Auth(token_file=str(path)), {})
-    assert caught.value.line.startswith("[auth] token_file: line 2: holds a space")
-    assert "hunter2" not in caught.value.line

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.config.auth import Auth
 from relay.config.forms import RefusalRule
 from relay.config.load import SettingsError, load
-from relay.config.settings import Auth, Limits, Settings
+from relay.config.settings import Limits, Settings
 from relay.config.upstream_table import UpstreamTable
 
 FORMS = 'one of "auto", "http", "event", or tables written [[refusals]]'
@@ -236,7 +237,7 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(key: str) -> None:
         " name one with key_env or key_file"
     )
     (fault,) = faults(f'[auth]\n{key} = "sk-hunter2"')
-    assert fault.endswith("name one with token_env or token_file")
+    assert fault.endswith("name one with keys_file, token_env or token_file")
 
 
 @pytest.mark.parametrize(

@@ -537,7 +537,7 @@ def test_a_long_try_whose_client_leaves_lets_the_next_try_at_once() -> None:
 def test_a_try_that_an_error_of_the_relays_own_ends_keeps_nobody_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def fail(attempt: object, head: object) -> NoReturn:
+    async def fail(attempt: object, head: object, grant: object) -> NoReturn:
         raise ValueError("a bug")
 
     world = dials()

@@ -62,7 +62,7 @@ ASKED = {
     ("PUT", "/healthz"): (405, "method_not_allowed"),
     ("GET", "/v1/nothing"): (404, "not_found"),
     ("POST", "/v1/realtime/calls"): (501, "not_supported"),
-    ("POST", "/v1/realtime/client_secrets"): (501, "not_supported"),
+    ("POST", "/v1/realtime/client_secrets"): (200, None),
     ("GET", "/v1/realtime"): (426, "upgrade_required"),
     ("DELETE", "/v1/realtime"): (405, "method_not_allowed"),
 }

@@ -16,10 +16,12 @@ class Logged:
     Keeps what is logged, at every level.
 
     @ivar expected: beginnings of the errors that must be logged; any other error is a failure.
+    @ivar secrets: further strings of which no part may be logged.
     """
 
     def __init__(self) -> None:
         self.expected: set[str] = set()
+        self.secrets: set[str] = set()
         self._events: list[LogEvent] = []
 
     def __call__(self, event: LogEvent) -> None:
@@ -30,7 +32,7 @@ class Logged:
         """Nothing of the key, and no error but those that are expected."""
         for event in self._events:
             for line in (eventAsText(event), eventAsJSON(event)):
-                assert not traces_in(line.encode("utf-8", "replace")), line
+                assert not traces_in(line.encode("utf-8", "replace"), *self.secrets), line
         errors = [event for event in self._events if event["log_level"] >= LogLevel.error]
         texts = [
             eventAsText(event, includeTimestamp=False, includeSystem=False) for event in errors

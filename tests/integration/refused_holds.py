@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 from integration.loopback import HOLD, Loopback, RawClient, Relay, until
 from integration.requests import upgrade
 from integration.upstreams import CREATED, Step, UpstreamPort, answers, pings, switches
+from memory import keyed
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
 from relay import Limits, Refusal, RefusalCode, Request, Settings, refuse
-from relay.admission.static import require_tokens
 from relay.upstreams.breaker import FAILURES
 
 
@@ -99,7 +99,7 @@ BARRED = [
     *_verdict("model_not_allowed", 403, False),
     *_verdict("too_many_sessions", 429, True, retry_after="5"),
     *_verdict("rate_limited", 429, True, retry_after="5"),
-    Barred("no token", {"admit": require_tokens(["abc"])}, *_wrong),
+    Barred("no token", {"admit": keyed("abc")}, *_wrong),
     Barred(
         "its own words",
         {"admit": lambda _: refuse("rate_limited", "Come back at noon.", retry_after=60)},

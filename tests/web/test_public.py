@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from zope.interface import directlyProvides
 
+from relay.admission.ephemeral import Mint
 from relay.admission.request import Request
 from relay.downstream.plain import Asked
 from relay.http.cors import cors_headers, is_preflight
@@ -60,7 +61,9 @@ class Visitor:
     ) -> Answer:
         scheme, _, host = base.partition("://")
         served = Served(["realtime"], self.base_path)
-        site = public_site(served, lambda: self.ready, {}, Door(None, 1, self.clock), self.clock)
+        site = public_site(
+            served, lambda: self.ready, {}, Door(None, 1, self.clock), Mint(), self.clock
+        )
         address = IPv4Address("TCP", "192.0.2.1", 1)
         transport = Transport(peerAddress=address)
         if scheme == "https":
@@ -160,7 +163,7 @@ def test_each_refusal_has_an_id_of_its_own(visitor: Visitor) -> None:
 
 
 def test_the_site_shows_no_tracebacks() -> None:
-    site = public_site(Served([], ""), lambda: True, {}, Door(None, 1, Clock()), Clock())
+    site = public_site(Served([], ""), lambda: True, {}, Door(None, 1, Clock()), Mint(), Clock())
     assert not site.displayTracebacks
     assert not site.noisy
 

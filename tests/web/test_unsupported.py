@@ -16,8 +16,6 @@ CALLS = [
     "/v1/realtimertc",
 ]
 KEYS = [
-    "/v1/realtime/client_secrets",
-    "/v1/realtime/translations/client_secrets",
     "/v1/realtime/sessions",
     "/v1/realtime/transcription_sessions",
     "/v1/live/client_secrets",

@@ -1,0 +1,184 @@
+"""
+Ephemeral secrets: what an app's backend mints with its key and hands to a browser.
+
+A secret has all that it grants in itself, signed, so that no relay has to remember it: any that has
+the signing key takes it. It is encrypted too, because whoever holds it shall not read the
+instructions, nor a tenant's key, that are in it.
+
+Its form is C{ek_v1.} and a Fernet token without the padding: AES-128-CBC and HMAC-SHA256 in
+base64url. In the token are the claims, as JSON, deflated. A browser can send it as a subprotocol,
+because it has only characters of a token (RFC 9110, 5.6.2).
+
+Source: the Fernet specification, 0x80; RFC 2104; RFC 1950.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from secrets import token_bytes
+from typing import Any
+
+from attrs import AttrsInstance, asdict, evolve, frozen
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from twisted.logger import Logger
+
+from relay.admission.grant import Grant
+from relay.admission.origins import same_origin
+from relay.admission.quota import GrantLimits
+from relay.admission.request import EPHEMERAL, Admit, Request, Verdict
+from relay.policy.policy import Policy
+from relay.rules.refusals import refuse
+from relay.timing.clock import epoch
+
+_log = Logger()
+
+FORM = f"{EPHEMERAL}v1."
+"""How the secrets begin that a relay mints; another format has another number."""
+
+ELSEWHERE = (
+    "This ephemeral secret was minted elsewhere, or is no longer valid; mint one here with"
+    " POST /v1/realtime/client_secrets."
+)
+UNLASTING = (
+    "ephemeral secrets are signed by a key that was made at this start, so they end with this"
+    " process, and no other relay takes them: name files by signing_keys in [auth]"
+)
+
+
+@frozen
+class Minted:
+    """
+    What a secret says.
+
+    @ivar grant: what who sends it may have; it expires, and mints nothing.
+    @ivar origin: the Origin of the one page that may send it; L{None} for whoever holds it.
+    @ivar id: of this secret alone.
+    """
+
+    grant: Grant
+    origin: str | None
+    id: str
+
+
+class Mint:
+    """
+    Makes ephemeral secrets, and reads them.
+
+    @param keys: what signs: the first of them; all are accepted. Without any, one is made now, and
+        the first secret is one warning in the log.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._signs = MultiFernet([_fernet(key) for key in keys or (token_bytes(32),)])
+        self._warns = not keys
+
+    def mint(self, minted: Minted) -> str:
+        """A secret that says this."""
+        if self._warns:
+            self._warns = False
+            _log.warn(UNLASTING)
+        claims = json.dumps(_claims(minted), separators=(",", ":")).encode("ascii")
+        return FORM + self._signs.encrypt(zlib.compress(claims)).decode("ascii").rstrip("=")
+
+    def read(self, secret: str) -> Minted | None:
+        """What a secret says; L{None} if none of the keys has signed it."""
+        token = secret.removeprefix(FORM)
+        token += "=" * (-len(token) % 4)
+        if not _is_canonical(token):
+            return None
+        try:
+            claims = self._signs.decrypt(token.encode("ascii"))
+        except InvalidToken:
+            return None
+        return _minted(claims)
+
+
+def _fernet(key: bytes) -> Fernet:
+    # The key may sign other things too, and those of another format; none of them is a secret here.
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(FORM.encode("ascii") + key).digest()))
+
+
+def _is_canonical(token: str) -> bool:
+    """Whether it is as it would be written: Python's reader skips what is no base64url."""
+    try:
+        return base64.urlsafe_b64encode(base64.urlsafe_b64decode(token)).decode("ascii") == token
+    except ValueError:
+        return False
+
+
+_CLAIMS = ("subject", "expires", "end_on_expiry", "upstream", "credential", "headers", "models")
+"""Fields of the grant that are claims as they are."""
+
+
+def _claims(minted: Minted) -> dict[str, object]:
+    grant = minted.grant
+    claims = {name: getattr(grant, name) for name in _CLAIMS}
+    claims["limits"], claims["policy"] = _said(grant.limits), _said(grant.policy)
+    claims |= {"origin": minted.origin, "id": minted.id}
+    return {
+        name: value
+        for name, value in claims.items()
+        if value is not None and value is not False and value != {}
+    }
+
+
+def _said(value: AttrsInstance) -> dict[str, object]:
+    """The fields of a value that are not as by default."""
+    usual = asdict(type(value)())
+    return {name: each for name, each in asdict(value).items() if each != usual[name]}
+
+
+def _minted(claims: bytes) -> Minted | None:
+    """What good claims say; L{None} for what a later version says otherwise."""
+    try:
+        said = json.loads(zlib.decompress(claims))
+        origin, name = said.pop("origin", None), said.pop("id")
+        limits, policy = GrantLimits(**said.pop("limits", {})), said.pop("policy", {})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in policy.items()
+        }
+        grant = Grant(**said, limits=limits, policy=Policy(**fields), mints=False)
+        return Minted(grant, origin, name)
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
+        return None
+
+
+def with_secrets(admit: Admit | None, mint: Mint) -> Admit:
+    """
+    What decides on each request: a secret of the mint's, or else C{admit}. Without C{admit}
+    everybody is let in, but for a secret that is not the mint's: the client that sends it means
+    another relay, or OpenAI.
+    """
+
+    def decide(request: Request) -> Verdict:
+        given = request.credential or ""
+        if given.startswith(FORM):
+            verdict = _verdict(mint.read(given), request)
+        elif admit is not None:
+            return admit(request)  # type: ignore[return-value]  # awaited by who asks
+        elif given.startswith(EPHEMERAL):
+            verdict = refuse("unauthorized", detail="the ephemeral secret is of another form")
+        else:
+            return Grant()
+        if admit is None and not isinstance(verdict, Grant):
+            return evolve(verdict, message=ELSEWHERE)
+        return verdict
+
+    return decide
+
+
+def _verdict(minted: Minted | None, request: Request) -> Verdict:
+    if minted is None:
+        why = "the ephemeral secret was minted elsewhere, or before a restart"
+    elif minted.grant.has_expired(epoch()):
+        why = f"the ephemeral secret {minted.id} has expired"
+    elif minted.origin is not None and not same_origin(minted.origin, request.origin or ""):
+        why = f"the ephemeral secret {minted.id} is for the origin {minted.origin} only"
+    else:
+        return minted.grant
+    return refuse("unauthorized", detail=why)

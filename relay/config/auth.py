@@ -1,0 +1,75 @@
+"""What the operator can say of who may come in: the table C{[auth]}, and the file of keys."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from attrs.validators import and_
+
+from relay.config import checks
+from relay.config.fields import documented, unique_names
+
+
+@frozen(kw_only=True)
+class Auth:
+    """
+    Who may use the relay. With none of the first three set, everybody may who can reach it.
+    """
+
+    keys_file: str | None = documented(
+        "File of the named keys that clients may send, as hashes; realtime-relay token writes"
+        " it. Read anew when it has changed.",
+        None,
+        checks.optional(checks.printable),
+    )
+    token_env: str | None = documented(
+        "Environment variable that holds a token that clients may send.",
+        None,
+        checks.optional(checks.variable),
+    )
+    token_file: str | None = documented(
+        "File of the tokens that clients may send, one a line. Read anew when it has changed.",
+        None,
+        checks.optional(checks.printable),
+    )
+    signing_keys: tuple[str, ...] = documented(
+        "Files of the keys that sign ephemeral secrets, each of one line of at least 32 characters."
+        " The first signs, all are accepted. Without any, a key is made at each start.",
+        (),
+        checks.each(checks.printable),
+    )
+
+    @property
+    def asks(self) -> bool:
+        """Whether clients must send a key."""
+        return any(each is not None for each in (self.keys_file, self.token_env, self.token_file))
+
+
+@frozen(kw_only=True)
+class ClientKeyTable:
+    """A key that a client may send: a table of the file that C{keys_file} names."""
+
+    name: str = documented(
+        "The subject of its sessions in the records: small letters, digits, - and _. Unique.",
+        "",
+        checks.text(checks.name),
+    )
+    hash: str = documented(
+        'Of the key: "v1:", and the hexadecimal SHA-256 of the key.', "", checks.text(checks.digest)
+    )
+    models: tuple[str, ...] = documented(
+        "The models that it may ask for; without any, all.", (), checks.each(checks.printable)
+    )
+    upstream: str | None = documented(
+        "The name of the one upstream that it may use; if it is not set, any.",
+        None,
+        checks.optional(checks.name),
+    )
+
+
+@frozen(kw_only=True)
+class ClientKeyTables:
+    """All that the file can say that C{keys_file} names."""
+
+    key: tuple[ClientKeyTable, ...] = documented(
+        "The keys.", (), and_(checks.tables(ClientKeyTable), unique_names)
+    )
