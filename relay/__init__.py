@@ -7,6 +7,7 @@ from relay.config.forms import RefusalRule
 from relay.config.settings import Limits, Settings
 from relay.factory import RelayFactory
 from relay.http.head import Head
+from relay.lifecycle.handles import Handles, SessionHandle
 from relay.policy.policy import Policy
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
@@ -18,6 +19,7 @@ from relay.telemetry.records import (
     ClosedRecord,
     HoldRecord,
     LogRecords,
+    OpenRecord,
     RelayListener,
     Traffic,
 )
@@ -41,12 +43,14 @@ __all__ = [
     "EndpointPath",
     "Grant",
     "GrantLimits",
+    "Handles",
     "Head",
     "HoldRecord",
     "InvalidValue",
     "Limits",
     "LogRecords",
     "Metrics",
+    "OpenRecord",
     "Policy",
     "Proxy",
     "Refusal",
@@ -58,6 +62,7 @@ __all__ = [
     "Request",
     "Route",
     "Scraped",
+    "SessionHandle",
     "Settings",
     "Side",
     "Stage",

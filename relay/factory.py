@@ -21,6 +21,7 @@ from relay.downstream.gate import FrontContext
 from relay.downstream.hold import HoldContext
 from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
+from relay.lifecycle.handles import Handles
 from relay.lifecycle.register import Register
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, each_is, wanted
@@ -86,6 +87,7 @@ class RelayFactory(FrontFactory):
         C{log_format} in it are the daemon's and mean nothing here.
     @raise InvalidValue: for no upstream, or two of the same name, or an argument of another type.
     @ivar standings: how each upstream is doing.
+    @ivar handles: lists what is open, and ends it (see L{relay.Handles}).
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class RelayFactory(FrontFactory):
         balancer = Balancer(upstreams, random, _seconds_of(reactor))
         self.standings: Sequence[Standing] = balancer.standings
         self._register = Register(settings.limits.sessions, listeners)
+        self.handles = Handles(self._register, Turns(reactor))
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
         lines = Lines(reactor, direct=settings.plane != "message")

@@ -38,6 +38,12 @@ class Auth:
         checks.each(checks.printable),
     )
 
+    end_revoked: bool = documented(
+        "Whether the sessions of a key end, within a second, when the key is taken out.",
+        False,
+        checks.true_or_false,
+    )
+
     @property
     def asks(self) -> bool:
         """Whether clients must send a key."""

@@ -27,6 +27,7 @@ from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
 from relay.daemon.signals import Signals
+from relay.daemon.withdrawn import Withdrawn
 from relay.factory import RelayFactory
 from relay.rules.addresses import bracketed
 from relay.simulator import SimulatorFactory
@@ -132,6 +133,7 @@ class RelayService(Service):
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
         self._accepting = Accepting(reactor)
+        self._withdrawn: Withdrawn | None = None
         self._faults: list[str] = []
 
     def setServiceParent(self, parent: Any) -> None:
@@ -168,6 +170,8 @@ class RelayService(Service):
             settings=self._settings,
             signing_keys=self._plan.signing,
         )
+        if keys is not None and self._settings.auth.end_revoked:
+            self._withdrawn = Withdrawn(keys, self._factory.handles.revoke, self._reactor)
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready
@@ -196,6 +200,8 @@ class RelayService(Service):
             self.privilegedStartService()
         super().startService()
         self._garbage.start()
+        if self._withdrawn is not None:
+            self._withdrawn.start()
         settings = self._settings
         seconds = settings.drain_delay_seconds + settings.drain_seconds + 1
         signals = Signals(self._reactor, seconds, self.end, self._abort)
@@ -223,6 +229,8 @@ class RelayService(Service):
         """
         if self.running:
             self._garbage.stop()
+            if self._withdrawn is not None:
+                self._withdrawn.stop()
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 

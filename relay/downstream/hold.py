@@ -66,7 +66,7 @@ class Hold:
     ) -> None:
         self.request = request
         self._context = context
-        self._record = record
+        self.record = record
         self._began = context.clock.seconds()
         self._verdict: Refusal | None = None
         self._grant = Grant()
@@ -106,13 +106,13 @@ class Hold:
         self._visit.arrive()
         until = self._began + self._context.settings.hold_seconds
         self._grant = await self._admitted()
-        self._record.subject = self._grant.subject
+        self.record.subject = self._grant.subject
         self._visit.is_granted(self._grant.subject, self._grant.limits)
         refusal = refusal_by_policy(self.request, self._grant, self._context.settings)
         if refusal is not None:
             raise Refused(refusal)
-        record = self._record
-        return await self._context.dialer.dial(self.request, self._grant, record.attempts, until)
+        attempts = self.record.attempts
+        return await self._context.dialer.dial(self.request, self._grant, attempts, until)
 
     async def _admitted(self) -> Grant:
         if self._context.admit is None:
@@ -132,8 +132,8 @@ class Hold:
     def _succeeded(self, opened: OpenUpstream) -> OpenUpstream:
         self._end("opened")
         self._visit.opened()
-        self._record.upstream = opened.upstream.name
-        self._context.register.opened(self._record)
+        self.record.upstream = opened.upstream.name
+        self._context.register.opened(self.record)
         return opened
 
     def _failed(self, failure: Failure) -> Failure:
@@ -142,11 +142,11 @@ class Hold:
         failure.cleanFailure()  # its frames refer to it: a reference cycle
         if refusal is None:
             self._end("left")
-            self._context.register.refused(self._record, None)
+            self._context.register.refused(self.record, None)
             return failure
         if refusal.code in OUT_OF_TIME and self._context.register.draining:
             refusal = refuse("draining")
-        refusal = evolve(refusal, attempts=self._record.attempted)
+        refusal = evolve(refusal, attempts=self.record.attempted)
         if isinstance(failure.value, OverLimit):
             self._note(f"over {failure.value.detail}")
         elif refusal.detail:
@@ -155,7 +155,7 @@ class Hold:
             # No attempt tells the operator why.
             self._note(refusal.message)
         self._end(refusal.code)
-        self._context.register.refused(self._record, refusal)
+        self._context.register.refused(self.record, refusal)
         return Failure(Refused(refusal))
 
     def _refusal(self, failure: Failure) -> Refusal | None:
@@ -169,11 +169,11 @@ class Hold:
         return refuse("internal_error")
 
     def _note(self, why: str) -> None:
-        self._record.detail = "; ".join(filter(None, (why, self._record.detail)))
+        self.record.detail = "; ".join(filter(None, (why, self.record.detail)))
 
     def _end(self, outcome: str) -> None:
-        self._record.outcome = outcome
-        self._record.seconds = self._context.clock.seconds() - self._began
+        self.record.outcome = outcome
+        self.record.seconds = self._context.clock.seconds() - self._began
         self._context.register.holds.discard(self)
 
     def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
@@ -184,7 +184,7 @@ class Hold:
             opened,
             self._grant,
             self._visit,
-            self._record,
+            self.record,
             context.clock,
             context.settings,
             context.register,

@@ -13,6 +13,7 @@ from relay.telemetry.records import (
     AnsweredRecord,
     ClosedRecord,
     HoldRecord,
+    OpenRecord,
     RelayListener,
     Traffic,
 )
@@ -27,12 +28,27 @@ def _nothing() -> None:
 class OpenHold(Protocol):
     """A hold, as the register sees it."""
 
+    @property
+    def record(self) -> HoldRecord:
+        """Whose it is."""
+
     def end(self, refusal: Refusal) -> None:
         """End it with a refusal."""
 
 
 class OpenSession(Protocol):
     """A session, as the register sees it."""
+
+    @property
+    def hold(self) -> HoldRecord:
+        """Whose it is."""
+
+    @property
+    def began(self) -> float:
+        """When it was opened, by the clock."""
+
+    def record(self) -> OpenRecord:
+        """How it is going now."""
 
     @property
     def is_ending(self) -> bool:

@@ -35,6 +35,8 @@ DONE = (1000, 1001)
 EndingCode = Literal[
     "draining",
     "expired",
+    "revoked",
+    "ended_by_operator",
     "internal_error",
     "upstream_lost",
     "upstream_silent",
@@ -69,6 +71,8 @@ class Ending:
 ENDINGS: dict[EndingCode, Ending] = {
     "draining": Ending(1012, "The relay is shutting down; connect again."),
     "expired": Ending(1008, "Your credential has expired; connect again with a new one."),
+    "revoked": Ending(1008, "Your access to this relay was withdrawn."),
+    "ended_by_operator": Ending(1008, "The relay ended this session: {detail}."),
     "internal_error": Ending(1011, "The relay failed; its log has the cause."),
     "upstream_lost": Ending(1011, "The connection to the upstream was lost; connect again."),
     "upstream_silent": Ending(1011, "The upstream no longer answers; connect again."),
@@ -150,6 +154,7 @@ def ended(ending: EndingCode, reason: str, detail: str = "") -> Close:
 
 DRAIN = ended("draining", "shutting down")
 EXPIRED = ended("expired", "credential expired")
+REVOKED = ended("revoked", "access withdrawn")
 FAILED = ended("internal_error", "internal error")
 TOO_MUCH = ended("sent_too_much", "client sent too much for too long")
 TOO_LONG = ended("session_too_long", "session lasted too long")

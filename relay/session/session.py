@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -29,7 +29,7 @@ from relay.session.lifetime import Lifetime
 from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
-from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic, no_traffic
+from relay.telemetry.records import ClosedRecord, HoldRecord, OpenRecord, Traffic, no_traffic
 from relay.timing.clock import epoch
 from relay.timing.deadline import Deadline
 
@@ -56,6 +56,9 @@ class Session(PeerListener):
     the other is read from L{relay.rules.closes}. An exception anywhere in a session ends both sides
     (L{failed}) and goes no further: the peers have walls around what is called from outside, and
     L{start}, L{close} and L{abort} catch what they raise.
+
+    @ivar hold: the record of the hold that it began with.
+    @ivar began: when it was opened, by the clock.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Session(PeerListener):
         downstream.limit(pace.messages_per_second, pace.bytes_per_second, self._sent_too_much)
         self._tally = Tally(hold, clock, owner)
         self._opened = opened
-        self._hold = hold
+        self.hold = hold
         peek = self._tally.peek() if opened.shaped else None
         policy = policy_of(grant, settings)
         checked = partial(self._checked, policy, downstream, opened, peek) if policy else None
@@ -92,7 +95,7 @@ class Session(PeerListener):
         self._expires_in = grant.seconds_left(epoch())
         self._expiry = Deadline(clock)
         self._owner = owner
-        self._began = clock.seconds()
+        self.began = clock.seconds()
         self._lifetime = Lifetime(clock, pace, self._crossed, self.close)
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
@@ -105,7 +108,7 @@ class Session(PeerListener):
             downstream,
             opened.protocol,
             peek,
-            Check(policy, self._hold.request_id),
+            Check(policy, self.hold.request_id),
             opened.endpoint.first_event == "session.created",
             self._rejected,
         )
@@ -114,7 +117,7 @@ class Session(PeerListener):
         """Upstream did not take the policy, so the session would go on without it."""
         text = "session {id}: the upstream rejects what [policy] sets: {said}"
         said_here = redact(f"{', '.join(said.codes)}: {said.message}", self._opened.secrets)
-        _log.error(text, id=self._hold.request_id, said=said_here)
+        _log.error(text, id=self.hold.request_id, said=said_here)
         self.close(closes.REJECTED)
 
     def start(self) -> None:
@@ -186,6 +189,21 @@ class Session(PeerListener):
         """Add messages and bytes that crossed so far, by the side they came from."""
         self._plane.add_to(total)
 
+    def record(self) -> OpenRecord:
+        """How it is going now."""
+        sent = no_traffic()
+        self._plane.add_to(sent)
+        is_open: Literal["open", "responding"] = "responding" if self.is_responding else "open"
+        return OpenRecord(
+            self.hold,
+            self._opened.session_id,
+            "ending" if self.is_ending else is_open,
+            self._clock.seconds() - self.began,
+            self._plane.name,
+            sent,
+            dict(self._tally.tokens),
+        )
+
     # -- PeerListener ----------------------------------------------------------------------
 
     def closed(self, side: Side, close: Close) -> None:
@@ -209,7 +227,7 @@ class Session(PeerListener):
             return None
         if close.ending == "upstream_closed" and self._tally.explains(self._clock.seconds()):
             return None
-        return closes.last_words(close, self._hold.request_id)
+        return closes.last_words(close, self.hold.request_id)
 
     def silent(self, side: Side) -> None:
         """Tell the other side that this one is silent."""
@@ -242,7 +260,7 @@ class Session(PeerListener):
         """
         if not self._has_failed:
             text = "session {id} failed at its {side} side"
-            _log.failure(text, failure, id=self._hold.request_id, side=side)
+            _log.failure(text, failure, id=self.hold.request_id, side=side)
         ends = (self._abort,) if self._has_failed else (partial(self._fail, side), self._abort)
         self._has_failed = True
         self._because(FAILED.code, "relay")
@@ -281,15 +299,15 @@ class Session(PeerListener):
         self._is_over = True
         self._expiry.clear()
         code, by = self._cause or (None, "relay")
-        seconds = self._clock.seconds() - self._began
+        seconds = self._clock.seconds() - self.began
         self._visit.closed(seconds, self._was_done)
         sent = no_traffic()
         try:
             self._plane.add_to(sent)
         except Exception:
-            _log.failure("could not count what crossed in {id}", id=self._hold.request_id)
+            _log.failure("could not count what crossed in {id}", id=self.hold.request_id)
         record = ClosedRecord(
-            self._hold,
+            self.hold,
             self._opened.session_id,
             code,
             by,

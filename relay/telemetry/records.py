@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, field, fields, frozen
 from twisted.logger import Logger
@@ -137,6 +137,28 @@ class AnsweredRecord:
     def is_routine(self) -> bool:
         """Whether a program asks this again and again: a probe, or a scrape of the metrics."""
         return self.method in ("GET", "HEAD") and self.path.endswith(ROUTINE)
+
+
+@frozen
+class OpenRecord:
+    """
+    A session that is open.
+
+    @ivar session_id: upstream's id of the session.
+    @ivar state: C{responding} if upstream is known to be in the middle of a response, C{ending} if
+        the session's end has begun, else C{open}.
+    @ivar seconds: since the 101.
+    @ivar sent: what crossed so far, by the side it came from.
+    @ivar tokens: what upstream billed so far, as in L{ClosedRecord}.
+    """
+
+    hold: HoldRecord
+    session_id: str | None
+    state: Literal["open", "responding", "ending"]
+    seconds: float
+    plane: str
+    sent: dict[Side, Traffic]
+    tokens: dict[str, int]
 
 
 @frozen

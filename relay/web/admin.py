@@ -15,18 +15,22 @@ from twisted.web.server import Request
 
 from relay.downstream.acceptor import FrontFactory
 from relay.downstream.gate import FrontContext
+from relay.lifecycle.handles import Handles
 from relay.rules.refusals import refuse
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.upstreams.balancing import Standing
 from relay.upstreams.diagnosis import failure_as_json
 from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
+from relay.web.sessions import Sessions
 
-NOTHING_HERE = "Ask for /healthz, /readyz or /metrics, or POST to /drain."
+NOTHING_HERE = "Ask for /healthz, /readyz, /metrics or /sessions, or POST to /drain."
 NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
 
 
 class Administered(Scraped, Protocol):
     """What the admin listener shows and drains: a L{relay.RelayFactory}."""
+
+    handles: Handles
 
     @property
     def is_ready(self) -> bool:
@@ -38,7 +42,8 @@ class Admin(Resource):
     The paths of the admin listener.
 
     @param drain: begins the drain.
-    @param may_drain: tells whether a request here may begin the drain.
+    @param is_private: tells whether no other machine can ask here. Only then a request may begin
+        the drain, or see and end sessions.
     """
 
     def __init__(
@@ -46,17 +51,18 @@ class Admin(Resource):
         relay: Administered,
         metrics: Metrics,
         drain: Callable[[], object],
-        may_drain: Callable[[], bool],
+        is_private: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._relay = relay
         self._drain = drain
-        self._may_drain = may_drain
+        self._is_private = is_private
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready, "application/json"))
         scrape = telling(lambda _: metrics.scrape(relay).decode("utf-8"), CONTENT_TYPE_LATEST)
         self.putChild(b"metrics", scrape)
         self.putChild(b"drain", Page(self._begin_drain))
+        self.putChild(b"sessions", Sessions(relay.handles, is_private, NOT_FROM_OUTSIDE))
 
     def _ready(self, request: PlainRequest) -> str:
         """
@@ -74,7 +80,7 @@ class Admin(Resource):
             body = refused(request, refuse("method_not_allowed", "Ask for this with POST."))
             request.setHeader("Allow", "POST")
             return body
-        if not self._may_drain():
+        if not self._is_private():
             return refused(request, refuse("unauthorized", NOT_FROM_OUTSIDE, status=403))
         if self._relay.is_ready:  # if not, it drains already
             self._drain()
@@ -135,7 +141,7 @@ class AdminFactory(FrontFactory):
     def set_public(self, is_public: bool) -> None:
         """
         Say whether other machines can reach the listener. Until this is called, it is taken for
-        public. A public one accepts no drain, and is more lenient with the Host (see
-        L{FrontContext}).
+        public. A public one accepts no drain, shows no sessions, and is more lenient with the
+        Host (see L{FrontContext}).
         """
         self._context = evolve(self._context, probed=is_public)

@@ -16,7 +16,7 @@ from relay.lifecycle.register import Register
 from relay.rules import closes
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
-from relay.telemetry.records import ClosedRecord, HoldRecord, Traffic
+from relay.telemetry.records import ClosedRecord, HoldRecord, OpenRecord, Traffic
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
 CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})
@@ -32,6 +32,11 @@ class Session:
     is_ending: bool = False
     closed_at: float | None = None
     aborted_at: float | None = None
+    hold = HOLD
+    began = 0.0
+
+    def record(self) -> OpenRecord:
+        raise NotImplementedError
 
     def close(self, close: Close) -> None:
         assert close == closes.DRAIN
@@ -57,6 +62,7 @@ class Hold:
 
     stage: Stage
     ended: list[tuple[Refusal, float]] = field(default_factory=list)
+    record = HOLD
 
     def end(self, refusal: Refusal) -> None:
         self.ended.append((refusal, self.stage.clock.seconds()))

@@ -12,7 +12,7 @@ from twisted.logger import globalLogPublisher
 from relay.lifecycle.register import Register
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
-from relay.telemetry.records import ClosedRecord, HoldRecord, RelayListener, Traffic
+from relay.telemetry.records import ClosedRecord, HoldRecord, OpenRecord, RelayListener, Traffic
 
 HOLD = HoldRecord("req_1", "192.0.2.1")
 CLOSED = ClosedRecord(HOLD, None, 1000, "downstream", 1.0, "splice", {}, {})
@@ -22,6 +22,8 @@ FULL, DRAINING = refuse("relay_full"), refuse("draining")
 @dataclass(eq=False)
 class FakeHold:
     """Only counted."""
+
+    record = HOLD
 
     def end(self, refusal: Refusal) -> None: ...
 
@@ -38,6 +40,11 @@ class FakeSession(FakeConnection):
     """Only counted."""
 
     is_ending = is_responding = False
+    hold = HOLD
+    began = 0.0
+
+    def record(self) -> OpenRecord:
+        raise NotImplementedError
 
     def close(self, close: Close) -> None: ...
 

@@ -78,7 +78,7 @@ class Pair:
     def sessions(self) -> list[Any]:
         """That of this pair, if it is still there."""
         sessions: set[Any] = self.world.factory._register.sessions
-        return [each for each in sessions if each._hold is self.hold]
+        return [each for each in sessions if each.hold is self.hold]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from memory import World, last_words
 from websockets.frames import Frame, Opcode
 
-from relay import Limits, Settings, Upstream
+from relay import Grant, Limits, Settings, Upstream
 from relay.rules.closes import DRAIN, ENDINGS, LOST, Close
 from relay.rules.refusal_forms import error_event
 from relay.rules.refusals import refuse
@@ -43,7 +43,8 @@ def world(plane: Plane) -> World:
         idle_seconds=100,
     )
     upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=KEY)
-    return World(settings=Settings(limits=limits), upstream=upstream)
+    options = {"admit": lambda _: Grant("shop")}
+    return World(settings=Settings(limits=limits), upstream=upstream, options=options)
 
 
 def is_silent(world: World, downstream: Peer, upstream: Peer) -> None:
@@ -51,6 +52,12 @@ def is_silent(world: World, downstream: Peer, upstream: Peer) -> None:
     for _ in range(70):
         world.advance(1)
         downstream.send("alive")
+
+
+def is_revoked(world: World, *_: Peer) -> None:
+    """Its subject is."""
+    world.factory.handles.revoke("shop")
+    world.advance(0.1)
 
 
 def is_stuck(world: World, downstream: Peer, upstream: Peer) -> None:
@@ -158,6 +165,13 @@ CASES: dict[str, tuple[Any, str, int, str]] = {
         1009,
         "too many fragments",
     ),
+    "the operator ends it": (
+        lambda world, *_: next(world.factory.handles.find()).close("for a test"),
+        "ended_by_operator",
+        1008,
+        "ended this session: for a test.",
+    ),
+    "its subject is revoked": (is_revoked, "revoked", 1008, "was withdrawn"),
 }
 
 
@@ -230,7 +244,8 @@ def test_by_the_setting_plain_there_is_no_event(plane: Plane, case: str) -> None
         session_seconds=120,
         idle_seconds=100,
     )
-    world = World(settings=Settings(limits=limits, closes="plain"))
+    settings = Settings(limits=limits, closes="plain")
+    world = World(settings=settings, options={"admit": lambda _: Grant("shop")})
     downstream, upstream = world.open()
     CASES[case][0](world, downstream, upstream)
     downstream.read()

@@ -1,0 +1,98 @@
+"""Open sessions as handles: list them, and end one or all of a subject's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import field, frozen
+
+from relay.lifecycle.register import OpenHold, OpenSession, Register
+from relay.rules.closes import REVOKED, ended
+from relay.rules.refusals import refuse
+from relay.telemetry.records import HoldRecord, OpenRecord
+from relay.timing.turns import Turns
+
+REVOKED_HOLD = "Your access to this relay was withdrawn."
+
+BY_OPERATOR = "ended by its operator"
+
+
+@frozen
+class SessionHandle:
+    """An open session. It stays valid once the session is over; then L{close} does nothing."""
+
+    _session: OpenSession = field(alias="session")
+
+    @property
+    def hold(self) -> HoldRecord:
+        """Whose session it is: its id, subject, model, upstream and peer."""
+        return self._session.hold
+
+    @property
+    def began(self) -> float:
+        """When it was opened, by the relay's clock."""
+        return self._session.began
+
+    def record(self) -> OpenRecord:
+        """How it is going now."""
+        return self._session.record()
+
+    def close(self, why: str = BY_OPERATOR) -> None:
+        """
+        End it on both sides, with 1008 and the event C{ended_by_operator}.
+
+        @param why: is told to the client; of the Close's reason at most 123 bytes are sent.
+        """
+        if not self._session.is_ending:
+            self._session.close(ended("ended_by_operator", why, why))
+
+
+class Handles:
+    """
+    The sessions of a register.
+
+    @param turns: spreads the end of many over the turns of the reactor.
+    """
+
+    def __init__(self, register: Register, turns: Turns) -> None:
+        self._register = register
+        self._turns = turns
+
+    def find(
+        self,
+        *,
+        subject: str | None = None,
+        model: str | None = None,
+        upstream: str | None = None,
+        id: str | None = None,
+    ) -> Iterator[SessionHandle]:
+        """Those of this subject, model, upstream and request id; L{None} stands for any."""
+        wanted = {"subject": subject, "model": model, "upstream": upstream, "request_id": id}
+        asked = [(name, value) for name, value in wanted.items() if value is not None]
+        for session in list(self._register.sessions):
+            if all(getattr(session.hold, name) == value for name, value in asked):
+                yield SessionHandle(session)
+
+    def revoke(self, subject: str) -> int:
+        """
+        End all sessions of a subject with 1008 and the event C{revoked}, and refuse its holds; in
+        turns, so that nobody else waits for it.
+
+        @return: how many there are.
+        """
+        sessions = [s for s in self._register.sessions if s.hold.subject == subject]
+        holds = [hold for hold in self._register.holds if hold.record.subject == subject]
+        for session in sessions:
+            self._turns.later(lambda session=session: _end(session))  # type: ignore[misc]
+        for hold in holds:
+            self._turns.later(lambda hold=hold: _refuse(hold))  # type: ignore[misc]
+        return len(sessions) + len(holds)
+
+
+def _end(session: OpenSession) -> None:
+    if not session.is_ending:
+        session.close(REVOKED)
+
+
+def _refuse(hold: OpenHold) -> None:
+    hold.end(refuse("unauthorized", REVOKED_HOLD))
