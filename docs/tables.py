@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import attrs
 
-from relay.config.auth import Auth, ClientKeyTable
+from relay.config.auth import Auth, ClientKeyTable, KeyLimits
 from relay.config.forms import RefusalRule
 from relay.config.policy import PolicyTable
 from relay.config.settings import Limits, ListenerTable, Settings
@@ -340,6 +340,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
     "client_key": _settings(ClientKeyTable),
+    "key_limits": _settings(KeyLimits),
     "limits": _settings(Limits),
     "policy": _settings(PolicyTable),
     "denials": denials,

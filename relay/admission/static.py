@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
+from attrs import asdict
+
 from relay.admission.grant import Grant
+from relay.admission.quota import GrantLimits
 from relay.admission.request import Admit, Request, Verdict
 from relay.config.access import ClientKeys, digest_of
 from relay.rules.refusals import refuse
@@ -26,6 +29,9 @@ def require_keys(keys: ClientKeys) -> Admit:
             why = "the credential is none of the keys" if given else "there is no credential"
             return refuse("unauthorized", detail=why)
         key = found[0]
-        return Grant(key.subject, models=key.models or None, upstream=key.upstream)
+        limits = GrantLimits(**asdict(key.limits))
+        return Grant(
+            key.subject, limits, key.policy, models=key.models or None, upstream=key.upstream
+        )
 
     return admit

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from relay.config.auth import Auth, ClientKeyTable, ClientKeyTables
+from relay.config.auth import Auth, ClientKeyTable, ClientKeyTables, KeyLimits
 from relay.config.keys import KeyFault, SecretFile, lines_of, only_line, read_file, variable
 from relay.config.load import SettingsError, load_as
+from relay.policy.policy import Policy
 
 FORMAT = "v1:"
 """What stands before a hash that is a hexadecimal SHA-256."""
@@ -35,12 +36,16 @@ class ClientKey:
     @ivar digest: see L{digest_of}.
     @ivar models: the models that it is for; none for all.
     @ivar upstream: the name of the one upstream that it is for; L{None} for any.
+    @ivar limits: its own limits.
+    @ivar policy: what its clients may say.
     """
 
     subject: str
     digest: bytes = field(repr=False)
     models: tuple[str, ...] = ()
     upstream: str | None = None
+    limits: KeyLimits = field(factory=KeyLimits)
+    policy: Policy = field(factory=Policy)
 
 
 ClientKeys = Callable[[], tuple[ClientKey, ...]]
@@ -113,6 +118,8 @@ def _of_tables(path: Path, what: str) -> tuple[ClientKey, ...]:
             bytes.fromhex(table.hash.removeprefix(FORMAT)),
             table.models,
             table.upstream,
+            table.limits,
+            table.policy.policy,
         )
         for table in tables_in(path, what)
     )

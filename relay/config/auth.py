@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import Any
+
+from attrs import field, frozen
 from attrs.validators import and_
 
 from relay.config import checks
 from relay.config.fields import documented, unique_names
+from relay.config.policy import PolicyTable
 
 
 @frozen(kw_only=True)
@@ -50,6 +53,32 @@ class Auth:
         return any(each is not None for each in (self.keys_file, self.token_env, self.token_file))
 
 
+def _own(doc: str, check: checks.Validator) -> Any:
+    return documented(doc, None, checks.unless_unset(check))
+
+
+@frozen(kw_only=True)
+class KeyLimits:
+    """Limits of one key, where they are not those of all. The first three are of its subject."""
+
+    sessions: int | None = _own("Sessions and holds at once.", checks.whole_number(0, 1_000_000))
+    holds: int | None = _own("Holds at once.", checks.whole_number(0, 1_000_000))
+    handshakes: int | None = _own(
+        "Holds that may begin in a minute.", checks.whole_number(0, 1_000_000)
+    )
+    messages_per_second: int | None = _own(
+        "Frames a second that a client may send.", checks.whole_number(0, 1_000_000)
+    )
+    bytes_per_second: int | None = _own("Bytes a second likewise.", checks.whole_number(0, 2**30))
+    session_seconds: float | None = _own(
+        "How long a session may last.", checks.seconds(10_000_000, or_none=True)
+    )
+    idle_seconds: float | None = _own(
+        "How long nothing but Pings may cross in a session.",
+        checks.seconds(10_000_000, or_none=True),
+    )
+
+
 @frozen(kw_only=True)
 class ClientKeyTable:
     """A key that a client may send: a table of the file that C{keys_file} names."""
@@ -69,6 +98,16 @@ class ClientKeyTable:
         "The name of the one upstream that it may use; if it is not set, any.",
         None,
         checks.optional(checks.name),
+    )
+    limits: KeyLimits = field(
+        factory=KeyLimits,
+        validator=checks.table(KeyLimits),
+        metadata={"doc": "Its own limits."},
+    )
+    policy: PolicyTable = field(
+        factory=PolicyTable,
+        validator=checks.table(PolicyTable),
+        metadata={"doc": "What its clients may say, within what all may."},
     )
 
 

@@ -6,12 +6,14 @@ import hmac
 from typing import Any
 
 import pytest
+from attrs import fields
 from memory import keyed
 
-from relay import Grant, Refusal, Request
+from relay import Grant, GrantLimits, Policy, Refusal, Request
 from relay.admission import static
 from relay.admission.static import require_keys
 from relay.config.access import ClientKey, digest_of
+from relay.config.auth import KeyLimits
 from relay.http.head import Head
 
 
@@ -35,6 +37,18 @@ def test_a_key_has_the_bounds_of_its_table() -> None:
     key = ClientKey("shop", digest_of("k"), ("a", "b"), "azure")
     granted = require_keys(lambda: (key,))(bearing("k"))
     assert granted == Grant("shop", models=("a", "b"), upstream="azure")
+
+
+def test_a_key_has_its_own_limits_and_policy() -> None:
+    policy = Policy(events=("response.create",))
+    limits = KeyLimits(sessions=2, idle_seconds=7.5)
+    key = ClientKey("shop", digest_of("k"), limits=limits, policy=policy)
+    granted = require_keys(lambda: (key,))(bearing("k"))
+    assert granted == Grant("shop", GrantLimits(sessions=2, idle_seconds=7.5), policy)
+
+
+def test_whatever_a_grant_can_be_limited_by_a_key_can() -> None:
+    assert [a.name for a in fields(KeyLimits)] == [a.name for a in fields(GrantLimits)]
 
 
 WRONG = ["", "token", "token-11", "TOKEN-1", "token-3", "t\xf6ken", digest_of("token-1").hex()]

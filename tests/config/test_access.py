@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from relay import Policy
 from relay.config import keyring
 from relay.config.access import ClientKey, client_keys, digest_of, hash_of, signing_keys
-from relay.config.auth import Auth
+from relay.config.auth import Auth, KeyLimits
 from relay.config.keys import KeyFault
 
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
@@ -55,6 +56,31 @@ def test_the_subjects_of_keys_are_their_names_the_variable_or_the_line(path: Pat
         ClientKey("token_file:1", digest_of("one")),
         ClientKey("token_file:3", digest_of("three")),
     )
+
+
+def test_a_key_may_have_limits_and_a_policy_of_its_own(path: Path) -> None:
+    more = '[key.limits]\nsessions = 2\n[key.policy]\nlock = ["audio.output.voice"]\n'
+    path.write_text(table("shop", "k", more) + table("b", "k2"))
+    shop, other = keys(keys_file=str(path))
+    assert (shop.limits, shop.policy) == (
+        KeyLimits(sessions=2),
+        Policy(lock=("audio.output.voice",)),
+    )
+    assert (other.limits, other.policy) == (KeyLimits(), Policy())
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("limits = 2\n", "limits: must be a table"),
+        ("[key.limits]\nsessions = -1\n", "[limits]: sessions: must be"),
+        ("[key.limits]\nsessionz = 1\n", "sessionz: unknown key"),
+        ("[key.policy]\nevents = 3\n", "[policy]: events: must be"),
+    ],
+)
+def test_what_is_wrong_in_a_keys_own_tables_is_named(path: Path, more: str, said: str) -> None:
+    path.write_text(table("shop", "k", more))
+    assert said in fault_of(lambda: keys(keys_file=str(path)))
 
 
 def test_a_file_of_keys_may_have_none(path: Path) -> None:
