@@ -17,6 +17,7 @@ from typing import Any, Literal
 import attrs
 
 from relay.config.auth import Auth, ClientKeyTable, KeyLimits
+from relay.config.authorizers import CallbackTable, JwtTable
 from relay.config.forms import RefusalRule
 from relay.config.policy import PolicyTable
 from relay.config.settings import Limits, ListenerTable, Settings
@@ -153,7 +154,7 @@ def _default(attribute: attrs.Attribute[Any]) -> str:
 
 def _is_table(attribute: attrs.Attribute[Any]) -> bool:
     """Whether it has a heading of its own."""
-    return attribute.name in ("auth", "limits", "policy")
+    return attribute.name in ("auth", "limits", "policy", "jwt", "callback")
 
 
 def _settings_rows(cls: type) -> Iterator[tuple[str, str, str]]:
@@ -340,6 +341,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "upstream": _settings(UpstreamTable),
     "auth": _settings(Auth),
     "client_key": _settings(ClientKeyTable),
+    "jwt": _settings(JwtTable),
+    "callback": _settings(CallbackTable),
     "key_limits": _settings(KeyLimits),
     "limits": _settings(Limits),
     "policy": _settings(PolicyTable),

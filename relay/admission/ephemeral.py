@@ -20,17 +20,15 @@ import json
 import zlib
 from collections.abc import Sequence
 from secrets import token_bytes
-from typing import Any
 
-from attrs import AttrsInstance, asdict, evolve, frozen
+from attrs import evolve, frozen
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from twisted.logger import Logger
 
+from relay.admission.claims import claims_of, grant_of
 from relay.admission.grant import Grant
 from relay.admission.origins import same_origin
-from relay.admission.quota import GrantLimits
 from relay.admission.request import EPHEMERAL, Admit, Request, Verdict
-from relay.policy.policy import Policy
 from relay.rules.refusals import refuse
 from relay.timing.clock import epoch
 
@@ -110,26 +108,9 @@ def _is_canonical(token: str) -> bool:
         return False
 
 
-_CLAIMS = ("subject", "expires", "end_on_expiry", "upstream", "credential", "headers", "models")
-"""Fields of the grant that are claims as they are."""
-
-
 def _claims(minted: Minted) -> dict[str, object]:
-    grant = minted.grant
-    claims = {name: getattr(grant, name) for name in _CLAIMS}
-    claims["limits"], claims["policy"] = _said(grant.limits), _said(grant.policy)
-    claims |= {"origin": minted.origin, "id": minted.id}
-    return {
-        name: value
-        for name, value in claims.items()
-        if value is not None and value is not False and value != {}
-    }
-
-
-def _said(value: AttrsInstance) -> dict[str, object]:
-    """The fields of a value that are not as by default."""
-    usual = asdict(type(value)())
-    return {name: each for name, each in asdict(value).items() if each != usual[name]}
+    claims = claims_of(minted.grant) | {"id": minted.id}
+    return claims if minted.origin is None else claims | {"origin": minted.origin}
 
 
 def _minted(claims: bytes) -> Minted | None:
@@ -137,13 +118,7 @@ def _minted(claims: bytes) -> Minted | None:
     try:
         said = json.loads(zlib.decompress(claims))
         origin, name = said.pop("origin", None), said.pop("id")
-        limits, policy = GrantLimits(**said.pop("limits", {})), said.pop("policy", {})
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in policy.items()
-        }
-        grant = Grant(**said, limits=limits, policy=Policy(**fields), mints=False)
-        return Minted(grant, origin, name)
+        return Minted(grant_of(said), origin, name)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
         return None
 

@@ -36,14 +36,16 @@ def _truth(_: object, attribute: Attribute[Any], value: object) -> None:
         raise wanted(f"{attribute.name} of a grant must be a boolean", value)
 
 
-def _names(_: object, attribute: Attribute[Any], value: tuple[object, ...]) -> None:
-    if not all(isinstance(name, str) and name for name in value):
+def _names(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(name, str) and name for name in value):
         raise InvalidValue(f"{attribute.name} of a grant must be names, none of them empty")
 
 
-def _as_names(names: Iterable[str] | None) -> tuple[str, ...] | None:
-    # A string would else be taken for its letters.
-    return ((names,) if isinstance(names, str) else tuple(names)) if names is not None else None
+def _as_names(names: Any) -> Any:
+    # A string would else be taken for its letters. What is nothing of the kind is the validator's.
+    if isinstance(names, str):
+        return (names,)
+    return tuple(names) if isinstance(names, Iterable) else names
 
 
 def _of(kind: type) -> Callable[[object, Attribute[Any], object], None]:

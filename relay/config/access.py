@@ -10,15 +10,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 from attrs import field, frozen
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from relay.config.auth import Auth, ClientKeyTable, ClientKeyTables, KeyLimits
-from relay.config.keys import KeyFault, SecretFile, lines_of, only_line, read_file, variable
+from relay.config.authorizers import CallbackTable, JwtTable
+from relay.config.keys import (
+    KeyFault,
+    KeyFile,
+    SecretFile,
+    lines_of,
+    only_line,
+    read_file,
+    variable,
+)
 from relay.config.load import SettingsError, load_as
 from relay.policy.policy import Policy
+
+T = TypeVar("T")
 
 FORMAT = "v1:"
 """What stands before a hash that is a hexadecimal SHA-256."""
@@ -85,6 +100,96 @@ def client_keys(auth: Auth, environ: Mapping[str, str]) -> ClientKeys | None:
     return lambda: tuple(chain.from_iterable(source() for source in sources))
 
 
+@frozen
+class JwtSource:
+    """
+    An issuer of JWTs.
+
+    @ivar key: the one key; L{None} if the issuer publishes its keys.
+    """
+
+    table: JwtTable
+    key: Callable[[], Any] | None = field(repr=False)
+
+
+@frozen
+class Access:
+    """
+    Who may come in, with all secrets found.
+
+    @ivar client_keys: the keys that clients may send; L{None} if none are named.
+    @ivar signing: the keys that sign ephemeral secrets; none for one of the relay's own making.
+    @ivar bearer: the token for the callback; L{None} without one.
+    """
+
+    client_keys: ClientKeys | None = field(default=None, repr=False, eq=False)
+    signing: tuple[bytes, ...] = field(default=(), repr=False)
+    jwt: tuple[JwtSource, ...] = field(default=(), eq=False)
+    callback: CallbackTable = field(factory=CallbackTable)
+    bearer: Callable[[], str] | None = field(default=None, repr=False, eq=False)
+
+    @property
+    def asks(self) -> bool:
+        """Whether clients must send a credential."""
+        return self.client_keys is not None or bool(self.jwt) or self.callback.url is not None
+
+
+def access_of(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> Access:
+    """
+    Find all secrets.
+
+    @param faults: gets a line for each that cannot be used.
+    """
+
+    def found(read: Callable[..., T], *args: Any, otherwise: T) -> T:
+        try:
+            return read(*args)
+        except KeyFault as fault:
+            faults.append(fault.line)
+            return otherwise
+
+    issuers = [
+        found(_jwt_source, table, number, otherwise=None)
+        for number, table in enumerate(auth.jwt, 1)
+    ]
+    bearer = auth.callback.token_file
+    return Access(
+        found(client_keys, auth, environ, otherwise=None),
+        found(signing_keys, auth, otherwise=()),
+        tuple(filter(None, issuers)),
+        auth.callback,
+        None if bearer is None else found(_bearer, Path(bearer), otherwise=None),
+    )
+
+
+def _bearer(path: Path) -> KeyFile:
+    return KeyFile(path, "[auth.callback] token_file")
+
+
+def _jwt_source(table: JwtTable, number: int) -> JwtSource | None:
+    what = f"[[auth.jwt]] #{number}"
+    if find_spec("jwt") is None:
+        raise KeyFault(f"{what}: needs PyJWT; install realtime-relay[jwt]")
+    if table.key_file is None:
+        return JwtSource(table, None)
+    read = _shared_secret if table.is_secret else _public_key
+    return JwtSource(table, SecretFile(Path(table.key_file), f"{what} key_file", read))
+
+
+def _shared_secret(path: Path, what: str) -> bytes:
+    line = only_line(path, what)
+    if len(line) < LEAST_SIGNING:
+        raise KeyFault(f"{what}: fewer than {LEAST_SIGNING} characters")
+    return line.encode("ascii")
+
+
+def _public_key(path: Path, what: str) -> Any:
+    try:
+        return load_pem_public_key(read_file(path, what))
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFault(f"{what}: not the PEM of a public key") from None
+
+
 def tables_in(path: Path, what: str) -> tuple[ClientKeyTable, ...]:
     """
     The tables of a file of keys.
@@ -142,8 +247,4 @@ def signing_keys(auth: Auth) -> tuple[bytes, ...]:
 
 
 def _signing_key(path: Path, number: int) -> bytes:
-    what = f"[auth] signing_keys #{number}"
-    line = only_line(path, what)
-    if len(line) < LEAST_SIGNING:
-        raise KeyFault(f"{what}: fewer than {LEAST_SIGNING} characters")
-    return line.encode("ascii")
+    return _shared_secret(path, f"[auth] signing_keys #{number}")

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from attrs.validators import and_
 
 from relay.config import checks
+from relay.config.authorizers import CallbackTable, JwtTable
 from relay.config.fields import documented, unique_names
 from relay.config.policy import PolicyTable
 
@@ -15,7 +16,7 @@ from relay.config.policy import PolicyTable
 @frozen(kw_only=True)
 class Auth:
     """
-    Who may use the relay. With none of the first three set, everybody may who can reach it.
+    Who may use the relay. With no key, token, issuer or callback, everybody may who can reach it.
     """
 
     keys_file: str | None = documented(
@@ -41,6 +42,14 @@ class Auth:
         checks.each(checks.printable),
     )
 
+    jwt: tuple[JwtTable, ...] = documented(
+        "Issuers whose JWTs clients may send.", (), checks.tables(JwtTable)
+    )
+    callback: CallbackTable = field(
+        factory=CallbackTable,
+        validator=checks.table(CallbackTable),
+        metadata={"doc": "Who is asked about each client."},
+    )
     end_revoked: bool = documented(
         "Whether the sessions of a key end, within a second, when the key is taken out.",
         False,
@@ -49,8 +58,9 @@ class Auth:
 
     @property
     def asks(self) -> bool:
-        """Whether clients must send a key."""
-        return any(each is not None for each in (self.keys_file, self.token_env, self.token_file))
+        """Whether clients must send a credential."""
+        keys = (self.keys_file, self.token_env, self.token_file, self.callback.url)
+        return any(each is not None for each in keys) or bool(self.jwt)
 
 
 def _own(doc: str, check: checks.Validator) -> Any:

@@ -15,8 +15,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from relay.config.access import ClientKeys, client_keys, signing_keys
-from relay.config.auth import Auth
+from relay.config.access import Access, ClientKeys, access_of
 from relay.config.certificates import (
     CertificateFault,
     authorities,
@@ -64,21 +63,19 @@ class Plan:
 
     @ivar settings: the file's settings, overridden by the flags.
     @ivar upstreams: the upstreams to relay to, with their keys; none in a demo.
-    @ivar client_keys: the keys that clients may send; L{None} for no authentication.
-    @ivar signing: the keys that sign ephemeral secrets; none for one of the relay's own making.
+    @ivar access: who may come in.
     @ivar demo: whether the built-in simulator is the only upstream.
     """
 
     settings: Settings
     upstreams: tuple[Upstream, ...] = ()
-    client_keys: ClientKeys | None = field(default=None, repr=False, eq=False)
-    signing: tuple[bytes, ...] = field(default=(), repr=False)
+    access: Access = field(factory=Access)
     demo: bool = field(default=False, kw_only=True)
 
     @property
     def guarded(self) -> bool:
         """Whether a public listener is no oversight: it wants keys, or is meant to be open."""
-        return self.client_keys is not None or self.demo or self.settings.allow_anonymous
+        return self.access.asks or self.demo or self.settings.allow_anonymous
 
 
 def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | Faults:
@@ -97,12 +94,12 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     # If a flag has a wrong URL, the file's upstreams are not checked: the flag would replace them.
     if not flags.demo and not faults:
         upstreams = tuple(_upstreams(settings, environ, faults))
-    keys, signing = _access(settings.auth, environ, faults)
-    found = Plan(settings, upstreams, keys, signing, demo=flags.demo)
+    access = access_of(settings.auth, environ, faults)
+    found = Plan(settings, upstreams, access, demo=flags.demo)
     # Keys that are named and cannot be read are a fault already.
     guarded = found.guarded or settings.auth.asks
-    if keys is not None and not flags.demo:
-        faults.extend(_faults_of_keys(keys, settings))
+    if access.client_keys is not None and not flags.demo:
+        faults.extend(_faults_of_keys(access.client_keys, settings))
     for listener in settings.listeners:
         faults.extend(_faults_of_listener(listener, guarded))
     if not flags.listen:  # which would replace the listeners that the file's rules name
@@ -217,23 +214,6 @@ def _faults_of(upstream: Upstream) -> Iterator[str]:
                 check(value)
         except CertificateFault as fault:
             yield f": {key}: {fault}"
-
-
-def _access(
-    auth: Auth, environ: Mapping[str, str], faults: list[str]
-) -> tuple[ClientKeys | None, tuple[bytes, ...]]:
-    """What clients may send, and what signs; as far as they can be read."""
-    keys: ClientKeys | None = None
-    signing: tuple[bytes, ...] = ()
-    try:
-        keys = client_keys(auth, environ)
-    except KeyFault as fault:
-        faults.append(fault.line)
-    try:
-        signing = signing_keys(auth)
-    except KeyFault as fault:
-        faults.append(fault.line)
-    return keys, signing
 
 
 def _faults_of_keys(keys: ClientKeys, settings: Settings) -> Iterator[str]:

@@ -18,7 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
-from relay.admission.static import require_keys
+from relay.admission.authorizers import admit_by
 from relay.config.certificates import server_options
 from relay.config.listeners import fault_of_access, is_public
 from relay.config.plan import Plan
@@ -156,22 +156,24 @@ class RelayService(Service):
         if self._log is not None:
             self._log.start()
         self._follow_descriptors()
-        upstreams, keys = self._plan.upstreams, self._plan.client_keys
+        upstreams, access = self._plan.upstreams, self._plan.access
         if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)
             upstreams = (upstream,)
         metrics = Metrics()
         self._factory = RelayFactory(
             upstreams,
-            admit=None if keys is None else require_keys(keys),
+            admit=admit_by(access, self._reactor),
             listeners=(LogRecords(), metrics),
             site=None,
             reactor=self._reactor,
             settings=self._settings,
-            signing_keys=self._plan.signing,
+            signing_keys=access.signing,
         )
-        if keys is not None and self._settings.auth.end_revoked:
-            self._withdrawn = Withdrawn(keys, self._factory.handles.revoke, self._reactor)
+        if access.client_keys is not None and self._settings.auth.end_revoked:
+            self._withdrawn = Withdrawn(
+                access.client_keys, self._factory.handles.revoke, self._reactor
+            )
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready

@@ -54,7 +54,7 @@ def test_without_file_and_flags_openai_is_relayed_on_loopback() -> None:
     (upstream,) = found.upstreams
     assert (upstream.name, upstream.url) == ("openai", "wss://api.openai.com/v1/realtime")
     assert upstream.credential == KEY["OPENAI_API_KEY"]
-    assert found.client_keys is None
+    assert found.access.client_keys is None
 
 
 def test_flags_override_the_file(config: Path) -> None:
@@ -93,8 +93,8 @@ def test_the_settings_of_the_file_are_in_the_plan(config: Path) -> None:
     config.write_text('hold_seconds = 3\n[auth]\ntoken_env = "TOKEN"')
     found = planned(config, environ={**KEY, "TOKEN": "t"})
     assert found.settings.hold_seconds == 3
-    assert found.client_keys is not None
-    assert [key.subject for key in found.client_keys()] == ["token_env"]
+    assert found.access.client_keys is not None
+    assert [key.subject for key in found.access.client_keys()] == ["token_env"]
 
 
 def test_the_admin_listener_may_be_left_out_and_needs_no_tokens_anywhere(config: Path) -> None:
@@ -396,8 +396,8 @@ def test_the_faults_of_one_upstream_are_told_beside_those_of_another(config: Pat
 def test_a_plan_shows_no_secret(config: Path) -> None:
     config.write_text('[auth]\ntoken_env = "TOKEN"')
     found = planned(config, environ={**KEY, **PASSWORD, "TOKEN": "hunter2"})
-    assert found.client_keys is not None
-    assert "hunter2" not in repr(found.client_keys())
+    assert found.access.client_keys is not None
+    assert "hunter2" not in repr(found.access.client_keys())
     assert "hunter2" not in repr(found)
 
 

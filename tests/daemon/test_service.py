@@ -19,7 +19,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from zope.interface import implementer
 
-from relay.config.access import ClientKey, digest_of
+from relay.config.access import Access, ClientKey, digest_of
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
 from relay.config.settings import Limits, ListenerTable, Settings
@@ -85,7 +85,8 @@ class Stage:
         settings = Settings(listen=listen or (LOOPBACK,), **{"admin": "", **named})
         upstreams = (Upstream("wss://api.openai.com/v1/realtime"),)
         keys = tuple(ClientKey(token, digest_of(token)) for token in tokens)
-        plan = Plan(settings, upstreams, (lambda: keys) if keys else None, demo=demo)
+        access = Access((lambda: keys) if keys else None)
+        plan = Plan(settings, upstreams, access, demo=demo)
         return RelayService(plan, reactor=self.reactor)
 
 

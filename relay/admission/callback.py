@@ -1,0 +1,151 @@
+"""A service of the operator's own that is asked about each client."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, cast
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from relay.admission.asking import Answer, NoAnswer
+from relay.admission.claims import grant_of
+from relay.admission.request import Request, Verdict
+from relay.rules.errors import InvalidValue
+from relay.rules.refusals import Refusal, RefusalCode, refuse
+from relay.timing.flight import Flights
+
+_log = Logger()
+
+MOST_BYTES = 65_536
+
+CAPACITY = 10_000
+"""Answers that are remembered. Each takes some kB at most."""
+
+LONGEST_CACHED = 3600.0
+"""Most seconds for which an answer is remembered."""
+
+REFUSING = (401, 403)
+"""Statuses by which it refuses without more words."""
+
+
+@frozen
+class Verdicts:
+    """
+    What an answer says.
+
+    @ivar seconds: how long the same request gets the same answer.
+    """
+
+    verdict: Verdict
+    seconds: float = 0.0
+
+
+class Callback:
+    """
+    Asks the service, and remembers its answers for as long as they say.
+
+    @param ask: sends it the facts, as JSON.
+    @param headers: names of the headers, in small letters, that are among the facts.
+    @param seconds: the time, by a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[bytes], Deferred[Answer]],
+        headers: tuple[str, ...],
+        seconds: Callable[[], float],
+    ) -> None:
+        self._ask = ask
+        self._headers = headers
+        self._seconds = seconds
+        self._known: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
+        self._flights: Flights[bytes, Verdict] = Flights()
+
+    async def admit(self, request: Request) -> Verdict:
+        """What the service says of a request; equal ones that wait share one question."""
+        facts = json.dumps(facts_of(request, self._headers)).encode("ascii")
+        # A digest, because the facts have the credential in them.
+        key = sha256(facts).digest()
+        until, known = self._known.get(key, (float("-inf"), None))
+        if known is not None and self._seconds() < until:
+            self._known.move_to_end(key)
+            return known
+        return await self._flights.join(
+            key, lambda: Deferred.fromCoroutine(self._asked(key, facts))
+        )
+
+    async def _asked(self, key: bytes, facts: bytes) -> Verdict:
+        try:
+            found = verdict_in(await self._ask(facts))
+        except (NoAnswer, InvalidValue) as fault:
+            _log.error("[auth.callback] {fault}", fault=fault)
+            said = f"the callback: {fault}"[:200]
+            return refuse("authorizer_unavailable", detail=said)
+        if found.seconds > 0:
+            self._remember(key, found)
+        return found.verdict
+
+    def _remember(self, key: bytes, found: Verdicts) -> None:
+        self._known[key] = (self._seconds() + min(found.seconds, LONGEST_CACHED), found.verdict)
+        self._known.move_to_end(key)
+        if len(self._known) > CAPACITY:
+            self._known.popitem(last=False)
+
+
+def facts_of(request: Request, headers: tuple[str, ...]) -> dict[str, Any]:
+    """What the service is told of a request."""
+    route = request.route
+    return {
+        "credential": request.credential,
+        "path": request.head.path,
+        "endpoint": None if route is None else route.endpoint.name,
+        "model": request.model,
+        "origin": request.origin,
+        "address": request.peer,
+        "headers": {name: request.head.one(name) for name in headers},
+    }
+
+
+def verdict_in(answer: Answer) -> Verdicts:
+    """
+    What an answer says.
+
+    @raise InvalidValue: if it is no answer.
+    """
+    if answer.status in REFUSING:
+        return Verdicts(refuse("unauthorized", status=answer.status))
+    if answer.status != 200:
+        raise InvalidValue(f"answers {answer.status}")
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise InvalidValue("answers no JSON") from None
+    if not isinstance(said, dict) or ("grant" in said) is ("refusal" in said):
+        raise InvalidValue("must answer with a grant or a refusal")
+    seconds = said.get("cache_seconds", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise InvalidValue("cache_seconds must be a number, 0 or more")
+    if "refusal" in said:
+        return Verdicts(_refusal(said["refusal"]), seconds)
+    return Verdicts(grant_of(_table(said["grant"], "grant")), seconds)
+
+
+def _table(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidValue(f"{name} must be an object")
+    return value
+
+
+def _refusal(said: Any) -> Refusal:
+    table = _table(said, "refusal")
+    code = table.get("code", "unauthorized")
+    if not isinstance(code, str):
+        raise InvalidValue("the code of a refusal must be a string")
+    return refuse(
+        cast(RefusalCode, code), table.get("message"), retry_after=table.get("retry_after")
+    )

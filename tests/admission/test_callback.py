@@ -1,0 +1,242 @@
+"""The operator's service that is asked about each client, in memory."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+
+from relay import Grant, GrantLimits, InvalidValue, Policy, Refusal, Request
+from relay.admission import callback as module
+from relay.admission.asking import Answer, NoAnswer
+from relay.admission.callback import Callback, verdict_in
+from relay.http.head import Head
+
+
+def request(key: str = "k", **more: str) -> Request:
+    fields = [("authorization", f"Bearer {key}"), *((n.lower(), v) for n, v in more.items())]
+    head = Head("GET", "/v1/realtime?model=m", 1, tuple(fields))
+    return Request("req_1", "192.0.2.1", head)
+
+
+def answer(status: int = 200, **said: Any) -> Answer:
+    return Answer(status, json.dumps(said).encode())
+
+
+class Scene:
+    """A service, and who asks it."""
+
+    def __init__(self, *headers: str) -> None:
+        self.clock = Clock()
+        self.asked: list[tuple[Any, Deferred[Answer]]] = []
+        self.callback = Callback(self._ask, headers, self.clock.seconds)
+
+    def _ask(self, facts: bytes) -> Deferred[Answer]:
+        self.asked.append((json.loads(facts), Deferred()))
+        return self.asked[-1][1]
+
+    def admit(self, asks: Request | None = None) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self.callback.admit(asks or request()))
+
+    def say(self, **said: Any) -> None:
+        self.asked[-1][1].callback(answer(**said))
+
+
+def result(waits: Deferred[Any]) -> Any:
+    told: list[Any] = []
+    waits.addBoth(told.append)
+    return told[0]
+
+
+def test_it_is_told_the_facts_and_its_grant_counts() -> None:
+    scene = Scene("cookie", "x-none")
+    waits = scene.admit(request(cookie="a=b", origin="https://app.example"))
+    assert scene.asked[0][0] == {
+        "credential": "k",
+        "path": "/v1/realtime",
+        "endpoint": "realtime",
+        "model": "m",
+        "origin": "https://app.example",
+        "address": "192.0.2.1",
+        "headers": {"cookie": "a=b", "x-none": None},
+    }
+    scene.say(
+        grant={
+            "subject": "ann",
+            "models": ["m"],
+            "limits": {"sessions": 2},
+            "policy": {"force": {"instructions": "x"}, "lock": ["voice"]},
+            "headers": {"OpenAI-Safety-Identifier": "u"},
+        }
+    )
+    assert result(waits) == Grant(
+        "ann",
+        GrantLimits(sessions=2),
+        Policy(force={"instructions": "x"}, lock=("voice",)),
+        models=["m"],
+        headers={"OpenAI-Safety-Identifier": "u"},
+        mints=False,
+    )
+
+
+def test_an_answer_is_kept_for_as_long_as_it_says() -> None:
+    scene = Scene()
+    waits = scene.admit()
+    scene.say(grant={"subject": "ann"}, cache_seconds=5)
+    assert result(waits) == Grant("ann", mints=False)
+    scene.clock.advance(4.9)
+    assert result(scene.admit()) == Grant("ann", mints=False)
+    assert len(scene.asked) == 1
+    scene.admit(request("other"))
+    assert len(scene.asked) == 2, "another credential is another question"
+    scene.clock.advance(0.2)
+    scene.admit()
+    assert len(scene.asked) == 3
+
+
+def test_an_answer_that_says_nothing_is_not_kept() -> None:
+    scene = Scene()
+    scene.admit()
+    scene.say(grant={})
+    scene.admit()
+    assert len(scene.asked) == 2
+
+
+def test_a_refusal_may_be_kept_too() -> None:
+    scene = Scene()
+    waits = scene.admit()
+    said = {"code": "rate_limited", "message": "Later.", "retry_after": 7}
+    scene.say(refusal=said, cache_seconds=60)
+    found = result(waits)
+    assert (found.code, found.status, found.message, found.retry_after) == (
+        "rate_limited",
+        429,
+        "Later.",
+        7,
+    )
+    assert result(scene.admit()) == found
+
+
+def test_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CAPACITY", 2)
+    scene = Scene()
+    for key in "abc":
+        scene.admit(request(key))
+        scene.say(grant={"subject": key}, cache_seconds=60)
+    scene.admit(request("a"))
+    assert len(scene.asked) == 4, "the oldest was forgotten"
+    assert result(scene.admit(request("c"))) == Grant("c", mints=False)
+
+
+def test_no_answer_is_kept_longer_than_an_hour() -> None:
+    scene = Scene()
+    scene.admit()
+    scene.say(grant={}, cache_seconds=1e12)
+    scene.clock.advance(module.LONGEST_CACHED)
+    scene.admit()
+    assert len(scene.asked) == 2
+
+
+def test_equal_requests_share_one_question() -> None:
+    scene = Scene()
+    waiting = [scene.admit() for _ in range(3)]
+    assert len(scene.asked) == 1
+    waiting[0].addErrback(lambda failure: failure.trap(CancelledError))
+    waiting[0].cancel()
+    scene.say(grant={"subject": "ann"})
+    assert [result(each) for each in waiting[1:]] == [Grant("ann", mints=False)] * 2
+
+
+def test_the_question_is_dropped_when_nobody_waits_for_it() -> None:
+    scene = Scene()
+    waits = scene.admit()
+    waits.addErrback(lambda failure: failure.trap(CancelledError))
+    waits.cancel()
+    assert scene.asked[0][1].called
+    assert len(scene.callback._flights) == 0
+
+
+def unavailable(found: Any) -> str:
+    assert isinstance(found, Refusal)
+    assert (found.code, found.status, found.retryable) == ("authorizer_unavailable", 503, True)
+    return found.detail
+
+
+def test_without_an_answer_nobody_comes_in() -> None:
+    scene = Scene()
+    waits = scene.admit()
+    scene.asked[0][1].errback(NoAnswer("no answer within 3 s"))
+    assert unavailable(result(waits)) == "the callback: no answer within 3 s"
+    scene.admit()
+    assert len(scene.asked) == 2, "it is not remembered"
+
+
+WRONG = [
+    (answer(500), "answers 500"),
+    (answer(302, grant={}), "answers 302"),
+    (answer(204), "answers 204"),
+    (Answer(200, b""), "no JSON"),
+    (Answer(200, b"[" * 100_000), "no JSON"),
+    (Answer(200, b"true"), "a grant or a refusal"),
+    (answer(), "a grant or a refusal"),
+    (answer(grant={}, refusal={}), "a grant or a refusal"),
+    (answer(grant=True), "grant must be an object"),
+    (answer(grant={"subjekt": "a"}), "unknown field 'subjekt'"),
+    (answer(grant={"mints": 1}), "mints of a grant"),
+    (answer(grant={"models": False}), "models of a grant"),
+    (answer(grant={"subject": 3}), "subject of a grant"),
+    (answer(grant={"limits": 3}), "limits must be a table"),
+    (answer(grant={"limits": {"sessions": "x"}}), "sessions of GrantLimits"),
+    (answer(grant={"policy": []}), "policy must be a table"),
+    (answer(grant={"policy": {"events": "x"}}), "events of a Policy"),
+    (answer(grant={"headers": {"a": "b\nc"}}), "headers of a grant"),
+    (answer(grant={}, cache_seconds="x"), "cache_seconds"),
+    (answer(grant={}, cache_seconds=-1), "cache_seconds"),
+    (answer(grant={}, cache_seconds=float("nan")), "cache_seconds"),
+    (answer(grant={}, cache_seconds=True), "cache_seconds"),
+    (answer(refusal=3), "refusal must be an object"),
+    (answer(refusal={"code": "nope"}), "code of a refusal"),
+    (answer(refusal={"code": ["x"]}), "code of a refusal"),
+    (answer(refusal={"message": 3}), "message of a refusal"),
+    (answer(refusal={"retry_after": "x"}), "retry_after"),
+]
+
+
+@pytest.mark.parametrize(("said", "fault"), WRONG)
+def test_an_answer_that_is_none_lets_nobody_in(said: Answer, fault: str) -> None:
+    scene = Scene()
+    waits = scene.admit()
+    scene.asked[0][1].callback(said)
+    assert fault in unavailable(result(waits))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_status_alone_refuses(status: int) -> None:
+    found = verdict_in(Answer(status, b"<html>")).verdict
+    assert isinstance(found, Refusal)
+    assert (found.code, found.status) == ("unauthorized", status)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(
+    ["subject", "models", "limits", "policy", "expires", "headers", "credential", "upstream"]
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["grant", "refusal", "cache_seconds"]), JSON)
+    | st.fixed_dictionaries({"grant": st.dictionaries(FIELDS, JSON)})
+)
+def test_no_answer_raises_anything_else(said: dict[str, Any]) -> None:
+    with suppress(InvalidValue):
+        verdict_in(Answer(200, json.dumps(said).encode()))

@@ -1,0 +1,233 @@
+"""An issuer's keys and a callback, by HTTP on real sockets."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import pytest_twisted
+from cryptography.hazmat.primitives.asymmetric import rsa
+from integration.logged import Logged
+from integration.loopback import Loopback, Relay, until
+from integration.requests import upgrade
+from integration.upstreams import CREATED, UpstreamPort, switches
+from jwt.algorithms import RSAAlgorithm
+from twisted.internet import reactor
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from relay.admission.asking import Answer, NoAnswer, asking
+from relay.admission.authorizers import admit_by
+from relay.config.access import Access, JwtSource, access_of
+from relay.config.auth import Auth
+from relay.config.authorizers import CallbackTable, JwtTable
+
+ISSUER = "https://login.example/"
+
+
+class Service(Resource):
+    """Answers as a test says, and notes what it was asked."""
+
+    isLeaf = True
+
+    def __init__(self, answers: Callable[[Request], Any]) -> None:
+        super().__init__()
+        self.answers = answers
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def render(self, request: Request) -> Any:
+        content: Any = request.content
+        body = content.read()
+        fields = {
+            n.decode().lower(): v[0].decode() for n, v in request.requestHeaders.getAllRawHeaders()
+        }
+        self.asked.append((body.decode(), fields))
+        return self.answers(request)
+
+
+def serve(loopback: Loopback, answers: Callable[[Request], Any]) -> tuple[Service, str]:
+    service = Service(answers)
+    site: Any = Site(service)
+    return service, f"http://127.0.0.1:{loopback.listen(site)}/"
+
+
+def slowly(request: Request) -> Any:
+    request.notifyFinish().addErrback(lambda _: None)
+    return NOT_DONE_YET
+
+
+def elsewhere(request: Request) -> Any:
+    request.redirect(b"http://127.0.0.1:1/")
+    return b""
+
+
+def trickling(request: Request) -> Any:
+    request.notifyFinish().addErrback(lambda _: None)
+    request.write(b"x")
+    return NOT_DONE_YET
+
+
+async def asked(url: str, most: int = 100) -> Answer:
+    return await asking(reactor, None, 0.2, most)("POST", url, {"X-One": "1"}, b"facts")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_comes_whole_and_no_cookie_is_kept(loopback: Loopback) -> None:
+    def answers(request: Request) -> bytes:
+        request.addCookie("a", "b")
+        return b"x" * 100
+
+    service, url = serve(loopback, answers)
+    ask = asking(reactor, None, 5, 100)
+    for _ in range(2):
+        assert await ask("POST", url, {"X-One": "1"}, b"facts") == Answer(200, b"x" * 100)
+    for body, fields in service.asked:
+        assert (body, fields["x-one"], "cookie" in fields) == ("facts", "1", False)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_redirect_is_an_answer_and_not_followed(loopback: Loopback) -> None:
+    _, url = serve(loopback, elsewhere)
+    assert (await asked(url)).status == 302
+
+
+@pytest.mark.parametrize(
+    ("answers", "fault"),
+    [
+        (lambda _: b"x" * 101, "more than 100 bytes"),
+        (slowly, "no answer within"),
+        (trickling, "no answer within"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_is_too_much_or_too_late_is_none(
+    loopback: Loopback, answers: Any, fault: str
+) -> None:
+    _, url = serve(loopback, answers)
+    with pytest.raises(NoAnswer, match=fault):
+        await asked(url)
+
+
+@pytest_twisted.ensureDeferred
+async def test_where_nobody_listens_is_no_answer() -> None:
+    with pytest.raises(NoAnswer, match="ConnectionRefusedError"):
+        await asking(reactor, None, 5, 100)("GET", "http://127.0.0.1:1/", {}, b"")
+
+
+# -- whole ---------------------------------------------------------------------------------
+
+
+def relay_for(loopback: Loopback, access: Access) -> tuple[Relay, UpstreamPort]:
+    port = UpstreamPort(switches(CREATED))
+    url = f"ws://127.0.0.1:{loopback.listen(port)}"
+    return loopback.relay(url, admit=admit_by(access, reactor)), port
+
+
+async def answer_to(loopback: Loopback, relay: Relay, credential: str) -> str:
+    """The status line, or the code of the refusal."""
+    client = await loopback.connect(relay)
+    client.send(upgrade(f"Authorization: Bearer {credential}"))
+    await until(lambda: b"\r\n\r\n" in client.received, "an answer")
+    head, _, body = bytes(client.received).partition(b"\r\n\r\n")
+    if b" 101 " in head:
+        return "101"
+    await client.closed()
+    _, _, body = bytes(client.received).partition(b"\r\n\r\n")
+    return str(json.loads(body)["error"]["code"])
+
+
+def token(key: Any, kid: str, **said: Any) -> str:
+    claims = {"iss": ISSUER, "aud": "relay", "sub": "ann", "exp": time.time() + 60, **said}
+    return jwt.encode(claims, key, "RS256", {"kid": kid})
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_lets_in_also_when_its_issuer_changes_keys(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admission.keyset.PAUSE_SECONDS", 0)
+    first, second = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    published = [("one", first)]
+
+    def answers(_: Request) -> bytes:
+        keys = [
+            {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid}
+            for kid, key in published
+        ]
+        return json.dumps({"keys": keys}).encode()
+
+    service, url = serve(loopback, answers)
+    table = JwtTable(issuer=ISSUER, audience="relay", jwks_url=url)
+    relay, _ = relay_for(loopback, Access(jwt=(JwtSource(table, None),)))
+    assert await answer_to(loopback, relay, token(first, "one")) == "101"
+    assert await answer_to(loopback, relay, token(first, "one")) == "101"
+    assert len(service.asked) == 1, "kept"
+    assert await answer_to(loopback, relay, token(second, "two")) == "unauthorized"
+    published.append(("two", second))
+    assert await answer_to(loopback, relay, token(second, "two")) == "101"
+    assert await answer_to(loopback, relay, token(second, "one")) == "unauthorized"
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_the_issuers_keys_the_answer_is_503(
+    loopback: Loopback, logged: Logged
+) -> None:
+    logged.expected.add("[[auth.jwt]] jwks_url")
+    table = JwtTable(issuer=ISSUER, audience="relay", jwks_url="http://127.0.0.1:1/")
+    relay, port = relay_for(loopback, Access(jwt=(JwtSource(table, None),)))
+    key = rsa.generate_private_key(65537, 2048)
+    assert await answer_to(loopback, relay, token(key, "one")) == "authorizer_unavailable"
+    assert await answer_to(loopback, relay, "nonsense") == "unauthorized"
+    assert not port.peers
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_callback_lets_in_and_refuses(
+    loopback: Loopback, logged: Logged, tmp_path: Path
+) -> None:
+    logged.expected.add("[auth.callback] answers no JSON")
+    logged.secrets.add("bearer-of-the-relay")
+
+    def answers(request: Request) -> bytes:
+        facts = json.loads(service.asked[-1][0])
+        if facts["credential"] == "good":
+            return json.dumps({"grant": {"subject": "ann"}, "cache_seconds": 60}).encode()
+        if facts["credential"] == "broken":
+            return b"<html>"
+        return json.dumps({"refusal": {"code": "model_not_allowed"}}).encode()
+
+    service, url = serve(loopback, answers)
+    path = tmp_path / "token"
+    path.write_text("bearer-of-the-relay\n")
+    auth = Auth(callback=CallbackTable(url=url, token_file=str(path)))
+    faults: list[str] = []
+    relay, _ = relay_for(loopback, access_of(auth, {}, faults))
+    assert not faults
+    assert await answer_to(loopback, relay, "good") == "101"
+    assert await answer_to(loopback, relay, "good") == "101"
+    assert await answer_to(loopback, relay, "bad") == "model_not_allowed"
+    assert await answer_to(loopback, relay, "broken") == "authorizer_unavailable"
+    assert len(service.asked) == 3
+    assert service.asked[0][1]["authorization"] == "Bearer bearer-of-the-relay"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_leaves_ends_its_question(loopback: Loopback) -> None:
+    gone: list[object] = []
+
+    def answers(request: Request) -> Any:
+        request.notifyFinish().addErrback(gone.append)
+        return NOT_DONE_YET
+
+    service, url = serve(loopback, answers)
+    relay, _ = relay_for(loopback, Access(callback=CallbackTable(url=url)))
+    client = await loopback.connect(relay)
+    client.send(upgrade("Authorization: Bearer k"))
+    await until(lambda: service.asked, "the question")
+    client.leave()
+    await until(lambda: gone, "its end")
