@@ -79,11 +79,20 @@ def tables_in(cls: type) -> Iterator[type]:
                 yield from tables_in(inner)
 
 
+TABLES = {
+    "auth": "## `[auth]`",
+    "limits": "## `[limits]`",
+    "policy": "## `[policy]`",
+    "jwt": "## `[[auth.jwt]]`",
+    "callback": "## `[auth.callback]`",
+}
+"""What stands on the page for a key that is a table."""
+
+
 def settings() -> Iterator[str]:
     for cls in tables_in(Settings):
         for attribute in attrs.fields(cls):
-            is_table = attribute.name in ("auth", "limits", "policy")
-            yield f"## `[{attribute.name}]`" if is_table else f"| `{attribute.name}` |"
+            yield TABLES.get(attribute.name, f"| `{attribute.name}` |")
 
 
 def close_codes() -> Iterator[str]:
