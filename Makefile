@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test chaos lint docs bench bench-compare clean
+.PHONY: run test chaos conformance hostile lint docs bench bench-compare clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -21,11 +21,20 @@ test: $(VENV)/.test
 chaos: $(VENV)/.test
 	CHAOS=long $(BIN)/python -m pytest -s tests/chaos tests/model $(PYTEST_ARGS)
 
+# The Autobahn testsuite, whole, on both sides of the relay. It wants a Python 2.7.
+conformance: $(VENV)/.test
+	CONFORMANCE=whole $(BIN)/python -m pytest -rs -s tests/e2e/test_fuzzing.py
+
+# All attacks at once, beside a hundred honest sessions.
+hostile: $(VENV)/.test
+	CHAOS=long $(BIN)/python -m pytest -s tests/hostile $(PYTEST_ARGS)
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml relay twisted
 
 # The pages are in build/docs. The draft is only made, so that no news fragment is misnamed.
 docs: $(VENV)/.docs

@@ -64,6 +64,13 @@ def test_each_table_of_a_page_is_the_codes(page: Path) -> None:
     assert script("tables").filled(text) == text, "run: python docs/tables.py"
 
 
+def test_each_test_that_the_page_on_security_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "security.md").read_text("utf-8")))
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
+    assert len(named) > 40
+    assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
 def test_every_table_is_in_a_page() -> None:
     pages = "".join(page.read_text("utf-8") for page in PAGES)
     for name in script("tables").TABLES:

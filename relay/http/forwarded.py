@@ -18,7 +18,7 @@ from relay.rules.addresses import is_address, plain_address
 SECURE = {"https": True, "wss": True, "http": False, "ws": False}
 """Whether a scheme is by TLS; some proxies name the WebSocket's."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # nosec B105
 _QUOTED = r'"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
 _PAIR = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})")
 _BETWEEN = re.compile(r"[ \t]*([;,])[ \t;,]*")

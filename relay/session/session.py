@@ -269,7 +269,7 @@ class Session(PeerListener):
                 end()
                 self._finish()
                 return
-            except Exception:
+            except Exception:  # nosec B112
                 continue
         self._peers.clear()
         self._finish()

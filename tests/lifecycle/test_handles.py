@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from memory import World, last_words
-from twisted.internet.defer import Deferred
 
-from relay import Grant, GrantLimits, Request
+from relay import Grant, Request
 from relay.testing.peers import Peer
 
 DONE = json.dumps(
@@ -121,20 +120,3 @@ def test_nobody_is_revoked_by_the_name_of_nobody(world: World) -> None:
     assert world.factory.handles.revoke("b") == 0
     world.advance(0.1)
     assert world.factory.active_sessions == 1
-
-
-def test_six_holds_at_once_with_a_limit_of_two_open_two() -> None:
-    asked: list[Deferred[Grant]] = []
-
-    def admit(request: Request) -> Deferred[Grant]:
-        asked.append(Deferred())
-        return asked[-1]
-
-    world = World(options={"admit": admit})
-    peers = [world.downstream() for _ in range(6)]
-    for each in asked:
-        each.callback(Grant("shop", GrantLimits(sessions=2)))
-    world.settle(*peers)
-    refused = [peer for peer in peers if peer.response is not None]
-    assert [peer.response.status_code for peer in refused if peer.response] == [429] * 4
-    assert world.factory.active_holds == 2
