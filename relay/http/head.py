@@ -22,7 +22,10 @@ _END = b"\r\n\r\n"
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, 5.6.2."""
 
-_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-~]*) HTTP/1\.([01])")
+_REQUEST_LINE = re.compile(
+    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ((?:(?i:https?)://[!-.0-~]+)?/[!-~]*) HTTP/1\.([01])"
+)
+_ABSOLUTE = re.compile(r"(?i:https?)://([!-.0-~]+)(/[!-~]*)")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH = re.compile(r"[0-9]+")
 _TRACEPARENT = re.compile(
@@ -189,7 +192,13 @@ def parse_head(raw: bytes, max_fields: int) -> Head:
         raise Refused(refuse("head_too_large", f"Send {max_fields} header lines at most."))
     first, *rest = (line.decode("latin-1") for line in lines)
     method, target, version = _request_line(first)
-    head = Head(method, target, int(version), tuple(_field(line) for line in rest))
+    fields = [_field(line) for line in rest]
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is not None:
+        # A server takes the host from such a target, whatever the Host says (RFC 9112, 3.2.2).
+        host, target = absolute.groups()
+        fields = [(name, host if name == "host" else value) for name, value in fields]
+    head = Head(method, target, int(version), tuple(fields))
     hosts = [bool(_HOST.fullmatch(host)) for host in head.all("host")]
     # HTTP/1.0, which the probes of balancers speak, needs none (RFC 9112, 3.2).
     if hosts != [True] and (hosts or head.version):

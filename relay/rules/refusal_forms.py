@@ -18,7 +18,11 @@ from relay.rules.relay_error import as_event, relay_error
 
 def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
     facts = refusal.upstream
-    since = {} if refusal.since is None else {"cause": refusal.cause, "since": refusal.since}
+    more: dict[str, object] = {}
+    if refusal.since is not None:
+        more = {"cause": refusal.cause, "since": refusal.since}
+    if refusal.retry_after is not None:  # a page can read no header
+        more["retry_after"] = refusal.retry_after
     return relay_error(
         refusal.code,
         refusal.message,
@@ -26,7 +30,7 @@ def _error_object(refusal: Refusal, request_id: str) -> dict[str, object]:
         request_id=request_id,
         attempts=refusal.attempts,
         upstream=facts and _facts_object(facts),
-        **since,
+        **more,
     )
 
 

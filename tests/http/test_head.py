@@ -57,6 +57,25 @@ def upgrade(*more: tuple[str, str], without: str = "", line: str | None = None) 
     return whole(raw_head([*fields, *more], *([line] if line else [])))
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+def test_a_target_in_absolute_form_names_the_host(scheme: str) -> None:
+    line = f"GET {scheme}://relay.other:81/v1/realtime?model=m HTTP/1.1"
+    head = upgrade(line=line)
+    assert (head.target, head.path) == ("/v1/realtime?model=m", "/v1/realtime")
+    assert head.all("host") == ["relay.other:81"]
+    assert b"host: relay.other:81" in head.for_autobahn()
+
+
+@pytest.mark.parametrize("host", ["", "a@b", "a b", "a:b:c", "[::1", "a,b"])
+def test_a_target_in_absolute_form_needs_a_good_host(host: str) -> None:
+    assert refused(raw_head(UPGRADE, f"GET http://{host}/v1/realtime HTTP/1.1")) == "bad_request"
+
+
+def test_a_target_in_absolute_form_does_not_spare_the_host() -> None:
+    fields = [field for field in UPGRADE if field[0] != "Host"]
+    assert refused(raw_head(fields, "GET http://a/v1/realtime HTTP/1.1")) == "bad_request"
+
+
 class TestReading:
     def test_a_head_is_read_with_its_fields_in_order(self) -> None:
         head = whole(
@@ -198,7 +217,6 @@ class TestMalformed:
             "GET / HTTP/1.1 ",
             " GET / HTTP/1.1",
             "G(T / HTTP/1.1",
-            "GET http://relay.test/ HTTP/1.1",
             "GET * HTTP/1.1",
             "CONNECT relay.test:80 HTTP/1.1",
             "GET relative HTTP/1.1",

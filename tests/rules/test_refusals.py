@@ -105,6 +105,7 @@ def test_the_http_form_of_each_row(
             "retryable": retry,
             "attempts": 0,
             "upstream": None,
+            **({"retry_after": int(found["Retry-After"])} if "Retry-After" in headers else {}),
         }
     }
 
