@@ -14,7 +14,7 @@ from relay.admission.keyset import MOST_BYTES, KeySet
 from relay.admission.request import Admit
 from relay.config.access import JwtSource
 
-JWKS_SECONDS = 5.0
+JWKS_SECONDS = 3.0
 """How long an issuer's keys are waited for."""
 
 
