@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 from attrs import frozen
+from OpenSSL import SSL
 from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
     RequestTransmissionFailed,
+    ResponseDone,
     ResponseFailed,
 )
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from relay.config.certificates import authorities
 from relay.rules.errors import RelayError
@@ -50,24 +59,55 @@ def asking(reactor: Any, ca_file: str | None, seconds: float, most: int) -> Ask:
     """
     roots = {} if ca_file is None else {"trustRoot": authorities(ca_file)}
     pool = HTTPConnectionPool(reactor, persistent=False)
-    agent = Agent(reactor, BrowserLikePolicyForHTTPS(**roots), pool=pool)
+    agent = _Plain(Agent(reactor, BrowserLikePolicyForHTTPS(**roots), pool=pool))
+    # For no domain: what comes with one client's answer is not sent with another's question.
+    jar = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=()))
+    client = HTTPClient(agent, jar)
 
     def ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Answer]:
-        # A client of its own for each request, because one keeps what cookies it is given.
-        asked = HTTPClient(agent).request(
+        asked = client.request(
             method,
             url,
             headers=Headers({name: [value] for name, value in headers.items()}),
             data=body,
             allow_redirects=False,
             unbuffered=True,
+            reactor=reactor,
         )
         work = Deferred.fromCoroutine(_whole(asked, most))
         late = NoAnswer(f"no answer within {seconds:g} s")
-        limit(work, seconds, IReactorTime(reactor), lambda: late, _now)
+        limit(work, seconds, IReactorTime(reactor), lambda: late)
         return work
 
     return ask
+
+
+@implementer(IAgent)
+class _Plain:
+    """
+    Passes answers on as they come. treq asks for gzip and inflates it, and a few bytes of that can
+    become any number.
+    """
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """See L{IAgent}."""
+        sent = Headers() if headers is None else headers.copy()
+        sent.removeHeader(b"accept-encoding")
+        return self._agent.request(method, uri, sent, bodyProducer).addCallback(_as_it_is)
+
+
+def _as_it_is(response: IResponse) -> IResponse:
+    response.headers.removeHeader(b"content-encoding")
+    return response
 
 
 async def _whole(asked: Deferred[Any], most: int) -> Answer:
@@ -76,27 +116,57 @@ async def _whole(asked: Deferred[Any], most: int) -> Answer:
 
     @raise NoAnswer: if it does not come, or has more bytes.
     """
-    body = bytearray()
-
-    def collect(part: bytes) -> None:
-        if len(body) + len(part) > most:
-            raise NoAnswer(f"its answer has more than {most} bytes")
-        body.extend(part)
-
     try:
         response = await asked
-        await response.collect(collect)
+        body = _Body(most)
+        response.deliverBody(body)
+        return Answer(response.code, await body.whole)
     except (NoAnswer, CancelledError):
         raise
     except (RequestTransmissionFailed, ResponseFailed) as error:
         # Twisted's client wraps even what comes of being cancelled.
         if any(each.check(CancelledError) for each in error.reasons):
             raise CancelledError from None
-        raise NoAnswer(", ".join(each.getErrorMessage() for each in error.reasons)[:200]) from None
-    except Exception as error:
-        raise NoAnswer(f"{type(error).__name__}: {error}"[:200]) from None
-    return Answer(response.code, bytes(body))
+        raise NoAnswer(", ".join(map(_name_of, error.reasons))) from None
+    except Exception:
+        raise NoAnswer(_name_of(Failure())) from None
 
 
-def _now(act: Callable[[], None]) -> None:
-    act()
+def _name_of(failure: Failure) -> str:
+    """The name of an error; of OpenSSL's, its reason. Its text may quote what was received."""
+    error = failure.value
+    if isinstance(error, SSL.Error) and error.args and error.args[0]:
+        return str(error.args[0][-1][-1])
+    return type(error).__name__
+
+
+class _Body(Protocol):
+    """Collects a body of C{most} bytes at most. Cancelling C{whole} drops the connection."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._data = bytearray()
+        self.whole: Deferred[bytes] = Deferred(lambda _: self._drop())
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep it, as long as it is not too much."""
+        self._data += data
+        if len(self._data) > self._most:
+            if not self.whole.called:
+                self.whole.errback(NoAnswer(f"its answer has more than {self._most} bytes"))
+            self._drop()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is whole, or will never be."""
+        if self.whole.called:
+            return
+        # Without a length the end is the connection's; half of a JSON object is none.
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.whole.callback(bytes(self._data))
+        else:
+            self.whole.errback(NoAnswer("its answer broke off"))
+
+    def _drop(self) -> None:
+        self._data.clear()
+        if self.transport is not None:
+            self.transport.loseConnection()

@@ -62,12 +62,17 @@ class Deadline:
             act()
 
 
+def now(act: Callable[[], None]) -> None:
+    """Do it at once."""
+    act()
+
+
 def limit(
     waited_for: Deferred[T],
     seconds: float,
     clock: IReactorTime,
     late: Callable[[], Exception],
-    turn: Callable[[Callable[[], None]], object],
+    turn: Callable[[Callable[[], None]], object] = now,
 ) -> None:
     """
     Cancel a Deferred after C{seconds}; it then fails with what C{late} returns.

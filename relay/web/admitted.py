@@ -36,16 +36,12 @@ class Door:
     def ask(self, request: Request) -> Deferred[Grant]:
         """@return: fires with the grant; fails with L{Refused}."""
         work = Deferred.fromCoroutine(grant_for(request, self._admit))
-        limit(work, self._seconds, self._clock, _late, _now)
+        limit(work, self._seconds, self._clock, _late)
         return work
 
 
 def _late() -> Exception:
     return Refused(refuse("authorizer_unavailable"))
-
-
-def _now(act: Callable[[], None]) -> None:
-    act()
 
 
 class Behind(Resource):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -15,9 +16,21 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from integration.logged import Logged
 from integration.loopback import Loopback, Relay, until
 from integration.requests import upgrade
-from integration.upstreams import CREATED, UpstreamPort, switches
+from integration.upstreams import (
+    CREATED,
+    Step,
+    UpstreamPort,
+    answers,
+    ends,
+    head,
+    resets,
+    sends,
+    switches,
+)
 from jwt.algorithms import RSAAlgorithm
 from twisted.internet import reactor
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import deferLater
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -111,6 +124,64 @@ async def test_an_answer_that_is_too_much_or_too_late_is_none(
     _, url = serve(loopback, answers)
     with pytest.raises(NoAnswer, match=fault):
         await asked(url)
+
+
+BOMB = gzip.compress(b" " * 2**24)
+
+ENDS: dict[str, tuple[tuple[Step, ...], str]] = {
+    "no HTTP": ((sends(b"SSH-2.0-x\r\n"), ends), "ParseError"),
+    "nothing": ((ends,), "ConnectionDone"),
+    "a reset": ((resets,), "ConnectionLost"),
+    "half of it": ((sends(head(200, "Content-Length: 9") + b"{"), ends), "its answer broke off"),
+    "endless": ((sends(head(200) + b"x" * 101),), "its answer has more than 100 bytes"),
+    "a bomb": (
+        (answers(200, "Content-Encoding: gzip", body=BOMB),),
+        "its answer has more than 100 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("does", ENDS)
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_is_not_whole_is_none(loopback: Loopback, does: str) -> None:
+    steps, fault = ENDS[does]
+    port = UpstreamPort(*steps)
+    with pytest.raises(NoAnswer) as caught:
+        await asking(reactor, None, 5, 100)(
+            "GET", f"http://127.0.0.1:{loopback.listen(port)}", {}, b""
+        )
+    assert str(caught.value) == fault
+    await until(lambda: all(peer.lost for peer in port.peers), "the connection's end")
+    (peer,) = port.peers
+    for name in (b"accept-encoding", b"cookie", b"authorization"):
+        assert name not in peer.received.lower()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_small_is_not_inflated(loopback: Loopback) -> None:
+    small = gzip.compress(b" " * 2**16)
+    port = UpstreamPort(answers(200, "Content-Encoding: gzip", body=small))
+    ask = asking(reactor, None, 5, 100)
+    answer = await ask("GET", f"http://127.0.0.1:{loopback.listen(port)}", {}, b"")
+    assert answer == Answer(200, small)
+
+
+@pytest.mark.parametrize("begun", [(), (sends(head(200, "Content-Length: 9") + b"{"),)])
+@pytest_twisted.ensureDeferred
+async def test_who_asks_no_longer_drops_the_connection(
+    loopback: Loopback, begun: tuple[Step, ...]
+) -> None:
+    port = UpstreamPort(*begun)
+    url = f"http://127.0.0.1:{loopback.listen(port)}"
+    work = asking(reactor, None, 5, 100)("POST", url, {}, b"facts")
+    failed: list[Any] = []
+    work.addErrback(lambda failure: failed.append(failure.check(CancelledError)))
+    await until(lambda: port.acted and b"facts" in port.peers[0].received, "the question")
+    for _ in range(10):  # in which the beginning of the answer is read
+        await deferLater(reactor, 0)
+    work.cancel()
+    assert failed == [CancelledError]
+    await until(lambda: port.peers[0].lost, "the connection's end")
 
 
 @pytest_twisted.ensureDeferred
