@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,31 +139,56 @@ def test_the_node_sdk_mints_and_connects(guarded: Guarded) -> None:
     assert json.loads(out) == {"first": "session.created", "type": "realtime", "close": 1000}
 
 
-def page_of_the_tutorial(relay: str) -> bytes:
-    """The page that the tutorial shows, for a relay at this address; it reports what it shows."""
-    page: str
-    (page,) = re.findall(r"```html\n(.*?)```", TUTORIAL.read_text("utf-8"), re.DOTALL)
-    reporting = """
-    <script type="module">
-    const shown = document.querySelector("pre");
-    const told = () => JSON.stringify({ shown: shown.textContent.split("\\n").map((l) => [l]) });
-    new MutationObserver(() => {
-      if (shown.textContent.includes("closed"))
-        fetch("/seen?tutorial", { method: "POST", body: told() });
-    }).observe(shown, { childList: true });
-    </script>"""
-    return (page.replace("127.0.0.1:8080", relay) + reporting).encode()
+CDN = "https://cdn.jsdelivr.net/npm/@openai/agents-realtime/dist/bundle/"
+BUNDLE = node_scripts.MODULES / "@openai/agents-realtime/dist/bundle"
+
+REPORTING = """
+<script type="module">
+const shown = document.querySelector("pre");
+const told = () => JSON.stringify({ shown: shown.textContent.split("\\n").map((l) => [l]) });
+new MutationObserver(() => {
+  if (shown.textContent.includes("LAST"))
+    fetch("/seen?tutorial", { method: "POST", body: told() });
+}).observe(shown, { childList: true });
+</script>"""
+
+
+def shown_by(
+    page: int, relay: str, last: str, folder: Path, files: Mapping[str, tuple[str, bytes]]
+) -> list[str]:
+    """What a page of the tutorial shows, up to its last word, with a relay at this address."""
+    pages = re.findall(r"```html\n(.*?)```", TUTORIAL.read_text("utf-8"), re.DOTALL)
+    text = pages[page].replace("127.0.0.1:8080", relay).replace(CDN, "/")
+    whole = text + REPORTING.replace("LAST", last)
+    with serving() as served:
+        served.files = {"/talk.html": ("text/html", whole.encode()), **files}
+        seen = browse(served, "/talk.html", folder)["tutorial"]["shown"]
+    return [line.strip() for (line,) in seen]
 
 
 def test_the_page_of_the_tutorial_mints_and_talks(tmp_path: Path) -> None:
     lack = lacking()
     if lack:
         pytest.skip(lack)
-    with running(relay_command("--demo"), tmp_path) as process, serving() as pages:
+    with running(relay_command("--demo"), tmp_path) as process:
         relay = address_of(process).removeprefix("http://")
-        pages.files = {"/talk.html": ("text/html", page_of_the_tutorial(relay))}
-        seen = browse(pages, "/talk.html", tmp_path)["tutorial"]["shown"]
-    lines = [line.strip() for (line,) in seen]
+        lines = shown_by(0, relay, "closed", tmp_path, {})
     assert lines[0] == "session.created"
     assert "response.output_text.delta Hello, parrot." in lines
     assert lines[-3:] == ["response.done", "closed 1000", ""]
+
+
+def test_the_agent_of_the_tutorial_mints_and_talks(tmp_path: Path) -> None:
+    lack = lacking()
+    if lack:
+        pytest.skip(lack)
+    node_scripts.require()
+    files = {
+        f"/{path.name}": ("text/javascript", path.read_bytes()) for path in BUNDLE.glob("*.mjs")
+    }
+    with running(relay_command("--demo"), tmp_path) as process:
+        relay = address_of(process).removeprefix("http://")
+        lines = shown_by(1, relay, "response.done", tmp_path, files)
+    assert "session.created" in lines
+    assert "response.output_audio_transcript.done Hello, parrot." in lines
+    assert not [line for line in lines if "error" in line]
