@@ -6,7 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -14,17 +14,20 @@ from twisted.logger import Logger
 
 from relay.admission.asking import Answer, NoAnswer
 from relay.admission.claims import grant_of
+from relay.admission.grant import Grant
 from relay.admission.request import Request, Verdict
+from relay.policy.strict import NotStrict, parse_strict
 from relay.rules.errors import InvalidValue
-from relay.rules.refusals import Refusal, RefusalCode, refuse
+from relay.rules.refusals import Refusal, refuse
+from relay.timing.clock import epoch
 from relay.timing.flight import Flights
 
 _log = Logger()
 
 MOST_BYTES = 65_536
 
-CAPACITY = 10_000
-"""Answers that are remembered. Each takes some kB at most."""
+CAPACITY = 1000
+"""Answers that are remembered. Each takes about as much as its JSON, so at most L{MOST_BYTES}."""
 
 LONGEST_CACHED = 3600.0
 """Most seconds for which an answer is remembered."""
@@ -67,17 +70,31 @@ class Callback:
         self._flights: Flights[bytes, Verdict] = Flights()
 
     async def admit(self, request: Request) -> Verdict:
-        """What the service says of a request; equal ones that wait share one question."""
-        facts = json.dumps(facts_of(request, self._headers)).encode("ascii")
+        """
+        What the service says of a request; equal ones that wait share one question. It is not asked
+        about a request with nothing that could let it in.
+        """
+        told = facts_of(request, self._headers)
+        if not told["credential"] and not any(told["headers"].values()):
+            return refuse("unauthorized", detail="there is no credential")
+        facts = json.dumps(told).encode("ascii")
         # A digest, because the facts have the credential in them.
         key = sha256(facts).digest()
-        until, known = self._known.get(key, (float("-inf"), None))
-        if known is not None and self._seconds() < until:
-            self._known.move_to_end(key)
+        known = self._verdict_known(key)
+        if known is not None:
             return known
         return await self._flights.join(
             key, lambda: Deferred.fromCoroutine(self._asked(key, facts))
         )
+
+    def _verdict_known(self, key: bytes) -> Verdict | None:
+        until, known = self._known.get(key, (float("-inf"), None))
+        if known is None or self._seconds() >= until:
+            return None
+        if isinstance(known, Grant) and known.has_expired(epoch()):
+            return None  # the service may grant it anew
+        self._known.move_to_end(key)
+        return known
 
     async def _asked(self, key: bytes, facts: bytes) -> Verdict:
         try:
@@ -118,16 +135,17 @@ def verdict_in(answer: Answer) -> Verdicts:
     @raise InvalidValue: if it is no answer.
     """
     if answer.status in REFUSING:
-        return Verdicts(refuse("unauthorized", status=answer.status))
+        why = f"the callback answers {answer.status}, to this credential or to the relay's own"
+        return Verdicts(refuse("unauthorized", status=answer.status, detail=why))
     if answer.status != 200:
         raise InvalidValue(f"answers {answer.status}")
     try:
-        said = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        raise InvalidValue("answers no JSON") from None
-    if not isinstance(said, dict) or ("grant" in said) is ("refusal" in said):
-        raise InvalidValue("must answer with a grant or a refusal")
-    seconds = said.get("cache_seconds", 0)
+        said = parse_strict(answer.body)
+    except NotStrict as fault:
+        raise InvalidValue(f"answers no JSON object: {fault}") from None
+    seconds = said.pop("cache_seconds", 0)
+    if len(said) != 1 or not said.keys() <= {"grant", "refusal"}:
+        raise InvalidValue("must answer with a grant or a refusal, and nothing else")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
         raise InvalidValue("cache_seconds must be a number, 0 or more")
     if "refusal" in said:
@@ -142,10 +160,22 @@ def _table(value: Any, name: str) -> dict[str, Any]:
 
 
 def _refusal(said: Any) -> Refusal:
-    table = _table(said, "refusal")
-    code = table.get("code", "unauthorized")
-    if not isinstance(code, str):
-        raise InvalidValue("the code of a refusal must be a string")
-    return refuse(
-        cast(RefusalCode, code), table.get("message"), retry_after=table.get("retry_after")
-    )
+    table = {"code": "unauthorized", "detail": "the callback refuses it", **_table(said, "refusal")}
+    for name, value in table.items():
+        kind = _REFUSAL.get(name)
+        if kind is None:
+            raise InvalidValue(f"refusal has an unknown field {name[:60]!r}")
+        if type(value) is not kind:  # a boolean is an int, too
+            raise InvalidValue(f"{name} of a refusal must be of type {kind.__name__}")
+    return refuse(**table)
+
+
+_REFUSAL: dict[str, type] = {
+    "code": str,
+    "message": str,
+    "status": int,
+    "retryable": bool,
+    "retry_after": int,
+    "detail": str,
+}
+"""What a refusal may say; see L{refuse}."""

@@ -39,20 +39,10 @@ def grant_of(claims: Mapping[str, Any]) -> Grant:
     @raise InvalidValue: for a claim that is none, or has no such value.
     """
     said = {"mints": False, **claims}
-    limits = limits_of(said.pop("limits", {}))
+    limits = _built(GrantLimits, "limits", said.pop("limits", {}))
     policy = _built(Policy, "policy", _frozen(said.pop("policy", {})))
     grant: Grant = _built(Grant, "grant", {**said, "limits": limits, "policy": policy})
     return grant
-
-
-def limits_of(said: Any) -> GrantLimits:
-    """
-    The limits that a table describes.
-
-    @raise InvalidValue: if it is none.
-    """
-    limits: GrantLimits = _built(GrantLimits, "limits", said)
-    return limits
 
 
 def _frozen(said: Any) -> Any:
@@ -67,4 +57,7 @@ def _built(kind: Any, name: str, said: Any) -> Any:
     unknown = said.keys() - {each.name for each in fields(kind)}
     if unknown:
         raise InvalidValue(f"{name} has an unknown field {min(map(str, unknown))[:60]!r}")
-    return kind(**said)
+    try:
+        return kind(**said)
+    except (TypeError, OverflowError):
+        raise InvalidValue(f"{name} has a value of a wrong type") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,10 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from relay.config.auth import Auth, ClientKeyTable, ClientKeyTables, KeyLimits
@@ -172,22 +177,41 @@ def _jwt_source(table: JwtTable, number: int) -> JwtSource | None:
         raise KeyFault(f"{what}: needs PyJWT; install realtime-relay[jwt]")
     if table.key_file is None:
         return JwtSource(table, None)
-    read = _shared_secret if table.is_secret else _public_key
+    if table.is_secret:
+        # RFC 7518, 3.2: no shorter than the hash.
+        read = partial(_shared_secret, max(int(name[2:]) // 8 for name in table.algorithms))
+    else:
+        read = partial(_public_key, table.kind)
     return JwtSource(table, SecretFile(Path(table.key_file), f"{what} key_file", read))
 
 
-def _shared_secret(path: Path, what: str) -> bytes:
+def _shared_secret(least: int, path: Path, what: str) -> bytes:
     line = only_line(path, what)
-    if len(line) < LEAST_SIGNING:
-        raise KeyFault(f"{what}: fewer than {LEAST_SIGNING} characters")
+    if len(line) < least:
+        raise KeyFault(f"{what}: fewer than {least} characters")
     return line.encode("ascii")
 
 
-def _public_key(path: Path, what: str) -> Any:
+_KINDS: dict[str, tuple[type, ...]] = {
+    "RS": (RSAPublicKey,),
+    "ES": (EllipticCurvePublicKey,),
+    "Ed": (Ed25519PublicKey, Ed448PublicKey),
+}
+
+LEAST_BITS = 2048
+"""Fewest bits of an RSA key (RFC 7518, 3.3)."""
+
+
+def _public_key(kind: str, path: Path, what: str) -> Any:
     try:
-        return load_pem_public_key(read_file(path, what))
+        key = load_pem_public_key(read_file(path, what))
     except (ValueError, UnsupportedAlgorithm):
         raise KeyFault(f"{what}: not the PEM of a public key") from None
+    if not isinstance(key, _KINDS[kind]):
+        raise KeyFault(f"{what}: not a key of the kind of algorithms")
+    if isinstance(key, RSAPublicKey) and key.key_size < LEAST_BITS:
+        raise KeyFault(f"{what}: fewer than {LEAST_BITS} bits")
+    return key
 
 
 def tables_in(path: Path, what: str) -> tuple[ClientKeyTable, ...]:
@@ -247,4 +271,4 @@ def signing_keys(auth: Auth) -> tuple[bytes, ...]:
 
 
 def _signing_key(path: Path, number: int) -> bytes:
-    return _shared_secret(path, f"[auth] signing_keys #{number}")
+    return _shared_secret(LEAST_SIGNING, path, f"[auth] signing_keys #{number}")

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from relay.config import checks
 from relay.config.fields import documented, seconds, wait
+from relay.http.head import TOKEN
 from relay.rules.addresses import is_loopback
 from relay.rules.errors import InvalidValue
 from relay.upstreams.credential import is_credential
@@ -85,6 +86,16 @@ class JwtTable:
         None,
         checks.optional(checks.printable),
     )
+    policy_claim: str | None = documented(
+        "The claim that has a policy, by the names of [policy]. A token without it is refused.",
+        None,
+        checks.optional(checks.printable),
+    )
+    upstream_claim: str | None = documented(
+        "The claim that names the one upstream. A token without it is refused.",
+        None,
+        checks.optional(checks.printable),
+    )
     safety_claim: str | None = documented(
         "The claim that goes upstream as OpenAI-Safety-Identifier.",
         None,
@@ -109,7 +120,12 @@ class JwtTable:
     @property
     def is_secret(self) -> bool:
         """Whether the key is a secret that the issuer and the relay share."""
-        return self.algorithms[0] in FAMILIES["HS"]
+        return self.kind == "HS"
+
+    @property
+    def kind(self) -> str:
+        """The kind of key that it uses: one of L{FAMILIES}."""
+        return kind_of(self.algorithms[0]) or ""
 
 
 def kind_of(algorithm: str) -> str | None:
@@ -118,6 +134,10 @@ def kind_of(algorithm: str) -> str | None:
         if algorithm in names:
             return kind
     return None
+
+
+def _header(name: str) -> str | None:
+    return None if TOKEN.fullmatch(name) else "must be the name of a header"
 
 
 @frozen(kw_only=True)
@@ -137,7 +157,7 @@ class CallbackTable:
     headers: tuple[str, ...] = documented(
         "Headers of the client's request that it is shown, such as cookie.",
         (),
-        checks.each(checks.printable),
+        checks.each(_header),
     )
     ca_file: str | None = documented(
         "PEM file of the authorities that url is checked by, instead of the machine's.",

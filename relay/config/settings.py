@@ -240,6 +240,12 @@ class Settings:
             raise InvalidValue(
                 f"drain_spread_seconds: must be at most drain_seconds, {whole:g}, not {spread:g}"
             )
+        callback, hold = self.auth.callback, self.hold_seconds
+        if callback.url is not None and callback.seconds >= hold:
+            raise InvalidValue(
+                f"auth: [callback]: seconds: must be less than hold_seconds, {hold:g}, not"
+                f" {callback.seconds:g}"
+            )
 
     @property
     def drain_spread(self) -> float:

@@ -118,10 +118,12 @@ class Hold:
         if self._context.admit is None:
             return Grant()
         self._deadline.set(self._context.settings.hold_seconds, self._too_late)
+        began = self._context.clock.seconds()
         try:
             return await grant_for(self.request, self._context.admit)
         finally:
             self._deadline.clear()
+            self.record.authorizing = self._context.clock.seconds() - began
 
     def _too_late(self) -> None:
         """The authorizer has used up all of the hold's time."""

@@ -89,6 +89,7 @@ class HoldRecord:
     @ivar subject: whose session it is, as the grant says.
     @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
     @ivar seconds: from the end of the request head to the answer.
+    @ivar authorizing: seconds of these in which it was decided whether to let the request in.
     @ivar detail: what the operator should know besides: what to mend, or the message that
         downstream got where no attempt says why.
     """
@@ -105,6 +106,7 @@ class HoldRecord:
     attempts: list[AttemptRecord] = field(factory=list)
     outcome: str = ""
     seconds: float = 0.0
+    authorizing: float = 0.0
     detail: str | None = None
 
     @property

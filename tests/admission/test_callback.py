@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from time import time
 from typing import Any
 
 import pytest
@@ -183,12 +184,18 @@ WRONG = [
     (answer(204), "answers 204"),
     (Answer(200, b""), "no JSON"),
     (Answer(200, b"[" * 100_000), "no JSON"),
-    (Answer(200, b"true"), "a grant or a refusal"),
+    (Answer(200, b"true"), "it is no object"),
+    (Answer(200, b'{"grant":{},"grant":{"mints":true}}'), "two keys of one object are the same"),
+    (Answer(200, b'{"grant":{"subject":"\xff"}}'), "bytes or surrogates that are no text"),
     (answer(), "a grant or a refusal"),
     (answer(grant={}, refusal={}), "a grant or a refusal"),
+    (answer(grant={}, granted=True), "and nothing else"),
     (answer(grant=True), "grant must be an object"),
     (answer(grant={"subjekt": "a"}), "unknown field 'subjekt'"),
     (answer(grant={"mints": 1}), "mints of a grant"),
+    (answer(grant={"expires": 10**400}), "grant has a value of a wrong type"),
+    (answer(grant={"limits": {"sessions": []}}), "sessions of GrantLimits"),
+    (answer(grant={"credential": "two words"}), "credential of a grant must be a string of"),
     (answer(grant={"models": False}), "models of a grant"),
     (answer(grant={"subject": 3}), "subject of a grant"),
     (answer(grant={"limits": 3}), "limits must be a table"),
@@ -198,13 +205,19 @@ WRONG = [
     (answer(grant={"headers": {"a": "b\nc"}}), "headers of a grant"),
     (answer(grant={}, cache_seconds="x"), "cache_seconds"),
     (answer(grant={}, cache_seconds=-1), "cache_seconds"),
-    (answer(grant={}, cache_seconds=float("nan")), "cache_seconds"),
+    (answer(grant={}, cache_seconds=float("nan")), "NaN and Infinity are no numbers"),
     (answer(grant={}, cache_seconds=True), "cache_seconds"),
     (answer(refusal=3), "refusal must be an object"),
     (answer(refusal={"code": "nope"}), "code of a refusal"),
     (answer(refusal={"code": ["x"]}), "code of a refusal"),
     (answer(refusal={"message": 3}), "message of a refusal"),
     (answer(refusal={"retry_after": "x"}), "retry_after"),
+    (answer(refusal={"retry_after": True}), "retry_after"),
+    (answer(refusal={"retry_after": -1}), "retry_after"),
+    (answer(refusal={"status": 200}), "status of a refusal"),
+    (answer(refusal={"status": "403"}), "status of a refusal"),
+    (answer(refusal={"retryable": 1}), "retryable of a refusal"),
+    (answer(refusal={"why": "x"}), "refusal has an unknown field 'why'"),
 ]
 
 
@@ -213,7 +226,9 @@ def test_an_answer_that_is_none_lets_nobody_in(said: Answer, fault: str) -> None
     scene = Scene()
     waits = scene.admit()
     scene.asked[0][1].callback(said)
-    assert fault in unavailable(result(waits))
+    detail = unavailable(result(waits))
+    assert fault in detail
+    assert "two words" not in detail
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -221,6 +236,55 @@ def test_a_status_alone_refuses(status: int) -> None:
     found = verdict_in(Answer(status, b"<html>")).verdict
     assert isinstance(found, Refusal)
     assert (found.code, found.status) == ("unauthorized", status)
+    assert f"answers {status}" in found.detail, "it may be the relay's own credential"
+
+
+def test_a_refusal_may_say_how_it_is_told() -> None:
+    said = {"code": "rate_limited", "status": 403, "retryable": False, "detail": "ten a day"}
+    found = verdict_in(answer(refusal=said)).verdict
+    assert isinstance(found, Refusal)
+    assert (found.code, found.status, found.retryable) == ("rate_limited", 403, False)
+    assert found.detail == "ten a day"
+    plain = verdict_in(answer(refusal={})).verdict
+    assert isinstance(plain, Refusal)
+    assert (plain.status, plain.detail) == (401, "the callback refuses it")
+
+
+def test_it_is_not_asked_about_nothing() -> None:
+    scene = Scene("cookie")
+    nothing = Request("req_1", "192.0.2.1", Head("GET", "/v1/realtime", 1, (("x", "y"),)))
+    found = result(scene.admit(nothing))
+    assert (found.code, found.detail) == ("unauthorized", "there is no credential")
+    assert scene.asked == []
+    scene.admit(Request("req_1", "192.0.2.1", Head("GET", "/", 1, (("cookie", "a=b"),))))
+    assert scene.asked[0][0]["credential"] is None
+
+
+def test_a_grant_is_kept_no_longer_than_it_lasts() -> None:
+    scene = Scene()
+    scene.admit()
+    scene.say(grant={"expires": time() - 1}, cache_seconds=60)
+    scene.admit()
+    assert len(scene.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(origin="https://app.example"),
+        request(cookie="a=b"),
+        Request("req_1", "192.0.2.2", request().head),
+        Request(
+            "req_1", "192.0.2.1", Head("GET", "/v1/realtime?model=n", 1, request().head.fields)
+        ),
+    ],
+)
+def test_other_facts_are_another_question(other: Request) -> None:
+    scene = Scene("cookie")
+    scene.admit()
+    scene.say(grant={}, cache_seconds=60)
+    scene.admit(other)
+    assert len(scene.asked) == 2
 
 
 JSON = st.recursive(

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
 from twisted.internet.defer import Deferred
 
-from relay import Grant, GrantLimits, InvalidValue, Refusal, Request
-from relay.admission.jwt import require_jwt
+from relay import Grant, GrantLimits, InvalidValue, Policy, Refusal, Request
+from relay.admission.jwt import issuer_in, require_jwt
 from relay.config.authorizers import FAMILIES, JwtTable
 from relay.http.head import Head
 
@@ -45,6 +46,9 @@ def signed(key: Any = RSA, algorithm: str = "RS256", head: Any = None, **said: A
     """Not by C{jwt.encode}, which refuses to make some of these."""
     body = json.dumps(claims(**said)).encode()
     return jwt.PyJWS().encode(body, key, algorithm, {"kid": "k1", **(head or {})})
+
+
+GOOD = signed(exp=2**40)
 
 
 def verdict(token: str, settings: JwtTable | None = None, key: Any = None) -> Grant | Refusal:
@@ -81,13 +85,21 @@ def test_claims_are_mapped_by_the_settings() -> None:
         subject_claim="org",
         models_claim="models",
         limits_claim="limits",
+        policy_claim="policy",
+        upstream_claim="tenant",
         safety_claim="sub",
         end_on_expiry=True,
     )
-    found = verdict(signed(org="shop", models=["m"], limits={"sessions": 2}), settings)
+    said: dict[str, Any] = {
+        "models": ["m"],
+        "limits": {"sessions": 2},
+        "policy": {"lock": ["voice"]},
+    }
+    found = verdict(signed(org="shop", tenant="azure", **said), settings)
     assert isinstance(found, Grant)
     assert (found.subject, found.models, found.end_on_expiry) == ("shop", ("m",), True)
     assert found.limits == GrantLimits(sessions=2)
+    assert (found.policy, found.upstream) == (Policy(lock=("voice",)), "azure")
     assert found.headers == {"OpenAI-Safety-Identifier": "ann"}
 
 
@@ -103,11 +115,21 @@ def test_claims_are_mapped_by_the_settings() -> None:
         ({"models": ["m"], "limits": {"sessions": "x"}}, "sessions of GrantLimits"),
         ({"models": ["m"], "limits": {"x": 1}}, "unknown field"),
         ({"models": ["m"], "limits": 3}, "limits must be a table"),
+        ({"models": ["m"], "policy": None}, "has no policy"),
+        ({"models": ["m"], "policy": {"model": "x"}}, "policy has an unknown field 'model'"),
+        ({"models": ["m"], "tenant": None}, "has no tenant"),
+        ({"models": ["m"], "tenant": 3}, "upstream of a grant"),
     ],
 )
 def test_a_token_whose_claims_do_not_fit_is_refused(said: Any, detail: str) -> None:
-    settings = table(models_claim="models", limits_claim="limits")
-    assert detail in wrong(verdict(signed(**said), settings))
+    settings = table(
+        models_claim="models",
+        limits_claim="limits",
+        policy_claim="policy",
+        upstream_claim="tenant",
+    )
+    usual = {"policy": {}, "tenant": "azure"}
+    assert detail in wrong(verdict(signed(**{**usual, **said}), settings))
 
 
 NOW = int(time.time())
@@ -196,10 +218,69 @@ def test_a_key_in_the_token_itself_is_not_looked_at(head: Any) -> None:
     wrong(verdict(signed(OTHER, head=head)))
 
 
-@pytest.mark.parametrize("head", [{"crit": ["exp"]}, {"crit": []}, {"kid": 3}, {"kid": ["k1"]}])
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"b64": False},
+        {"kid": 3},
+        {"kid": ["k1"]},
+        {"kid": ""},
+        {"kid": "k" * 257},
+    ],
+)
 def test_a_head_that_asks_for_more_is_refused(head: Any) -> None:
     token = by_hand({"alg": "RS256", "kid": "k1", **head}, claims(), b"x")
     wrong(verdict(token))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"alg":"none","alg":"RS256","kid":"k1"}',
+        b'{"alg":"RS256","ALG":"none","kid":"k1"}',
+        b'{"alg":"RS256","kid":"\xff"}',
+        b'{"alg":"RS256","kid":"\\ud800"}',
+        b"[" * 9000,
+        b'["RS256"]',
+        b"",
+    ],
+)
+def test_a_head_that_can_be_read_in_two_ways_is_refused(head: bytes) -> None:
+    _, body, signature = signed().split(".")
+    part = base64.urlsafe_b64encode(head).decode().rstrip("=")
+    wrong(verdict(f"{part}.{body}.{signature}"))
+
+
+def test_a_claim_that_is_said_twice_is_not_believed() -> None:
+    body = json.dumps(claims()).encode()[:-1] + b', "sub": "root"}'
+    wrong(verdict(jwt.PyJWS().encode(body, RSA, "RS256", {"kid": "k1"})))
+
+
+def test_the_issuer_is_read_of_any_token_also_of_one_that_is_not_signed() -> None:
+    assert issuer_in(signed()) == issuer_in(by_hand({"alg": "none"}, claims())) == ISSUER
+    for other in ("", "sk-x", "a.b.c", "a.b", f"{signed()}.a", f"{signed()}=", "ek_v1.x"):
+        assert issuer_in(other) is None
+    assert issuer_in(by_hand({}, claims(iss=[ISSUER]))) is None
+
+
+def test_a_key_for_one_algorithm_verifies_no_other() -> None:
+    settings = table(algorithms=("RS256", "RS512"))
+    public = RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True)
+    key = jwt.PyJWK({**public, "alg": "RS512"})
+    assert isinstance(verdict(signed(algorithm="RS512"), settings, key), Grant)
+    wrong(verdict(signed(algorithm="RS256"), settings, key))
+
+
+@given(st.data())
+def test_a_token_with_any_character_changed_or_cut_is_refused(data: Any) -> None:
+    at = data.draw(st.integers(0, len(GOOD) - 1))
+    instead = data.draw(st.characters(min_codepoint=33, max_codepoint=126))
+    wrong(verdict(GOOD[:at]))
+    changed = GOOD[:at] + instead + GOOD[at + 1 :]
+    if at < len(GOOD) - 1 and changed != GOOD:  # the last has bits that mean nothing
+        wrong(verdict(changed))
 
 
 def test_a_changed_token_is_refused() -> None:

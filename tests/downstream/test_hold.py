@@ -409,6 +409,32 @@ def test_an_admit_that_does_not_answer_is_503_at_the_deadline() -> None:
     assert pending.called
 
 
+def test_the_record_says_how_long_admit_took_of_the_hold() -> None:
+    pending: Deferred[Grant] = Deferred()
+    world = with_admit(lambda request: pending)
+    world.downstream()
+    world.advance(1.5)
+    pending.callback(Grant("ann"))
+    upstream = world.answering()
+    world.advance(0.5)
+    upstream.send('{"type":"session.created"}')
+    (opened,) = world.listener.openings
+    assert (opened.authorizing, opened.seconds) == pytest.approx((1.5, 2.0))
+
+
+def test_a_client_that_leaves_while_admit_is_pending_ends_it() -> None:
+    pending: Deferred[Grant] = Deferred()
+    world = with_admit(lambda request: pending)
+    downstream = world.downstream()
+    world.advance(1.0)
+    downstream.line.lose()
+    (left,) = world.listener.holds
+    assert left.outcome == "left"
+    assert left.authorizing == pytest.approx(1.0)
+    assert pending.called
+    assert (world.reactor.tcpClients, world.is_clean()) == ([], True)
+
+
 def test_the_dial_has_the_time_that_admit_left() -> None:
     pending: Deferred[Grant] = Deferred()
     world = with_admit(lambda request: pending)

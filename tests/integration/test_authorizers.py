@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from relay.admission.asking import Answer, NoAnswer, asking
 from relay.admission.authorizers import admit_by
-from relay.config.access import Access, JwtSource, access_of
+from relay.config.access import Access, ClientKey, JwtSource, access_of, digest_of
 from relay.config.auth import Auth
 from relay.config.authorizers import CallbackTable, JwtTable
 
@@ -285,6 +286,37 @@ async def test_a_callback_lets_in_and_refuses(
     assert await answer_to(loopback, relay, "broken") == "authorizer_unavailable"
     assert len(service.asked) == 3
     assert service.asked[0][1]["authorization"] == "Bearer bearer-of-the-relay"
+
+
+@pytest_twisted.ensureDeferred
+async def test_wrong_ones_of_all_kinds_look_alike_and_each_kind_sees_its_own_only(
+    loopback: Loopback,
+) -> None:
+    key, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    public = {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "one"}
+    issuer, keys_url = serve(loopback, lambda _: json.dumps({"keys": [public]}).encode())
+    service, url = serve(loopback, lambda _: b'{"refusal":{"detail":"unknown"}}')
+    known = (ClientKey("shop", digest_of("rk_one")),)
+    table = JwtTable(issuer=ISSUER, audience="relay", jwks_url=keys_url)
+    sources = (JwtSource(table, None),)
+    access = Access(lambda: known, jwt=sources, callback=CallbackTable(url=url))
+    relay, port = relay_for(loopback, access)
+    good, unsigned = token(key, "one"), token(key, "one").rpartition(".")[0] + "."
+    wrong = [token(other, "one"), token(key, "one", exp=1), unsigned, "ek_v1.x", "rk_two", "ek_x"]
+    heard: list[bytes] = []
+    for credential in ["rk_one", good, *wrong]:
+        client = await loopback.connect(relay)
+        client.send(upgrade(f"Authorization: Bearer {credential}"))
+        await until(lambda c=client: b"\r\n\r\n" in c.received, "an answer")  # type: ignore[misc]
+        if len(heard) >= 2:
+            await client.closed()
+        heard.append(client.received)
+    assert [int(each.split()[1]) for each in heard] == [101, 101, *[401] * len(wrong)]
+    assert len({re.sub(rb"req_[0-9a-f]+", b"", each) for each in heard[2:]}) == 1
+    # A token of the issuer's is never the callback's matter, nor a secret of the relay's form.
+    shown = [json.loads(body)["credential"] for body, _ in service.asked]
+    assert (shown, len(issuer.asked)) == (["rk_two", "ek_x"], 1)
+    assert all(good.encode() not in peer.received for peer in port.peers)
 
 
 @pytest_twisted.ensureDeferred
