@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from relay.config.auth import Auth, ClientKeyTable, ClientKeyTables, KeyLimits
 from relay.config.authorizers import CallbackTable, JwtTable
+from relay.config.certificates import CertificateFault, authorities
 from relay.config.keys import (
     KeyFault,
     KeyFile,
@@ -157,6 +158,7 @@ def access_of(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> Acce
         found(_jwt_source, table, number, otherwise=None)
         for number, table in enumerate(auth.jwt, 1)
     ]
+    found(_look_at_authorities, auth.callback.ca_file, "[auth.callback]", otherwise=None)
     bearer = auth.callback.token_file
     return Access(
         found(client_keys, auth, environ, otherwise=None),
@@ -171,10 +173,19 @@ def _bearer(path: Path) -> KeyFile:
     return KeyFile(path, "[auth.callback] token_file")
 
 
+def _look_at_authorities(ca_file: str | None, what: str) -> None:
+    try:
+        if ca_file is not None:
+            authorities(ca_file)
+    except CertificateFault as fault:
+        raise KeyFault(f"{what} ca_file: {fault}") from None
+
+
 def _jwt_source(table: JwtTable, number: int) -> JwtSource | None:
     what = f"[[auth.jwt]] #{number}"
     if find_spec("jwt") is None:
         raise KeyFault(f"{what}: needs PyJWT; install realtime-relay[jwt]")
+    _look_at_authorities(table.ca_file, what)
     if table.key_file is None:
         return JwtSource(table, None)
     if table.is_secret:

@@ -136,6 +136,16 @@ def test_a_file_without_a_key_for_the_algorithms_is_a_fault(
     assert line.startswith(f"[[auth.jwt]] #1 key_file: {fault}")
 
 
+@pytest.mark.parametrize(
+    ("text", "what"), [(JWT + URL, "[[auth.jwt]] #1"), (CALLBACK, "[auth.callback]")]
+)
+def test_authorities_that_cannot_be_read_are_a_fault(tmp_path: Path, text: str, what: str) -> None:
+    lines = planned(tmp_path, f'{text}\nca_file = "{tmp_path}/none.pem"')
+    assert lines == (f"{what} ca_file: {tmp_path}/none.pem: No such file or directory",)
+    lines = planned(tmp_path, f'{text}\nca_file = "{tmp_path}/key"', b"no PEM")
+    assert lines == (f"{what} ca_file: {tmp_path}/key: not a PEM certificate",)
+
+
 def test_without_pyjwt_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

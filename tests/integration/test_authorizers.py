@@ -13,7 +13,15 @@ from typing import Any
 import jwt
 import pytest
 import pytest_twisted
+import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
+from integration.broken_tls import (
+    Certified,
+    expired,
+    good,
+    of_another_authority,
+    of_another_name,
+)
 from integration.logged import Logged
 from integration.loopback import Loopback, Relay, until
 from integration.requests import upgrade
@@ -183,6 +191,36 @@ async def test_who_asks_no_longer_drops_the_connection(
     work.cancel()
     assert failed == [CancelledError]
     await until(lambda: port.peers[0].lost, "the connection's end")
+
+
+NO_TRUST = "certificate verify failed"
+
+CERTIFIED: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], bool, str | None]] = {
+    "good": (good, True, None),
+    "of an authority that is not named": (good, False, NO_TRUST),
+    "of another authority": (of_another_authority, True, NO_TRUST),
+    "of another name": (of_another_name, True, "VerificationError"),
+    "expired": (expired, True, NO_TRUST),
+}
+
+
+@pytest.mark.parametrize("certified", CERTIFIED)
+@pytest_twisted.ensureDeferred
+async def test_a_service_by_tls_must_be_the_one_that_is_named(
+    loopback: Loopback, tmp_path: Path, certified: str
+) -> None:
+    issue, is_named, fault = CERTIFIED[certified]
+    authority, path = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    port = UpstreamPort(answers(200, body=b"{}"))
+    url = f"https://127.0.0.1:{loopback.listen(port, Certified(issue(authority)))}/"
+    ask = asking(reactor, str(path) if is_named else None, 5, 100)
+    if fault is None:
+        assert await ask("POST", url, {}, b"facts") == Answer(200, b"{}")
+        return
+    with pytest.raises(NoAnswer, match=fault):
+        await ask("POST", url, {}, b"facts")
+    assert all(b"facts" not in peer.received for peer in port.peers)
 
 
 @pytest_twisted.ensureDeferred
