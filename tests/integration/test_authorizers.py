@@ -22,6 +22,7 @@ from integration.broken_tls import (
     of_another_authority,
     of_another_name,
 )
+from integration.canary import CANARY, traces_in
 from integration.logged import Logged
 from integration.loopback import Loopback, Relay, until
 from integration.requests import upgrade
@@ -281,6 +282,35 @@ async def test_a_token_lets_in_also_when_its_issuer_changes_keys(
     published.append(("two", second))
     assert await answer_to(loopback, relay, token(second, "two")) == "101"
     assert await answer_to(loopback, relay, token(second, "one")) == "unauthorized"
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest_twisted.ensureDeferred
+async def test_a_token_goes_neither_upstream_nor_into_a_log_however_it_is_sent(
+    loopback: Loopback, logged: Logged, good: bool
+) -> None:
+    key, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    table = JwtTable(issuer=ISSUER, audience="relay", key_file="/key")
+    source = JwtSource(table, lambda: key.public_key())
+    relay, port = relay_for(loopback, Access(jwt=(source,)))
+    sent = token(key if good else other, "any")
+    logged.secrets.update(sent.split(".")[1:])
+    for place in (
+        f"Authorization: Bearer {sent}",
+        f"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.{sent}",
+        f"api-key: {sent}",
+    ):
+        client = await loopback.connect(relay)
+        client.send(upgrade(place))
+        await until(lambda c=client: b"\r\n\r\n" in c.received, "an answer")  # type: ignore[misc]
+        client.leave()
+        assert int(client.received.split()[1]) == (101 if good else 401)
+        assert not traces_in(client.received, *sent.split(".")[1:])
+    for peer in port.peers:
+        assert not traces_in(peer.received.replace(CANARY.encode(), b""), *sent.split(".")[1:])
+    for record in relay.heard.holds:
+        assert not traces_in(repr(record).encode(), *sent.split(".")[1:])
+        assert record.subject == ("ann" if good else None)
 
 
 @pytest_twisted.ensureDeferred
