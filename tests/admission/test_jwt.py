@@ -51,14 +51,28 @@ def signed(key: Any = RSA, algorithm: str = "RS256", head: Any = None, **said: A
 GOOD = signed(exp=2**40)
 
 
-def verdict(token: str, settings: JwtTable | None = None, key: Any = None) -> Grant | Refusal:
+def signed_below(head: bytes) -> str:
+    """A good signature below any head."""
+    body = json.dumps(claims()).encode()
+    text = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (head, body))
+    signature = jwt.get_algorithm_by_name("RS256").sign(text.encode(), RSA)
+    return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def test_a_good_signature_below_a_plain_head_is_good() -> None:
+    assert isinstance(verdict(signed_below(b'{"alg":"RS256","kid":"k1"}')), Grant)
+
+
+def verdict(
+    token: str, settings: JwtTable | None = None, key: Any = None, find: Any = None
+) -> Grant | Refusal:
     known = {"k1": RSA.public_key(), "ec": EC.public_key(), "ed": ED.public_key()}
 
-    async def find(kid: str | None) -> Any:
+    async def known_key(kid: str | None) -> Any:
         return key if key is not None else known.get(kid or "")
 
     head = Head("GET", "/v1/realtime", 1, (("authorization", f"Bearer {token}"),))
-    admit: Any = require_jwt(settings or table(), find)
+    admit: Any = require_jwt(settings or table(), find or known_key)
     told: list[Any] = []
     Deferred.fromCoroutine(admit(Request("req_1", "192.0.2.1", head))).addBoth(told.append)
     found: Grant | Refusal = told[0]
@@ -231,8 +245,12 @@ def test_a_key_in_the_token_itself_is_not_looked_at(head: Any) -> None:
     ],
 )
 def test_a_head_that_asks_for_more_is_refused(head: Any) -> None:
-    token = by_hand({"alg": "RS256", "kid": "k1", **head}, claims(), b"x")
-    wrong(verdict(token))
+    wrong(
+        verdict(
+            signed_below(json.dumps({"alg": "RS256", "kid": "k1", **head}).encode()),
+            key=RSA.public_key(),
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,9 +266,15 @@ def test_a_head_that_asks_for_more_is_refused(head: Any) -> None:
     ],
 )
 def test_a_head_that_can_be_read_in_two_ways_is_refused(head: bytes) -> None:
-    _, body, signature = signed().split(".")
-    part = base64.urlsafe_b64encode(head).decode().rstrip("=")
-    wrong(verdict(f"{part}.{body}.{signature}"))
+    wrong(verdict(signed_below(head), key=RSA.public_key()))
+
+
+def test_for_a_token_that_cannot_be_good_no_key_is_looked_for() -> None:
+    async def find(kid: str | None) -> Any:
+        raise AssertionError(kid)
+
+    for token in (by_hand({"alg": "none"}, claims()), signed(iss="x"), signed(head={"crit": []})):
+        wrong(verdict(token, find=find))
 
 
 def test_a_claim_that_is_said_twice_is_not_believed() -> None:
