@@ -18,6 +18,12 @@ _log = Logger()
 LINES_A_TURN = 256
 """Most lines that are read or written in one turn of the reactor."""
 
+SHARE_SECONDS = TURN_SECONDS / 10
+"""
+Seconds that one line may take at once. A line that takes longer is dear: it reads less next time,
+and waits until all others have been served. Else a few that flood would make everybody wait.
+"""
+
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 
 RETRY_SECONDS = 0.1
@@ -38,6 +44,9 @@ class WatchedLine(Protocol):
 
     def doRead(self) -> Exception | None:
         """Read what there is, or say how the connection ended."""
+
+    def read_less(self) -> None:
+        """Read less at once: what was read took longer than L{SHARE_SECONDS}."""
 
     def doWrite(self) -> Exception | None:
         """Write what waits, or say how the connection ended."""
@@ -71,6 +80,7 @@ class Hub:
         self._epoll: Any = None  # open only while there are lines
         self._opening = Deadline(reactor)
         self._ready: list[tuple[int, int]] = []  # found by the epoll, and still to be served
+        self._dear: dict[int, None] = {}  # numbers of lines that take long, last served last
 
     def addReader(self, line: WatchedLine) -> None:
         """Watch whether there is something to read."""
@@ -102,6 +112,7 @@ class Hub:
             self._watched[line.number] = (line, mask)
         else:
             del self._watched[line.number]
+            self._dear.pop(line.number, None)
         if self._epoll is None:
             self._open_or_not()
             return
@@ -151,26 +162,62 @@ class Hub:
     def doRead(self) -> None:
         """
         Let the lines read and write that can, for L{TURN_SECONDS}; the rest goes first next turn.
+        Dear lines come behind all others, at least one of them in each turn.
         """
         ready = self._ready or self._epoll.poll(0, LINES_A_TURN)
         self._ready = []
-        watched, seconds = self._watched, self._reactor.seconds
-        end = seconds() + TURN_SECONDS
+        dear, seconds = self._dear, self._reactor.seconds
+        waiting: dict[int, int] = {}
+        before = seconds()
+        end = before + TURN_SECONDS
         for at, (number, events) in enumerate(ready, 1):
-            line, mask = watched.get(number, (None, 0))
-            if line is None:
-                continue  # another line's end in this turn ended this one too
-            try:
-                # A read also finds a reset, which is an event of its own.
-                why = line.doRead() if mask == IN else self._write_and_read(line, events)
-            except Exception as error:
-                _log.failure("exception while reading or writing")
-                why = error
-            if why is not None:
-                self._end(line, Failure(why))
-            if seconds() >= end:
+            if dear and number in dear:
+                waiting[number] = events
+                continue
+            self._serve(number, events)
+            now = seconds()
+            if now - before > SHARE_SECONDS:
+                self._is_dear(number)
+            if now >= end:
                 self._ready = ready[at:]
-                return
+                break
+            before = now
+        if waiting:
+            self._serve_dear(waiting, end)
+
+    def _serve(self, number: int, events: int) -> None:
+        """Let a line read and write."""
+        line, mask = self._watched.get(number, (None, 0))
+        if line is None:
+            return  # another line's end in this turn ended this one too
+        try:
+            # A read also finds a reset, which is an event of its own.
+            why = line.doRead() if mask == IN else self._write_and_read(line, events)
+        except Exception as error:
+            _log.failure("exception while reading or writing")
+            why = error
+        if why is not None:
+            self._end(line, Failure(why))
+
+    def _is_dear(self, number: int) -> None:
+        """A line took more than its share."""
+        line, _ = self._watched.get(number, (None, 0))
+        if line is not None:
+            self._dear[number] = None
+            line.read_less()
+
+    def _serve_dear(self, waiting: dict[int, int], end: float) -> None:
+        """Serve dear lines until C{end}, first those that have waited longest."""
+        before = self._reactor.seconds()
+        for number in [number for number in self._dear if number in waiting]:
+            del self._dear[number]
+            self._serve(number, waiting[number])
+            now = self._reactor.seconds()
+            if now - before > SHARE_SECONDS / 4:
+                self._is_dear(number)
+            if now >= end:
+                return  # the epoll finds the others again
+            before = now
 
     def _write_and_read(self, line: WatchedLine, events: int) -> Exception | None:
         """Serve a line that waits for room to write."""

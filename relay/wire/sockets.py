@@ -23,6 +23,15 @@ from relay.wire.interfaces import LineEnd, Received, in_transport
 READ = 65536
 """Most bytes of one read."""
 
+FIRST_READ = 2048
+"""
+Most bytes of a line's first read. Each read of as many doubles it, up to L{READ}: what a few bytes
+cost is known before many are read.
+"""
+
+LEAST_READ = 1024
+"""Most bytes of one read of a line whose bytes cost very much, such as empty messages."""
+
 
 @implementer(IReadWriteDescriptor)
 class SocketLine:
@@ -50,6 +59,7 @@ class SocketLine:
         self._recv = self.socket.recv
         self._send = self.socket.send
         self._over = self._broken = False
+        self._most = FIRST_READ
         self.number: int = transport.fileno()
         transport.pauseProducing()
         hub.addReader(self)
@@ -142,11 +152,13 @@ class SocketLine:
         return str(self._transport.logPrefix())
 
     def doRead(self) -> Any:
-        """Read what there is, but at most L{READ} bytes, because other lines wait too."""
+        """Read what there is, but not too much of it, because other lines wait too."""
         try:
-            data = self._recv(READ)
+            data = self._recv(self._most)
             if not data:
                 return CONNECTION_DONE
+            if len(data) == self._most:
+                self._most = min(2 * self._most, READ)
             self.received(data)
         except BlockingIOError:
             return None
@@ -155,6 +167,10 @@ class SocketLine:
         except Exception:
             return self._failed()
         return None
+
+    def read_less(self) -> None:
+        """What was read took long: read less at once."""
+        self._most = max(self._most // 4, LEAST_READ)
 
     def doWrite(self) -> Any:
         """Write what waits."""

@@ -97,9 +97,11 @@ class TlsLine(SocketLine):
     def doRead(self) -> Any:
         """Read and decrypt; send what OpenSSL answers by itself, such as new keys."""
         try:
-            data = self._recv(AT_ONCE)
+            data = self._recv(self._most)
             if not data:
                 return CONNECTION_DONE
+            if len(data) == self._most:
+                self._most = min(2 * self._most, AT_ONCE)
             self._connection.bio_write(data)
             return self._decrypt(len(data) if _is_one_record(data) else 0)
         except BlockingIOError:

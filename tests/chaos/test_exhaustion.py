@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chaos.clients import GOODBYE, open_session, read_close
 from chaos.peers import call, echo, upstream
 from chaos.relays import PATIENT, QUICK, Relay, relay, upstream_table
 from chaos.scale import run, scaled
-from processes import environ
+from chaos.upstream_process import upstream_process
 
 PATIENCE = scaled(60, 200)
-
-TESTS = Path(__file__).parents[1]
 
 HERD = scaled(200, 800)
 """Clients that connect in the same moment."""
@@ -131,23 +126,6 @@ async def stop(running: Relay) -> None:
 
 def test_a_relay_that_was_stopped_goes_on_serving(tmp_path: Path) -> None:
     run(stopped(tmp_path), PATIENCE)
-
-
-@asynccontextmanager
-async def upstream_process(port: int = 0) -> AsyncIterator[tuple[subprocess.Popen[str], int]]:
-    """An echo that can be killed; its port."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("upstream.py")), str(port)],
-        env=environ(PYTHONPATH=str(TESTS)),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield process, int(await asyncio.to_thread(process.stdout.readline))
-    finally:
-        process.kill()
-        process.communicate()
 
 
 async def killed(folder: Path) -> None:

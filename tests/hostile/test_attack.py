@@ -11,10 +11,12 @@ from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
 
+import pytest
 from chaos.certificates import Certificates
 from chaos.peers import FIRST, Peer, echo, upstream
 from chaos.relays import Relay, listener_table, relay, upstream_table
 from chaos.scale import run, scaled, seed
+from chaos.upstream_process import upstream_process
 from picows import WSCloseCode, WSMsgType, ws_connect
 from processes import LOOPBACK, environ
 
@@ -85,7 +87,7 @@ async def talk(talkers: list[Talker], seconds: float) -> tuple[float, float]:
 async def opened(running: Relay) -> list[Talker]:
     talkers = [Talker() for _ in range(HONEST)]
     for talker in talkers:
-        await ws_connect(lambda made=talker: made, f"{running.url}?model=echo")
+        await ws_connect(lambda made=talker: made, f"{running.url}?model=honest")
     return talkers
 
 
@@ -93,11 +95,13 @@ async def attacked(folder: Path) -> None:
     async with AsyncExitStack() as stack:
         certificates = Certificates(folder)
         target = await stack.enter_async_context(upstream(echo))
-        config = (
-            listener_table(LOOPBACK, certificates.file)
-            + "[limits]\nsessions = 1000\nlinger_seconds = 0.5\n"
-        )
-        config += "head_seconds = 2.0\nshort_sessions = 0\n" + upstream_table(target)
+        # What the attackers send is echoed by another process, which would slow this one. On the
+        # relay's own machine, neither must take the processor from it.
+        other, theirs = await stack.enter_async_context(upstream_process())
+        os.setpriority(os.PRIO_PROCESS, other.pid, 19)
+        config = listener_table(LOOPBACK, certificates.file) + LIMITS
+        config += upstream_table(target, "honest", model="honest")
+        config += upstream_table(theirs, "theirs", model="echo")
         running = await stack.enter_async_context(relay(folder, config))
         async with running.checked(memory=False):
             talkers = await opened(running)
@@ -124,5 +128,7 @@ async def attacked(folder: Path) -> None:
         print(f"{sum(done.values())} attacks: {done}")
 
 
+# aiofastnet, below picows, reads on from a socket that it has closed, and leaves it unclosed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_honest_sessions_do_not_notice_all_attacks_at_once(tmp_path: Path) -> None:
     run(attacked(tmp_path), scaled(60, 150))

@@ -212,7 +212,11 @@ def test_the_event_has_the_form_of_a_refusals(world: World) -> None:
     assert event["event_id"] == f"event_{event['error']['request_id']}"
     refused = json.loads(error_event(refuse("draining"), "req_1"))
     assert set(event) == set(refused)
-    assert set(event["error"]) - {"close"} == set(refused["error"]) - {"attempts", "upstream"}
+    assert set(event["error"]) - {"close"} == set(refused["error"]) - {
+        "attempts",
+        "upstream",
+        "retry_after",
+    }
 
 
 def test_the_event_is_nobodys_traffic_and_no_event_of_upstreams(world: World) -> None:

@@ -10,6 +10,7 @@ from websockets.frames import Frame, Opcode
 
 from relay import Grant, GrantLimits, Limits, Settings
 from relay.testing.peers import Peer
+from relay.wire import sockets
 
 Plane = Literal["splice", "message"]
 
@@ -139,10 +140,11 @@ def test_a_flood_of_tiny_frames_is_read_no_faster_than_the_rate(
 def test_all_that_was_read_crosses_though_it_was_too_much() -> None:
     world = world_of(messages_per_second=10)
     downstream, upstream = world.open()
-    downstream.line.deliver(FRAME * 400)
+    chunk = FRAME * (sockets.FIRST_READ // len(FRAME))
+    downstream.line.deliver(chunk)
     world.advance(10)
     upstream.read()
-    assert upstream.received == ["x"] * 400
+    assert upstream.received == ["x"] * (len(chunk) // len(FRAME))
 
 
 def test_what_upstream_sends_is_not_counted() -> None:

@@ -17,6 +17,7 @@ from relay.peer.pacing import STEPS_A_TURN
 from relay.peer.stall import SLOWEST
 from relay.rules.closes import LOST, STALLED, STUCK, Close
 from relay.testing.peers import Peer
+from relay.wire import sockets
 
 Plane = Literal["splice", "message"]
 
@@ -102,6 +103,13 @@ def test_pings_are_answered_and_do_not_cross(world: World) -> None:
     assert upstream.pings == []
 
 
+@pytest.fixture
+def _whole_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first read of a line takes as much as any."""
+    monkeypatch.setattr(sockets, "FIRST_READ", sockets.READ)
+
+
+@pytest.mark.usefixtures("_whole_chunks")
 @pytest.mark.parametrize("from_upstream", [True, False])
 def test_each_ping_in_a_chunk_is_answered_in_order(world: World, from_upstream: bool) -> None:
     downstream, upstream = world.open()
@@ -903,6 +911,7 @@ def test_tiny_frames_of_upstream_before_its_end_are_delivered_before_it(world: W
     assert world.is_clean()
 
 
+@pytest.mark.usefixtures("_whole_chunks")
 def test_tiny_frames_of_downstream_before_its_end_are_delivered(world: World) -> None:
     downstream, upstream = world.open()
     frames = (Frame(Opcode.TEXT, b"x").serialize(mask=True) for _ in range(5000))

@@ -42,6 +42,7 @@ class Line:
         self.heard: list[bytes] = []
         self.writes = 0
         self.leaves: Hub | None = None
+        self.told_to_read_less = 0
         self.lost: Failure | None = None
 
     def fileno(self) -> int:
@@ -51,6 +52,9 @@ class Line:
         data = self.socket.recv(100)
         self.heard.append(data)
         return None if data else CONNECTION_LOST
+
+    def read_less(self) -> None:
+        self.told_to_read_less += 1
 
     def doWrite(self) -> Exception | None:
         self.writes += 1
@@ -163,6 +167,20 @@ def test_the_end_of_one_line_ends_no_other(reactor: Reactor, hub: Hub, line: Lin
     assert reactor.readers == [hub]
     hub.removeReader(other)
     other.close()
+
+
+def test_a_line_that_takes_long_is_told_to_read_less(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    slow = Slow(reactor)
+    for each in (slow, line):
+        hub.addReader(each)
+        each.other.send(b"x")
+    reactor.advance(0)
+    hub.doRead()
+    hub.doRead()
+    assert (slow.told_to_read_less, line.told_to_read_less) == (1, 0)
+    slow.close()
 
 
 def test_each_turn_reads_for_its_share_of_time_and_the_next_goes_on(
