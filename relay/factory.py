@@ -122,9 +122,9 @@ class RelayFactory(FrontFactory):
         served = Served(endpoints, settings.base_path)
         mint = Mint(signing_keys)
         decide = with_secrets(admit, mint)
-        door = Door(decide, settings.hold_seconds, reactor)
-        own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, mint, reactor)
         callers = Callers(settings.limits, _seconds_of(reactor))
+        door = Door(decide, settings.hold_seconds, reactor, callers)
+        own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, mint, reactor)
         guarded = admit is not None
         context = FrontContext(
             HoldContext(settings, decide, dialer, self._register, callers, reactor, guarded),

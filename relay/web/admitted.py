@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from relay.admission.callers import Callers, Visit
+from relay.admission.client import Client
 from relay.admission.grant import Grant
 from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
@@ -20,24 +23,42 @@ from relay.web.page import Page, PlainRequest, refusing
 
 _log = Logger()
 
+T = TypeVar("T")
+
 
 class Door:
     """
-    Asks C{admit} about plain requests.
+    Asks C{admit} about plain requests. While it does, a request counts as a hold of its address:
+    else one could try any number of credentials here.
 
     @param seconds: how long its answer is waited for.
+    @param callers: what each address may have.
     """
 
-    def __init__(self, admit: Admit | None, seconds: float, clock: IReactorTime) -> None:
+    def __init__(
+        self, admit: Admit | None, seconds: float, clock: IReactorTime, callers: Callers
+    ) -> None:
         self._admit = admit
         self._seconds = seconds
         self._clock = clock
+        self._callers = callers
 
     def ask(self, request: Request) -> Deferred[Grant]:
         """@return: fires with the grant; fails with L{Refused}."""
+        agent = request.head.one("user-agent") or ""
+        visit = self._callers.visit(Client(request.peer), agent)
+        try:
+            visit.arrive()
+        except Refused:
+            return fail()
         work = Deferred.fromCoroutine(grant_for(request, self._admit))
         limit(work, self._seconds, self._clock, _late)
-        return work
+        return work.addBoth(_ended, visit)
+
+
+def _ended(result: T, visit: Visit) -> T:
+    visit.end()
+    return result
 
 
 def _late() -> Exception:

@@ -9,7 +9,7 @@ import pytest
 from memory import World
 from twisted.internet.defer import Deferred
 
-from relay import Grant, Request, Settings, Upstream, refuse
+from relay import Grant, Limits, Request, Settings, Upstream, refuse
 from relay.testing.peers import Line
 
 FIRST = Upstream("ws://127.0.0.1:9000/", "first", models={"gpt-realtime": "x", "a/b c": "y"})
@@ -126,6 +126,34 @@ def test_who_may_have_a_session_may_see_the_models() -> None:
 def test_a_page_can_read_that_it_may_not_see_the_models() -> None:
     status, headers, _ = fetch(relay(by_token), "/v1/models", "GET", "Origin: http://localhost:1")
     assert (status, headers["Access-Control-Allow-Origin"]) == (401, "http://localhost:1")
+
+
+def test_asking_who_one_is_counts_for_the_address_as_a_hold_does() -> None:
+    waiting: list[Deferred[Any]] = []
+
+    def admit(request: Request) -> Deferred[Any]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    limits = Limits(address_holds=2, address_handshakes=5)
+    world = relay(admit, limits=limits, trusted_proxies=("127.0.0.1",))
+    away = "X-Forwarded-For: 192.0.2.1"
+    lines = [world.accept() for _ in range(3)]
+    for line in lines:
+        ask(line, "/v1/models", "GET", away)
+    assert len(waiting) == 2
+    assert told(lines[2])[0] == 429
+    waiting[0].callback(Grant())
+    assert told(lines[0])[0] == 200
+    lines[1].lose()
+    for _ in range(2):
+        ask(world.accept(), "/v1/models", "GET", away)
+    assert len(waiting) == 4
+    last = world.accept()
+    ask(last, "/v1/models", "GET", away)
+    status, _, body = told(last)
+    assert (status, body["error"]["code"]) in ((429, "too_many_sessions"), (429, "rate_limited"))
+    assert len(waiting) == 4
 
 
 def test_admit_may_answer_later() -> None:

@@ -15,6 +15,8 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from zope.interface import directlyProvides
 
+from relay import Limits
+from relay.admission.callers import Callers
 from relay.admission.ephemeral import Mint
 from relay.admission.request import Request
 from relay.downstream.plain import Asked
@@ -25,6 +27,10 @@ from relay.telemetry.records import AnsweredRecord
 from relay.upstreams.endpoints import Served
 from relay.web.admitted import Door
 from relay.web.public import public_site
+
+
+def door(clock: Clock) -> Door:
+    return Door(None, 1, clock, Callers(Limits(), clock.seconds))
 
 
 class Transport(StringTransport):
@@ -61,9 +67,7 @@ class Visitor:
     ) -> Answer:
         scheme, _, host = base.partition("://")
         served = Served(["realtime"], self.base_path)
-        site = public_site(
-            served, lambda: self.ready, {}, Door(None, 1, self.clock), Mint(), self.clock
-        )
+        site = public_site(served, lambda: self.ready, {}, door(self.clock), Mint(), self.clock)
         address = IPv4Address("TCP", "192.0.2.1", 1)
         transport = Transport(peerAddress=address)
         if scheme == "https":
@@ -163,7 +167,7 @@ def test_each_refusal_has_an_id_of_its_own(visitor: Visitor) -> None:
 
 
 def test_the_site_shows_no_tracebacks() -> None:
-    site = public_site(Served([], ""), lambda: True, {}, Door(None, 1, Clock()), Mint(), Clock())
+    site = public_site(Served([], ""), lambda: True, {}, door(Clock()), Mint(), Clock())
     assert not site.displayTracebacks
     assert not site.noisy
 
