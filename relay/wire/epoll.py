@@ -24,6 +24,9 @@ Seconds that one line may take at once. A line that takes longer is dear: it rea
 and waits until all others have been served. Else a few that flood would make everybody wait.
 """
 
+DEAR_SECONDS = TURN_SECONDS / 5
+"""Seconds of a turn in which dear lines are served: the others wait no longer for the next turn."""
+
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 
 RETRY_SECONDS = 0.1
@@ -162,7 +165,7 @@ class Hub:
     def doRead(self) -> None:
         """
         Let the lines read and write that can, for L{TURN_SECONDS}; the rest goes first next turn.
-        Dear lines come behind all others, at least one of them in each turn.
+        Dear lines come behind all others, but at least one of them in each turn.
         """
         ready = self._ready or self._epoll.poll(0, LINES_A_TURN)
         self._ready = []
@@ -183,7 +186,7 @@ class Hub:
                 break
             before = now
         if waiting:
-            self._serve_dear(waiting, end)
+            self._serve_dear(waiting)
 
     def _serve(self, number: int, events: int) -> None:
         """Let a line read and write."""
@@ -206,9 +209,10 @@ class Hub:
             self._dear[number] = None
             line.read_less()
 
-    def _serve_dear(self, waiting: dict[int, int], end: float) -> None:
-        """Serve dear lines until C{end}, first those that have waited longest."""
+    def _serve_dear(self, waiting: dict[int, int]) -> None:
+        """Serve dear lines for L{DEAR_SECONDS}, first those that have waited longest."""
         before = self._reactor.seconds()
+        end = before + DEAR_SECONDS
         for number in [number for number in self._dear if number in waiting]:
             del self._dear[number]
             self._serve(number, waiting[number])

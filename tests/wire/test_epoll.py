@@ -183,6 +183,28 @@ def test_a_line_that_takes_long_is_told_to_read_less(
     slow.close()
 
 
+def test_dear_lines_wait_behind_all_others_and_have_their_turns(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    slow = [Slow(reactor) for _ in range(3)]
+    for each in (*slow, line):
+        hub.addReader(each)
+        each.other.send(b"x")
+    reactor.advance(0)
+    for _ in range(4):
+        hub.doRead()
+    assert [each.told_to_read_less for each in slow] == [1, 1, 1]
+    for turn in range(1, 7):
+        for each in (*slow, line):
+            each.other.send(b"y")
+        hub.doRead()
+        assert len(line.heard) == 1 + turn, "in each turn"
+        assert sum(len(each.heard) for each in slow) == 3 + turn, "one of them in each turn"
+    assert [len(each.heard) for each in slow] == [3, 3, 3], "one after the other"
+    for each in slow:
+        each.close()
+
+
 def test_each_turn_reads_for_its_share_of_time_and_the_next_goes_on(
     reactor: Reactor, hub: Hub
 ) -> None:
