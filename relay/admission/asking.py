@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 from attrs import frozen
 from OpenSSL import SSL
 from treq.client import HTTPClient
-from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -60,12 +58,10 @@ def asking(reactor: Any, ca_file: str | None, seconds: float, most: int) -> Ask:
     roots = {} if ca_file is None else {"trustRoot": authorities(ca_file)}
     pool = HTTPConnectionPool(reactor, persistent=False)
     agent = _Plain(Agent(reactor, BrowserLikePolicyForHTTPS(**roots), pool=pool))
-    # For no domain: what comes with one client's answer is not sent with another's question.
-    jar = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=()))
-    client = HTTPClient(agent, jar)
 
     def ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Answer]:
-        asked = client.request(
+        # One for each question, because it would send the cookies of one answer with the next.
+        asked = HTTPClient(agent).request(
             method,
             url,
             headers=Headers({name: [value] for name, value in headers.items()}),

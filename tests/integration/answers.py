@@ -27,6 +27,8 @@ ERROR_FIELDS = [
     "upstream",
 ]
 OF_AN_OPEN_BREAKER = ["cause", "since"]
+TO_WAIT = "retry_after"
+"""Stands behind all others, if the client is to wait."""
 UPSTREAM_FIELDS = ["name", "stage", "status", "request_id"]
 
 
@@ -62,13 +64,15 @@ def assert_complete(answer: Answer) -> None:
     assert headers["connection"].split(",")[0].lower() == "close"
     assert headers["content-type"] == "application/json"
     assert headers["x-request-id"] == error["request_id"]
+    assert str(error.get(TO_WAIT)) == headers.get("retry-after", "None")
     assert headers["x-should-retry"] == ("true" if error["retryable"] else "false")
     assert_error_shape(error)
 
 
 def assert_error_shape(error: dict[str, Any]) -> None:
     """The error object has OpenAI's fields and the relay's, and no others."""
-    assert list(error) in (ERROR_FIELDS, ERROR_FIELDS + OF_AN_OPEN_BREAKER)
+    fields = [name for name in error if name != TO_WAIT]
+    assert fields in (ERROR_FIELDS, ERROR_FIELDS + OF_AN_OPEN_BREAKER)
     assert error["type"] == "relay_error"
     assert error["param"] is None
     assert error["request_id"].startswith("req_")
