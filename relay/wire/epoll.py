@@ -214,6 +214,8 @@ class Hub:
         before = self._reactor.seconds()
         end = before + DEAR_SECONDS
         for number in [number for number in self._dear if number in waiting]:
+            if number not in self._dear:
+                continue  # another line's end in this turn ended this one too
             del self._dear[number]
             self._serve(number, waiting[number])
             now = self._reactor.seconds()

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from relay.timing.turns import TURN_SECONDS
-from relay.wire.epoll import RETRY_SECONDS, Hub
+from relay.wire.epoll import DEAR_SECONDS, RETRY_SECONDS, Hub
 
 
 class Reactor(Clock):
@@ -201,6 +201,34 @@ def test_dear_lines_wait_behind_all_others_and_have_their_turns(
         assert len(line.heard) == 1 + turn, "in each turn"
         assert sum(len(each.heard) for each in slow) == 3 + turn, "one of them in each turn"
     assert [len(each.heard) for each in slow] == [3, 3, 3], "one after the other"
+    for each in slow:
+        each.close()
+
+
+def test_a_dear_line_that_another_ends_in_the_same_turn_ends_nobody_else(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    class Ending(Slow):
+        """Ends the other, as one side of a session does."""
+
+        pair: Line | None = None
+
+        def doRead(self) -> Exception | None:
+            if self.pair is not None:
+                hub.removeReader(self.pair)
+            self._reactor.rightNow += DEAR_SECONDS / 2 - TURN_SECONDS
+            return super().doRead()
+
+    slow = [Ending(reactor) for _ in range(3)]
+    for each in (*slow, line):
+        hub.addReader(each)
+        each.other.send(b"x")
+    reactor.advance(0)
+    for each in slow:
+        hub._is_dear(each.number)
+    slow[0].pair = slow[1]
+    hub.doRead()
+    assert [len(each.heard) for each in (*slow, line)] == [1, 0, 1, 1]
     for each in slow:
         each.close()
 
