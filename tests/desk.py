@@ -23,9 +23,15 @@ class Answer:
     body: bytes
 
     @property
+    def error(self) -> dict[str, Any]:
+        """Of a refusal."""
+        error: dict[str, Any] = json.loads(self.body)["error"]
+        return error
+
+    @property
     def code(self) -> str:
         """Of a refusal."""
-        return str(json.loads(self.body)["error"]["code"])
+        return str(self.error["code"])
 
 
 @dataclass

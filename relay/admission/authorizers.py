@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -16,45 +17,58 @@ from relay.config.access import Access, JwtSource
 from relay.rules.refusals import refuse
 from relay.timing.callbacks import answer_of
 
-Knows = Callable[[Request], bool]
-"""Whether a request's credential is of some kind, good or not."""
+Decide = Callable[[Request], Verdict | Awaitable[Verdict] | None]
+"""Decides on a request whose credential is of some kind, good or not; L{None} for any other."""
 
 
 def admit_by(access: Access, reactor: Any) -> Admit | None:
     """What decides by all that the settings name; L{None} if that is nothing."""
-    kinds: list[tuple[Knows, Admit]] = []
+    kinds: list[Decide] = []
+    admits: list[Admit] = []
     if access.client_keys is not None:
-        known = require_keys(access.client_keys)
-        kinds.append((lambda request: isinstance(known(request), Grant), known))
+        admits.append(require_keys(access.client_keys))
+        kinds.append(partial(_if_known, admits[-1]))
     if access.jwt:
-        kinds.append(_issuers(access.jwt, reactor))
+        admits.append(_issuers(access.jwt, reactor))
+        kinds.append(partial(_if_issued, {each.table.issuer for each in access.jwt}, admits[-1]))
     if access.callback.url is not None:
-        asks = _callback(access, access.callback.url, reactor).admit
-        kinds.append((lambda request: True, asks))
-    if len(kinds) == 1:
-        return kinds[0][1]
-    return by_kind(kinds) if kinds else None
+        admits.append(_callback(access, access.callback.url, reactor).admit)
+        kinds.append(admits[-1])
+    return by_kind(kinds) if len(kinds) > 1 else next(iter(admits), None)
 
 
-def _issuers(sources: Sequence[JwtSource], reactor: Any) -> tuple[Knows, Admit]:
-    # Imported only here, because PyJWT is an extra.
-    from relay.admission.issuers import admit_by_issuer
+def _if_known(admit: Admit, request: Request) -> Verdict | None:
+    """By the keys: whoever sends one of them."""
+    verdict = admit(request)
+    return verdict if isinstance(verdict, Grant) else None
+
+
+def _if_issued(
+    issuers: set[str], admit: Admit, request: Request
+) -> Verdict | Awaitable[Verdict] | None:
+    """By the issuers: whoever sends a token of one of them."""
     from relay.admission.jwt import issuer_in
 
-    names = {each.table.issuer for each in sources}
-    admit = first_of([admit_by_issuer(each, reactor) for each in sources])
-    return (lambda request: issuer_in(request.credential or "") in names), admit
+    return admit(request) if issuer_in(request.credential or "") in issuers else None
 
 
-def by_kind(kinds: Sequence[tuple[Knows, Admit]]) -> Admit:
+def _issuers(sources: Sequence[JwtSource], reactor: Any) -> Admit:
+    # Imported only here, because PyJWT is an extra.
+    from relay.admission.issuers import admit_by_issuer
+
+    return first_of([admit_by_issuer(each, reactor) for each in sources])
+
+
+def by_kind(kinds: Sequence[Decide]) -> Admit:
     """
     Let the first kind that knows the credential decide, alone: what it refuses goes to no other.
     """
 
     def admit(request: Request) -> Verdict | Awaitable[Verdict]:
-        for knows, decide in kinds:
-            if knows(request):
-                return decide(request)
+        for decide in kinds:
+            verdict = decide(request)
+            if verdict is not None:
+                return verdict
         why = "it is none of the kinds in [auth]" if request.credential else "there is none"
         return refuse("unauthorized", detail=f"the credential: {why}")
 

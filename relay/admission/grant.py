@@ -16,6 +16,9 @@ from relay.rules.errors import InvalidValue, wanted
 from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.passing import fault_of_header
 
+SAFETY = "OpenAI-Safety-Identifier"
+"""The header by which an app says whose session it is."""
+
 _VALUE = re.compile(r"[\x20-\x7e]*")
 """What a header may hold: no line end, behind which another header would begin."""
 

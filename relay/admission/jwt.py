@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 
 from relay.admission.claims import grant_of
-from relay.admission.grant import Grant
+from relay.admission.grant import SAFETY, Grant
 from relay.admission.request import Admit, Request, Verdict
 from relay.config.authorizers import JwtTable
 from relay.policy.strict import NotStrict, parse_strict
@@ -23,8 +23,6 @@ from relay.rules.refusals import Refusal, Refused, refuse
 
 FindKey = Callable[[str | None], Awaitable[Any]]
 """The key of this id; or L{None}. Raises L{relay.rules.refusals.Refused} if it cannot be told."""
-
-SAFETY = "OpenAI-Safety-Identifier"
 
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 """Also of a token that is not signed: it is a wrong one, and no other credential."""

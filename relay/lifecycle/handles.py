@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from attrs import field, frozen
 
@@ -83,9 +84,9 @@ class Handles:
         sessions = [s for s in self._register.sessions if s.hold.subject == subject]
         holds = [hold for hold in self._register.holds if hold.record.subject == subject]
         for session in sessions:
-            self._turns.later(lambda session=session: _end(session))  # type: ignore[misc]
+            self._turns.later(partial(_end, session))
         for hold in holds:
-            self._turns.later(lambda hold=hold: _refuse(hold))  # type: ignore[misc]
+            self._turns.later(partial(_refuse, hold))
         return len(sessions) + len(holds)
 
 

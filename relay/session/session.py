@@ -162,9 +162,13 @@ class Session(PeerListener):
 
     def _crossed(self) -> int:
         """How much has crossed: messages, and bytes, also of one that is under way."""
+        return sum(each.messages + each.bytes for each in self._sent().values())
+
+    def _sent(self) -> dict[Side, Traffic]:
+        """What has crossed so far, by the side it came from."""
         total = no_traffic()
         self._plane.add_to(total)
-        return sum(each.messages + each.bytes for each in total.values())
+        return total
 
     def _close(self, close: Close) -> None:
         self._because(close.code, "relay")
@@ -191,8 +195,6 @@ class Session(PeerListener):
 
     def record(self) -> OpenRecord:
         """How it is going now."""
-        sent = no_traffic()
-        self._plane.add_to(sent)
         is_open: Literal["open", "responding"] = "responding" if self.is_responding else "open"
         return OpenRecord(
             self.hold,
@@ -200,7 +202,7 @@ class Session(PeerListener):
             "ending" if self.is_ending else is_open,
             self._clock.seconds() - self.began,
             self._plane.name,
-            sent,
+            self._sent(),
             dict(self._tally.tokens),
         )
 

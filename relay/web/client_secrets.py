@@ -14,13 +14,13 @@ from typing import Any
 from attrs import evolve, frozen
 
 from relay.admission.ephemeral import Mint, Minted
-from relay.admission.grant import Grant
+from relay.admission.grant import SAFETY, Grant
 from relay.admission.origins import is_origin
 from relay.policy.policy import fixing
 from relay.policy.strict import NotStrict, parse_strict
 from relay.rules.refusals import Refused, refuse
 from relay.timing.clock import epoch
-from relay.web.page import Page, PlainRequest, refused
+from relay.web.page import Page, PlainRequest, bad, refused
 
 SECONDS = (10, 7200)
 """Fewest and most seconds that a secret may be valid for."""
@@ -32,9 +32,6 @@ LONGEST = 6000
 Most characters of a secret. It crosses in a header, and proxies take 8 KiB of them: the rest is for
 the others.
 """
-
-SAFETY = "OpenAI-Safety-Identifier"
-"""The header by which a backend says whose session it will be."""
 
 OBJECTS = {
     "realtime": {"object": "realtime.session"},
@@ -52,20 +49,16 @@ TOO_LONG = (
 )
 
 
-def _bad(message: str) -> Refused:
-    return Refused(refuse("bad_request", message))
-
-
 def _table(value: object, name: str) -> dict[str, Any]:
     """An object, or nothing, which is an empty one."""
     if value is not None and not isinstance(value, dict):
-        raise _bad(f"{name} must be an object.")
+        raise bad(f"{name} must be an object.")
     return value or {}
 
 
 def _name(value: object, name: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not value or not value.isprintable()):
-        raise _bad(f"{name} must be a string, not empty.")
+        raise bad(f"{name} must be a string, not empty.")
     return value
 
 
@@ -95,23 +88,23 @@ def order_in(body: bytes) -> Order:
     try:
         value = parse_strict(body or b"{}")
     except NotStrict as fault:
-        raise _bad(f"Send a JSON object: {fault}.") from None
+        raise bad(f"Send a JSON object: {fault}.") from None
     session = _table(value.get("session"), "session")
     origin = _name(value.get("origin"), "origin")
     if origin is not None and not is_origin(origin):
-        raise _bad("origin must be an origin like https://app.example.")
+        raise bad("origin must be an origin like https://app.example.")
     seconds = _seconds(_table(value.get("expires_after"), "expires_after"))
     return Order(seconds, session, _name(session.get("model"), "session.model"), origin)
 
 
 def _seconds(after: dict[str, Any]) -> int:
     if after.get("anchor", "created_at") != "created_at":
-        raise _bad('expires_after.anchor must be "created_at".')
+        raise bad('expires_after.anchor must be "created_at".')
     seconds = after.get("seconds", DEFAULT_SECONDS)
     least, most = SECONDS
     is_number = isinstance(seconds, int) and not isinstance(seconds, bool)
     if not is_number or not least <= seconds <= most:
-        raise _bad(f"expires_after.seconds must be a whole number, {least} to {most}.")
+        raise bad(f"expires_after.seconds must be a whole number, {least} to {most}.")
     return int(seconds)
 
 
@@ -174,7 +167,7 @@ def _told(mint: Mint, grant: Grant, kind: str, request: PlainRequest) -> dict[st
     minted = minted_for(order, grant, safety, epoch())
     secret = mint.mint(minted)
     if len(secret) > LONGEST:
-        raise _bad(TOO_LONG)
+        raise bad(TOO_LONG)
     session = {"type": kind, **order.session, "id": f"sess_{minted.id}"}
     session |= OBJECTS.get(str(session["type"]), {})
     return {"value": secret, "expires_at": minted.grant.expires, "session": session}

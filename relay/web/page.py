@@ -14,7 +14,7 @@ from twisted.web.server import Request, Site
 
 from relay.downstream.plain import Asked
 from relay.rules.refusal_forms import http_body, http_headers
-from relay.rules.refusals import Refusal, refuse
+from relay.rules.refusals import Refusal, Refused, refuse
 
 
 class PlainRequest(Request):
@@ -67,6 +67,11 @@ class Page(Resource):
         body = self._answer(request)
         request.setHeader("Content-Length", str(len(body)))
         return b"" if request.method == b"HEAD" else body
+
+
+def bad(message: str) -> Refused:
+    """What a page raises for a request that it cannot make sense of."""
+    return Refused(refuse("bad_request", message))
 
 
 def refused(request: PlainRequest, refusal: Refusal) -> bytes:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
-from urllib.parse import parse_qsl
 
 from twisted.web.http import ACCEPTED
 from twisted.web.resource import Resource
@@ -15,7 +14,7 @@ from twisted.web.server import Request
 from relay.lifecycle.handles import Handles, SessionHandle
 from relay.rules.refusals import Refused, refuse
 from relay.telemetry.records import OpenRecord, Traffic
-from relay.web.page import Page, PlainRequest, refused, refusing
+from relay.web.page import Page, PlainRequest, bad, refused, refusing
 
 FILTERS = ("subject", "model", "upstream")
 
@@ -87,7 +86,7 @@ class Sessions(Resource):
         return told.encode("ascii") + b"\n"
 
     def _told(self, request: PlainRequest, id: str | None) -> Mapping[str, object]:
-        asked = _query(request)
+        asked = dict(request.asked.request.head.query)
         if request.method in (b"GET", b"HEAD"):
             return self._list(asked) if id is None else as_json(self._one(id).record())
         if request.method != b"DELETE":
@@ -99,7 +98,7 @@ class Sessions(Resource):
     def _list(self, asked: dict[str, str]) -> dict[str, object]:
         start = _offset(asked.pop("offset", "0"))
         if unknown := asked.keys() - set(FILTERS):
-            raise _bad(f"Filter by {', '.join(FILTERS)} or offset, not by {min(unknown)}.")
+            raise bad(f"Filter by {', '.join(FILTERS)} or offset, not by {min(unknown)}.")
         found = sorted(self._handles.find(**asked), key=attrgetter("began"))
         page = [as_json(each.record()) for each in found[start : start + PAGE]]
         rest = start + PAGE if start + PAGE < len(found) else None
@@ -110,7 +109,7 @@ class Sessions(Resource):
             self._one(id).close()
             return 1
         if asked.keys() != {"subject"} or not asked["subject"]:
-            raise _bad(NO_SUBJECT)
+            raise bad(NO_SUBJECT)
         return self._handles.revoke(asked["subject"])
 
     def _one(self, id: str) -> SessionHandle:
@@ -119,16 +118,7 @@ class Sessions(Resource):
         raise Refused(refuse("not_found", GONE))
 
 
-def _bad(message: str) -> Refused:
-    return Refused(refuse("bad_request", message))
-
-
-def _query(request: PlainRequest) -> dict[str, str]:
-    _, _, query = request.uri.partition(b"?")
-    return dict(parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True))
-
-
 def _offset(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10):
-        raise _bad("offset must be a whole number.")
+        raise bad("offset must be a whole number.")
     return int(value)

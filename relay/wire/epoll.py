@@ -168,62 +168,55 @@ class Hub:
         Dear lines come behind all others, but at least one of them in each turn.
         """
         ready = self._ready or self._epoll.poll(0, LINES_A_TURN)
-        self._ready = []
-        dear, seconds = self._dear, self._reactor.seconds
-        waiting: dict[int, int] = {}
+        if not self._dear:
+            self._ready = self._serve(ready, SHARE_SECONDS)
+            return
+        dear = {number: events for number, events in ready if number in self._dear}
+        self._ready = self._serve([each for each in ready if each[0] not in dear], SHARE_SECONDS)
+        self._serve_dear(dear)
+        if self._ready:  # then the next turn does not ask the epoll, which finds them again
+            self._ready += dear.items()
+
+    def _serve(self, ready: list[tuple[int, int]], share: float) -> list[tuple[int, int]]:
+        """
+        Serve lines, one after the other.
+
+        @param share: seconds after which a line is dear.
+        @return: those for which there was no time.
+        """
+        watched, seconds = self._watched, self._reactor.seconds
         before = seconds()
         end = before + TURN_SECONDS
         for at, (number, events) in enumerate(ready, 1):
-            if dear and number in dear:
-                waiting[number] = events
-                continue
-            self._serve(number, events)
-            now = seconds()
-            if now - before > SHARE_SECONDS:
-                self._is_dear(number)
-            if now >= end:
-                self._ready = ready[at:]
-                break
-            before = now
-        if waiting:
-            self._serve_dear(waiting)
-
-    def _serve(self, number: int, events: int) -> None:
-        """Let a line read and write."""
-        line, mask = self._watched.get(number, (None, 0))
-        if line is None:
-            return  # another line's end in this turn ended this one too
-        try:
-            # A read also finds a reset, which is an event of its own.
-            why = line.doRead() if mask == IN else self._write_and_read(line, events)
-        except Exception as error:
-            _log.failure("exception while reading or writing")
-            why = error
-        if why is not None:
-            self._end(line, Failure(why))
-
-    def _is_dear(self, number: int) -> None:
-        """A line took more than its share."""
-        line, _ = self._watched.get(number, (None, 0))
-        if line is not None:
-            self._dear[number] = None
-            line.read_less()
-
-    def _serve_dear(self, waiting: dict[int, int]) -> None:
-        """Serve dear lines for L{DEAR_SECONDS}, first those that have waited longest."""
-        before = self._reactor.seconds()
-        end = before + DEAR_SECONDS
-        for number in [number for number in self._dear if number in waiting]:
-            if number not in self._dear:
+            line, mask = watched.get(number, (None, 0))
+            if line is None:
                 continue  # another line's end in this turn ended this one too
-            del self._dear[number]
-            self._serve(number, waiting[number])
-            now = self._reactor.seconds()
-            if now - before > SHARE_SECONDS / 4:
-                self._is_dear(number)
+            try:
+                # A read also finds a reset, which is an event of its own.
+                why = line.doRead() if mask == IN else self._write_and_read(line, events)
+            except Exception as error:
+                _log.failure("exception while reading or writing")
+                why = error
+            if why is not None:
+                self._end(line, Failure(why))
+            now = seconds()
+            if now - before > share and number in watched:
+                self._dear[number] = None
+                line.read_less()
             if now >= end:
-                return  # the epoll finds the others again
+                return ready[at:]
             before = now
+        return []
+
+    def _serve_dear(self, ready: dict[int, int]) -> None:
+        """Serve dear lines for L{DEAR_SECONDS}, first those that have waited longest."""
+        end = self._reactor.seconds() + DEAR_SECONDS
+        for number in [number for number in self._dear if number in ready]:
+            if number in self._dear:  # else another line's end in this turn ended this one too
+                del self._dear[number]
+                self._serve([(number, ready[number])], SHARE_SECONDS / 4)
+            if self._reactor.seconds() >= end:
+                return
 
     def _write_and_read(self, line: WatchedLine, events: int) -> Exception | None:
         """Serve a line that waits for room to write."""

@@ -22,10 +22,12 @@ def kind(letter: str, verdict: Any, asked: list[str]) -> Any:
     """A kind that knows what begins with this letter."""
 
     def decide(request: Request) -> Any:
+        if not (request.credential or "").startswith(letter):
+            return None
         asked.append(letter)
         return verdict
 
-    return (lambda request: (request.credential or "").startswith(letter)), decide
+    return decide
 
 
 def test_the_kind_that_knows_the_credential_decides_alone() -> None:

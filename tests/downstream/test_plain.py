@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
+from desk import Answer
 from memory import World
 from twisted.internet.protocol import Factory, Protocol
 
@@ -14,21 +11,6 @@ from relay import AnsweredRecord, Metrics, RelayListener, Settings
 from relay.testing.reactor import THERE
 
 PAGE = "http://localhost:3000"
-
-
-@dataclass
-class Answer:
-    """An answer as a client sees it."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """Of a refusal."""
-        error: dict[str, Any] = json.loads(self.body)["error"]
-        return error
 
 
 def ask(world: World, line: str, *fields: str) -> Answer:

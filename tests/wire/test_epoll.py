@@ -225,7 +225,7 @@ def test_a_dear_line_that_another_ends_in_the_same_turn_ends_nobody_else(
         each.other.send(b"x")
     reactor.advance(0)
     for each in slow:
-        hub._is_dear(each.number)
+        hub._dear[each.number] = None
     slow[0].pair = slow[1]
     hub.doRead()
     assert [len(each.heard) for each in (*slow, line)] == [1, 0, 1, 1]
