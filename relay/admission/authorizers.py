@@ -13,7 +13,8 @@ from relay.admission.callback import MOST_BYTES, Callback
 from relay.admission.grant import Grant
 from relay.admission.request import Admit, Request, Verdict
 from relay.admission.static import require_keys
-from relay.config.access import Access, JwtSource
+from relay.config.access import Access
+from relay.config.issuers import JwtSource
 from relay.rules.refusals import refuse
 from relay.timing.callbacks import answer_of
 

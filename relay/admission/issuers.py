@@ -12,7 +12,7 @@ from relay.admission.asking import asking
 from relay.admission.jwt import FindKey, require_jwt
 from relay.admission.keyset import MOST_BYTES, KeySet
 from relay.admission.request import Admit
-from relay.config.access import JwtSource
+from relay.config.issuers import JwtSource
 
 JWKS_SECONDS = 3.0
 """How long an issuer's keys are waited for."""

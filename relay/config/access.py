@@ -10,29 +10,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import partial
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from relay.config.auth import Auth, ClientKeyTable, ClientKeyTables, KeyLimits
-from relay.config.authorizers import CallbackTable, JwtTable
-from relay.config.certificates import CertificateFault, authorities
+from relay.config.authorizers import CallbackTable
+from relay.config.issuers import JwtSource, jwt_source, look_at_authorities
 from relay.config.keys import (
     KeyFault,
     KeyFile,
     SecretFile,
     lines_of,
-    only_line,
+    long_line,
     read_file,
     variable,
 )
@@ -107,18 +99,6 @@ def client_keys(auth: Auth, environ: Mapping[str, str]) -> ClientKeys | None:
 
 
 @frozen
-class JwtSource:
-    """
-    An issuer of JWTs.
-
-    @ivar key: the one key; L{None} if the issuer publishes its keys.
-    """
-
-    table: JwtTable
-    key: Callable[[], Any] | None = field(repr=False)
-
-
-@frozen
 class Access:
     """
     Who may come in, with all secrets found.
@@ -155,10 +135,9 @@ def access_of(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> Acce
             return otherwise
 
     issuers = [
-        found(_jwt_source, table, number, otherwise=None)
-        for number, table in enumerate(auth.jwt, 1)
+        found(jwt_source, table, number, otherwise=None) for number, table in enumerate(auth.jwt, 1)
     ]
-    found(_look_at_authorities, auth.callback.ca_file, "[auth.callback]", otherwise=None)
+    found(look_at_authorities, auth.callback.ca_file, "[auth.callback]", otherwise=None)
     bearer = auth.callback.token_file
     return Access(
         found(client_keys, auth, environ, otherwise=None),
@@ -171,58 +150,6 @@ def access_of(auth: Auth, environ: Mapping[str, str], faults: list[str]) -> Acce
 
 def _bearer(path: Path) -> KeyFile:
     return KeyFile(path, "[auth.callback] token_file")
-
-
-def _look_at_authorities(ca_file: str | None, what: str) -> None:
-    try:
-        if ca_file is not None:
-            authorities(ca_file)
-    except CertificateFault as fault:
-        raise KeyFault(f"{what} ca_file: {fault}") from None
-
-
-def _jwt_source(table: JwtTable, number: int) -> JwtSource | None:
-    what = f"[[auth.jwt]] #{number}"
-    if find_spec("jwt") is None:
-        raise KeyFault(f"{what}: needs PyJWT; install realtime-relay[jwt]")
-    _look_at_authorities(table.ca_file, what)
-    if table.key_file is None:
-        return JwtSource(table, None)
-    if table.is_secret:
-        # RFC 7518, 3.2: no shorter than the hash.
-        read = partial(_shared_secret, max(int(name[2:]) // 8 for name in table.algorithms))
-    else:
-        read = partial(_public_key, table.kind)
-    return JwtSource(table, SecretFile(Path(table.key_file), f"{what} key_file", read))
-
-
-def _shared_secret(least: int, path: Path, what: str) -> bytes:
-    line = only_line(path, what)
-    if len(line) < least:
-        raise KeyFault(f"{what}: fewer than {least} characters")
-    return line.encode("ascii")
-
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "RS": (RSAPublicKey,),
-    "ES": (EllipticCurvePublicKey,),
-    "Ed": (Ed25519PublicKey, Ed448PublicKey),
-}
-
-LEAST_BITS = 2048
-"""Fewest bits of an RSA key (RFC 7518, 3.3)."""
-
-
-def _public_key(kind: str, path: Path, what: str) -> Any:
-    try:
-        key = load_pem_public_key(read_file(path, what))
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyFault(f"{what}: not the PEM of a public key") from None
-    if not isinstance(key, _KINDS[kind]):
-        raise KeyFault(f"{what}: not a key of the kind of algorithms")
-    if isinstance(key, RSAPublicKey) and key.key_size < LEAST_BITS:
-        raise KeyFault(f"{what}: fewer than {LEAST_BITS} bits")
-    return key
 
 
 def tables_in(path: Path, what: str) -> tuple[ClientKeyTable, ...]:
@@ -282,4 +209,4 @@ def signing_keys(auth: Auth) -> tuple[bytes, ...]:
 
 
 def _signing_key(path: Path, number: int) -> bytes:
-    return _shared_secret(LEAST_SIGNING, path, f"[auth] signing_keys #{number}")
+    return long_line(path, f"[auth] signing_keys #{number}", LEAST_SIGNING)

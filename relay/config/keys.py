@@ -162,6 +162,19 @@ def only_line(path: Path, what: str) -> str:
     return next(iter(secrets.values()))
 
 
+def long_line(path: Path, what: str, least: int) -> bytes:
+    """
+    The secret in a file of one line, of which a key is made.
+
+    @param least: fewest characters.
+    @raise KeyFault: if there is no such line, or a shorter one.
+    """
+    line = only_line(path, what)
+    if len(line) < least:
+        raise KeyFault(f"{what}: fewer than {least} characters")
+    return line.encode("ascii")
+
+
 def lines_of(path: Path, what: str) -> dict[int, str]:
     """
     The lines of a file of secrets by their numbers from 1, without blank ones; at least one.

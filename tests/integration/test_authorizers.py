@@ -46,9 +46,10 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from relay.admission.asking import Answer, NoAnswer, asking
 from relay.admission.authorizers import admit_by
-from relay.config.access import Access, ClientKey, JwtSource, access_of, digest_of
+from relay.config.access import Access, ClientKey, access_of, digest_of
 from relay.config.auth import Auth
 from relay.config.authorizers import CallbackTable, JwtTable
+from relay.config.issuers import JwtSource
 
 ISSUER = "https://login.example/"
 
