@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
+from markdown_table import table
+from sdk_tables import sdk_ends, sdk_packages, sdk_refusals
 
 from relay.config.auth import Auth, ClientKeyTable, KeyLimits
 from relay.config.authorizers import CallbackTable, JwtTable
@@ -38,15 +40,9 @@ PAGES = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def _table(columns: str, rows: Iterable[tuple[str, ...]]) -> str:
-    names = columns.split(",")
-    lines = [names, ["---"] * len(names), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def refusals() -> str:
     """Each code: status, retry, what to do."""
-    return _table(
+    return table(
         "code,HTTP,in band,retry,message",
         (
             (
@@ -66,7 +62,7 @@ def meanings() -> str:
     words: dict[Meaning, list[str]] = {}
     for family, meaning in FAMILIES:
         words.setdefault(meaning, []).extend(f"`{word}`" for word in family.split())
-    return _table(
+    return table(
         "words in the code or type,becomes,HTTP,retry",
         (
             (", ".join(words[meaning]), f"`{refusal.code}`", str(refusal.status), _yes(refusal))
@@ -87,7 +83,7 @@ def relayed() -> str:
     codes: dict[str, list[str]] = {}
     for inner, outer in OUTER.items():
         codes.setdefault(outer, []).append(f"`{inner}`")
-    return _table(
+    return table(
         "the other relay's code,the client's code",
         ((", ".join(inner), f"`{outer}`") for outer, inner in codes.items()),
     )
@@ -96,7 +92,7 @@ def relayed() -> str:
 def denials() -> str:
     """What a client is told of an event that a policy does not let through."""
     rows = ((f"`{code}`", message.format(detail="…")) for code, message in DENIALS.items())
-    return _table("code,message", rows)
+    return table("code,message", rows)
 
 
 def _close_row(name: str, code: int | None) -> tuple[str, str, str]:
@@ -110,12 +106,12 @@ def closes() -> str:
     groups: list[tuple[str, int | None]] = [("no code", None)]
     groups += [(str(code), code) for code in sorted(close_table.PASSED | close_table.TRANSLATED)]
     groups += [("3000 to 4999", 3000), ("1004 to 1006, 1016 to 2999, 5000 up", 1004)]
-    return _table("received,the other side gets,its sender gets", (_close_row(*g) for g in groups))
+    return table("received,the other side gets,its sender gets", (_close_row(*g) for g in groups))
 
 
 def endings() -> str:
     """Each end that downstream is told of by an event: the Close, retry, the message."""
-    return _table(
+    return table(
         "code,Close,retry,message",
         (
             (f"`{code}`", *_how(each.close_code), each.message.replace("{detail}", "…"))
@@ -141,7 +137,7 @@ def _ending_row(phase: Phase, row: Row) -> tuple[str, ...]:
 def ending() -> str:
     """What each happening does in each phase of one connection, and the phase it leads to."""
     columns = ",".join(["phase", *ENDING["open"]])
-    return _table(columns, (_ending_row(*row) for row in ENDING.items()))
+    return table(columns, (_ending_row(*row) for row in ENDING.items()))
 
 
 def _default(attribute: attrs.Attribute[Any]) -> str:
@@ -164,7 +160,7 @@ def _settings_rows(cls: type) -> Iterator[tuple[str, str, str]]:
 
 
 def _settings(cls: type) -> Callable[[], str]:
-    return lambda: _table("key,default,meaning", _settings_rows(cls))
+    return lambda: table("key,default,meaning", _settings_rows(cls))
 
 
 def _named(names: Iterable[str]) -> str:
@@ -195,7 +191,7 @@ def _provider_row(name: str, provider: Provider) -> tuple[str, ...]:
 def providers() -> str:
     """How the kinds of upstream differ."""
     columns = "provider,url,the key's header,endpoints,speaks first,a model,goes upstream besides"
-    return _table(columns, (_provider_row(*row) for row in PROVIDERS.items()))
+    return table(columns, (_provider_row(*row) for row in PROVIDERS.items()))
 
 
 def _endpoint_row(endpoint: Endpoint) -> tuple[str, ...]:
@@ -214,7 +210,7 @@ def _endpoint_row(endpoint: Endpoint) -> tuple[str, ...]:
 def endpoints() -> str:
     """What each path means."""
     columns = "endpoint,asked for by,behind the base,first event,last event,query,served by"
-    return _table(columns, map(_endpoint_row, ENDPOINTS.values()))
+    return table(columns, map(_endpoint_row, ENDPOINTS.values()))
 
 
 def seam() -> str:
@@ -223,7 +219,7 @@ def seam() -> str:
     rows = (
         (f"`{row.owner}`", f"`{row.name}`", row.use, _form(row.form), row.relied) for row in SEAM
     )
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
 def _form(form: str) -> str:
@@ -232,7 +228,7 @@ def _form(form: str) -> str:
 
 def faults() -> str:
     """Each model name that makes the simulator fail."""
-    return _table("model,what happens", ((f"`{row.name}`", row.description) for row in FAULTS))
+    return table("model,what happens", ((f"`{row.name}`", row.description) for row in FAULTS))
 
 
 def metrics() -> str:
@@ -241,91 +237,7 @@ def metrics() -> str:
         (f"`{name}`", kind.type, ", ".join(f"`{label}`" for label in kind.labels), kind.doc)
         for name, kind in METRICS.items()
     )
-    return _table("metric,type,labels,meaning", rows)
-
-
-SDKS = json.loads((PAGES / "sdks.json").read_text("utf-8"))
-"""What was measured: C{tests/e2e/sdk_seen.py} writes it, and a test compares it with the SDKs."""
-
-Cell = dict[str, Any]
-
-
-def _shows(cell: Cell) -> str:
-    """What a developer is told: the words that say most."""
-    shows = cell["shows"]
-    told = ["code", "message"] if "message" in shows else [word for word in shows if word != "code"]
-    words = " and ".join(told) or "nothing"
-    return words + ("; at times the event" if "at times" in cell else "")
-
-
-def _comes_back(*cells: Cell) -> str:
-    counts = {cell["attempts"] for cell in cells}
-    (count,) = counts  # no SDK was found to heed which refusal may pass
-    return {1: "no", "no end": "without end"}.get(count) or f"{count - 1} times"
-
-
-def _choice(cases: dict[str, Cell]) -> str:
-    """In band, unless that makes it come back without end."""
-    endless = cases["event"]["attempts"] == "no end"
-    return '`"http"`' if endless else '`"event"`'
-
-
-def sdk_refusals() -> str:
-    """What each SDK shows of a refusal in either form, if it comes back, and what to choose."""
-    columns = "SDK,by status it shows,comes back,in band it shows,comes back,choose,`auto` is"
-    rows = []
-    for name, sdk in SDKS.items():
-        cases = sdk["cases"]
-        forms = [
-            part
-            for form in ("http", "event")
-            for part in (
-                _shows(cases[form]),
-                _comes_back(cases[form], cases[f"{form}, may pass"]),
-            )
-        ]
-        is_event = cases["auto"]["shows"] == cases["event"]["shows"]
-        auto = '`"event"`' if is_event else '`"http"`'
-        rows.append((name, *forms, _choice(cases), auto))
-    return _table(columns, rows)
-
-
-def sdk_ends() -> str:
-    """What each SDK shows of an end, told by an event and by its Close alone."""
-    columns = "SDK,of event and Close it shows,of a Close alone,its app learns of it by,comes back"
-    return _table(
-        columns,
-        (
-            (
-                name,
-                _shows(sdk["cases"]["told"]),
-                _shows(sdk["cases"]["closed"]),
-                ENDS[sdk["cases"]["closed"]["ends"]],
-                _comes_back(sdk["cases"]["told"], sdk["cases"]["closed"]),
-            )
-            for name, sdk in SDKS.items()
-        ),
-    )
-
-
-ENDS = {
-    "raises": "an exception",
-    "the loop ends": "the end of its loop",
-    "a close event": "a close event",
-    "a disconnected event": "`connection_change`",
-    "the pipeline goes on": "a line in the log; its pipeline goes on",
-    "stopped": "an error event at each loss",
-}
-"""How an app learns of an end, by what the file calls it."""
-
-
-def sdk_packages() -> str:
-    """What each SDK is, and the pattern for its User-Agent."""
-    rows = (
-        (name, sdk["package"], f"`user_agent = {json.dumps(sdk['user_agent'])}`")
-        for name, sdk in SDKS.items()
-    )
-    return _table("SDK,measured,its rule", rows)
+    return table("metric,type,labels,meaning", rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

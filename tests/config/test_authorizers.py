@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from relay.config import access
+from relay.config import issuers
 from relay.config.load import SettingsError, load
 from relay.config.plan import Flags, Plan, plan
 
@@ -149,7 +149,7 @@ def test_authorities_that_cannot_be_read_are_a_fault(tmp_path: Path, text: str, 
 def test_without_pyjwt_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "find_spec", lambda name: None)
+    monkeypatch.setattr(issuers, "find_spec", lambda name: None)
     lines = planned(tmp_path, JWT + URL)
     assert lines == ("[[auth.jwt]] #1: needs PyJWT; install realtime-relay[jwt]",)
     assert isinstance(planned(tmp_path, CALLBACK), Plan)
