@@ -15,6 +15,9 @@ class Keepalive:
 
     It checks at intervals. So a message costs setting L{heard}, and no look at a clock.
 
+    The time for a Pong begins one turn of the reactor after the Ping: a transport may write the Ping
+    only at the end of the turn, and a relay that is stopped just before that has asked nobody yet.
+
     @ivar heard: to be set at any sign of life. Also to be set while the peer is not read, when no
         sign of life could be seen.
     @param ping_seconds: between two checks; a peer that was silent in between is pinged.
@@ -78,8 +81,11 @@ class Keepalive:
             self._give_up()
         else:
             self._pinged = lives is not None
-            self._check.set(self._pong_seconds, self._look)
+            self._check.set(0, self._ping_has_left)
             self._ping()
+
+    def _ping_has_left(self) -> None:
+        self._check.set(self._pong_seconds, self._look)
 
 
 def _nothing() -> None:

@@ -16,6 +16,7 @@ class Watched:
 
     clock: Clock = field(default_factory=Clock)
     shows_life: bool | None = False
+    stops_for: int = 0
     told: list[tuple[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -24,6 +25,7 @@ class Watched:
 
     def ping(self) -> None:
         self.told.append(("ping", self.clock.seconds()))
+        self.clock.rightNow += self.stops_for
 
     def give_up(self) -> None:
         self.told.append(("gone", self.clock.seconds()))
@@ -86,3 +88,13 @@ def test_a_peer_that_is_no_longer_watched_is_not_pinged(watched: Watched) -> Non
     watched.wait(60)
     assert watched.told == []
     assert watched.clock.getDelayedCalls() == []
+
+
+def test_a_relay_that_is_stopped_before_its_ping_has_left_waits_for_the_pong_all_the_same(
+    watched: Watched,
+) -> None:
+    watched.stops_for = 60
+    watched.wait(29)
+    assert watched.told == [("ping", 20)]
+    watched.wait(1)
+    assert watched.told == [("ping", 20), ("gone", 90)]
