@@ -18,7 +18,7 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from secrets import token_bytes
 
 from attrs import evolve, frozen
@@ -30,6 +30,7 @@ from relay.admission.grant import Grant
 from relay.admission.origins import same_origin
 from relay.admission.request import EPHEMERAL, Admit, Request, Verdict
 from relay.rules.refusals import refuse
+from relay.rules.session_kinds import SessionKind
 from relay.timing.clock import epoch
 
 _log = Logger()
@@ -46,6 +47,16 @@ UNLASTING = (
     " process, and no other relay takes them: name files by signing_keys in [auth]"
 )
 
+ANOTHER_KIND = "This ephemeral secret is for {}; it opens nothing else."
+PLACES: Mapping[SessionKind, str] = {
+    "realtime": "/v1/realtime",
+    "transcription": "/v1/realtime?intent=transcription",
+    "translation": "/v1/realtime/translations",
+    "live": "/v1/live/sessions",
+    "gemini": "Gemini's path",
+}
+"""The kinds that a secret may be for, and where a client opens each."""
+
 
 @frozen
 class Minted:
@@ -53,11 +64,13 @@ class Minted:
     What a secret says.
 
     @ivar grant: what who sends it may have; it expires, and mints nothing.
+    @ivar kind: the kind of session that it opens.
     @ivar origin: the Origin of the one page that may send it; L{None} for whoever holds it.
     @ivar id: of this secret alone.
     """
 
     grant: Grant
+    kind: SessionKind
     origin: str | None
     id: str
 
@@ -109,7 +122,7 @@ def _is_canonical(token: str) -> bool:
 
 
 def _claims(minted: Minted) -> dict[str, object]:
-    claims = claims_of(minted.grant) | {"id": minted.id}
+    claims = claims_of(minted.grant) | {"kind": minted.kind, "id": minted.id}
     return claims if minted.origin is None else claims | {"origin": minted.origin}
 
 
@@ -117,8 +130,8 @@ def _minted(claims: bytes) -> Minted | None:
     """What good claims say; L{None} for what a later version says otherwise."""
     try:
         said = json.loads(zlib.decompress(claims))
-        origin, name = said.pop("origin", None), said.pop("id")
-        return Minted(grant_of(said), origin, name)
+        kind, origin, name = said.pop("kind"), said.pop("origin", None), said.pop("id")
+        return Minted(grant_of(said), kind, origin, name)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
         return None
 
@@ -154,6 +167,8 @@ def _verdict(minted: Minted | None, request: Request) -> Verdict:
         why = f"the ephemeral secret {minted.id} has expired"
     elif minted.origin is not None and not same_origin(minted.origin, request.origin or ""):
         why = f"the ephemeral secret {minted.id} is for the origin {minted.origin} only"
+    elif request.kind not in (None, minted.kind):
+        return refuse("unauthorized", ANOTHER_KIND.format(PLACES[minted.kind]), status=403)
     else:
         return minted.grant
     return refuse("unauthorized", detail=why)

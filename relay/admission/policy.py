@@ -22,7 +22,4 @@ def refusal_by_policy(request: Request, grant: Grant, settings: Settings) -> Ref
     route = request.route
     if route is None or "model" not in route.endpoint.query:
         return None
-    # By Azure's path two names stand for it, and both go upstream.
-    named = [value for name, value in route.named(request.head.query) if name == "model"]
-    policy = policy_of(grant, settings)
-    return next(filter(None, map(policy.refusal_of, named or (None,))), None)
+    return policy_of(grant, settings).refusal_of(request.model)

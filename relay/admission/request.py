@@ -9,6 +9,7 @@ from attrs import Factory, field, frozen
 from relay.admission.grant import Grant
 from relay.http.head import Head
 from relay.rules.refusals import Refusal
+from relay.rules.session_kinds import SessionKind
 from relay.rules.subprotocols import credential_in, is_beta
 from relay.upstreams.endpoints import BETA, Route, route_of
 
@@ -67,6 +68,11 @@ class Request:
         """The model that the request asks for; L{None} if it names none."""
         query = self.head.query
         return dict(query if self.route is None else self.route.named(query)).get("model")
+
+    @property
+    def kind(self) -> SessionKind | None:
+        """The kind of session that it asks for; L{None} if it asks for a plain page."""
+        return None if self.route is None else self.route.kind(self.head.query)
 
     @property
     def is_beta(self) -> bool:

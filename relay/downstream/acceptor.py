@@ -219,7 +219,7 @@ class Front(Connection):
 
     def _take_upgrade(self, request: Request) -> None:
         head = request.head
-        refusal = upgrade_refusal(head)
+        refusal = upgrade_refusal(head) or _ambiguity(request)
         if refusal is None and self._reader.rest:
             refusal = refuse("bad_request", "Send nothing before the 101.")
         if refusal is not None:
@@ -310,3 +310,10 @@ class Front(Connection):
         bodiless = self._reader.bodiless
         answer = http_response(refusal, self.name, bodiless=bodiless, more=self._cors)
         self.finish(b"" if self._reader.is_tls else answer)
+
+
+def _ambiguity(request: Request) -> Refusal | None:
+    """The refusal of a query of which one reader takes this value, and another that one."""
+    assert request.route is not None, "what is served has a route"
+    name = request.route.twice(request.head.query)
+    return refuse("bad_request", f"Ask for one {name}.") if name else None

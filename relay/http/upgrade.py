@@ -55,7 +55,6 @@ def _detail(head: Head) -> str | None:
         # Of two credentials, one might count here and the other to another reader of the head.
         (len(head.all("authorization")) <= 1, "Send one Authorization at most."),
         ("#" not in head.target, "Send no fragment."),
-        (sum(name == "model" for name, _ in head.query) <= 1, "Ask for one model."),
         (
             all(TOKEN.fullmatch(name) for name in offered) and len(set(offered)) == len(offered),
             "Send each subprotocol once, as a token.",

@@ -15,8 +15,9 @@ class Keepalive:
 
     It checks at intervals. So a message costs setting L{heard}, and no look at a clock.
 
-    The time for a Pong begins one turn of the reactor after the Ping: a transport may write the Ping
-    only at the end of the turn, and a relay that is stopped just before that has asked nobody yet.
+    The time for a Pong begins one turn of the reactor after the Ping: a transport may write the
+    Ping only at the end of the turn, and a relay that is stopped just before that has asked nobody
+    yet.
 
     @ivar heard: to be set at any sign of life. Also to be set while the peer is not read, when no
         sign of life could be seen.

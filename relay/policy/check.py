@@ -18,16 +18,19 @@ from relay.policy.paths import (
     Path,
     as_path,
     drop,
+    fitting,
     leaves,
     merged,
     misspelt,
     put,
+    said,
     touches,
     twins,
 )
 from relay.policy.policy import Policy
 from relay.policy.strict import NotStrict, parse_strict, serialised
 from relay.rules.said import Said, error_in
+from relay.rules.session_kinds import lacks, model_paths
 from relay.rules.values import as_table, as_text
 
 Goes = tuple[Literal["upstream", "downstream"], bytes]
@@ -41,8 +44,6 @@ APPENDS = (
 """Events that are nothing but audio: of sessions, of Live sessions, of translations."""
 
 _READ: list[Path] = [("type",), ("event_id",), ("session",), ("response",), ("item",), ("model",)]
-_RESPONSE: list[Path] = [("input",), ("model",)]
-_SESSION: list[Path] = [("model",)]
 _INSTRUCTIONS: list[Path] = [("instructions",), ("prompt",)]
 _SPEAKERS = ("user", "assistant")
 
@@ -81,6 +82,8 @@ class Check:
 
     def __init__(self, policy: Policy, request_id: str) -> None:
         self._policy = policy
+        self._kind = ""
+        self._fits = True
         self._request_id = request_id
         self._plain = plain_append(policy).fullmatch
         self._forced = list(leaves(policy.force))
@@ -88,7 +91,8 @@ class Check:
         self._dropped = _twins_of(forced)
         locked = [as_path(dotted) for dotted in policy.lock]
         self._locked = [*locked, *_twins_of(locked)]
-        self._guarded = [*forced, *self._dropped, *self._locked]
+        self._mute = [*forced, *self._dropped]
+        self._guarded = [*self._mute, *self._locked]
         self._instructs = any(path[:1] in _INSTRUCTIONS for path in [*forced, *locked])
         self._hides = "instructions" in policy.force
         self._denials = 0
@@ -132,14 +136,14 @@ class Check:
             raise Denied("invalid_event", "its type is no string", "type")
         if not self._policy.allows_event(kind) or self._gives_instructions(kind):
             raise Denied("event_not_allowed", f"the event {kind}", "type")
-        self._look_at_model(event, "model")
+        self._look_at_models(event, [("model",)], "")
         for name in ("session", "response"):
             if event.get(name) is not None:
                 self._look_inside(event, name)
         session, response = event.get("session"), event.get("response")
         if session is not None or kind == "session.start":
             event["session"] = self._session(session or {}, kind == "session.start")
-        for path in [*(path for path, _ in self._forced), *self._dropped] if response else ():
+        for path in self._mute if response else ():
             drop(event["response"], path)
         self._look_at_items([event.get("item"), *_list(as_table(response).get("input"))])
 
@@ -151,16 +155,20 @@ class Check:
         table = event[name]
         if not isinstance(table, dict):
             raise Denied("invalid_event", f"its {name} is no object", name)
-        _well_spelt(table, [*self._guarded, *(_SESSION if name == "session" else _RESPONSE)])
+        models = model_paths(self._kind if name == "session" else "")
+        _well_spelt(table, [*self._guarded, *models, ("input",), ("type",)])
+        if name == "session" and not self._fits and table.get("type", self._kind) != self._kind:
+            raise Denied("field_not_allowed", "session.type", "session.type")
         for path in self._locked:
             if touches(table, path):
                 dotted = ".".join((name, *path))
                 raise Denied("field_not_allowed", dotted, dotted)
-        self._look_at_model(table, f"{name}.model")
+        self._look_at_models(table, models, f"{name}.")
 
-    def _look_at_model(self, table: dict[str, Any], param: str) -> None:
-        if "model" in table and not self._policy.allows_model(table["model"]):
-            raise Denied("model_not_allowed", param=param)
+    def _look_at_models(self, table: dict[str, Any], paths: Iterable[Path], above: str) -> None:
+        for path in paths:
+            if not all(map(self._policy.allows_model, said(table, path))):
+                raise Denied("model_not_allowed", param=above + ".".join(path))
 
     def _session(self, session: dict[str, Any], is_start: bool) -> dict[str, Any]:
         """
@@ -191,15 +199,25 @@ class Check:
         @param created: upstream's first event; empty if there was none.
         @return: L{None} if the policy has no values for the session.
         """
-        session = merged(self._policy.default, self._policy.force)
+        self._kind = kind = as_text(as_table(as_table(_json(created)).get("session")).get("type"))
+        self._fit(kind)
+        session = fitting(merged(self._policy.default, self._policy.force), kind)
         if not session:
             return None
-        kind = as_text(as_table(as_table(_json(created)).get("session")).get("type"))
         if kind and kind != "translation":
             session = {"type": kind, **session}
         self._awaits_answer = True
         event_id = f"event_{self._request_id}"
         return serialised({"type": "session.update", "event_id": event_id, "session": session})
+
+    def _fit(self, kind: str) -> None:
+        """
+        Force no field that a session of this kind lacks. The kind is upstream's word: a client
+        that could choose it would be rid of the rest.
+        """
+        forced = [(path, value) for path, value in self._forced if not lacks(kind, path)]
+        self._fits = len(forced) == len(self._forced)
+        self._forced = forced
 
     def received(self, payload: bytes) -> bytes | None:
         """

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
+from relay.rules.session_kinds import lacks
+
 Path = tuple[str, ...]
 Table = dict[str, Any]
 
@@ -79,6 +81,25 @@ def touches(table: Table, path: Path) -> bool:
             return False
         value = value[name]
     return True
+
+
+def said(table: Table, path: Path) -> list[Any]:
+    """What the table says at this path: one value, or none."""
+    value: Any = table
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return []
+        value = value[name]
+    return [value]
+
+
+def fitting(table: Mapping[str, Any], kind: str) -> Table:
+    """What is left of the table for a session of this kind, which has some fields only."""
+    fitted: Table = {}
+    for path, value in leaves(table):
+        if not lacks(kind, path):
+            put(fitted, path, value)
+    return fitted
 
 
 def drop(table: Table, path: Path) -> None:

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from attrs import field, frozen
 
+from relay.rules.session_kinds import SessionKind
+
 Query = Sequence[tuple[str, str]]
 """Query parameters, decoded, in their order."""
 
@@ -55,6 +57,7 @@ class Endpoint:
     One API.
 
     @ivar name: what settings, records and C{Provider.endpoints} call it.
+    @ivar kind: the kind of session that it opens, if no parameter asks for another.
     @ivar paths: how downstream asks for it; the first is OpenAI's, or its provider's own.
     @ivar upstream: its path behind an upstream's base.
     @ivar first_event: the event that upstream sends first, so that the hold waits for it; L{None}
@@ -67,6 +70,7 @@ class Endpoint:
     """
 
     name: str
+    kind: SessionKind
     paths: tuple[EndpointPath, ...]
     upstream: str
     first_event: str | None = None
@@ -78,6 +82,7 @@ class Endpoint:
 
 REALTIME = Endpoint(
     name="realtime",
+    kind="realtime",
     paths=(
         EndpointPath("/v1/realtime"),
         EndpointPath("/openai/v1/realtime", {}, parameters=_AZURE),
@@ -93,6 +98,7 @@ _ALL = (
     REALTIME,
     Endpoint(
         name="translations",
+        kind="translation",
         paths=(
             EndpointPath("/v1/realtime/translations"),
             EndpointPath("/openai/v1/realtime/translations", {}, parameters=_AZURE),
@@ -107,6 +113,7 @@ _ALL = (
     ),
     Endpoint(
         name="live",
+        kind="live",
         paths=(
             EndpointPath("/v1/live/sessions"),
             EndpointPath("/openai/v1/live/sessions", {}, parameters=_AZURE),
@@ -117,6 +124,7 @@ _ALL = (
     ),
     Endpoint(
         name="live-attach",
+        kind="sideband",
         paths=(
             EndpointPath("/v1/live/sessions/{id}/attach"),
             EndpointPath("/openai/v1/live/sessions/{id}/attach", {}, parameters=_AZURE),
@@ -127,6 +135,7 @@ _ALL = (
     ),
     Endpoint(
         name="live-fork",
+        kind="sideband",
         paths=(
             EndpointPath("/v1/live/sessions/{id}/fork"),
             EndpointPath("/openai/v1/live/sessions/{id}/fork", {}, parameters=_AZURE),
@@ -137,6 +146,7 @@ _ALL = (
     ),
     Endpoint(
         name="gemini",
+        kind="gemini",
         paths=(
             EndpointPath(_GOOGLE, headers=("x-goog-api-key",), parameters=("key", "access_token")),
         ),
@@ -166,6 +176,18 @@ class Route:
         """The query parameters by their names at OpenAI."""
         names = self.path.names
         return [(names.get(name, name), value) for name, value in query]
+
+    def kind(self, query: Query) -> SessionKind:
+        """The kind of session that is asked for."""
+        asked = {name: value for name, value in self.named(query) if name in self.endpoint.query}
+        if "call_id" in asked:
+            return "sideband"
+        return "transcription" if asked.get("intent") == "transcription" else self.endpoint.kind
+
+    def twice(self, query: Query) -> str | None:
+        """A parameter that goes upstream and has more than one value; L{None} if there is none."""
+        names = [name for name, _ in self.named(query) if name in self.endpoint.query]
+        return next((name for name in names if names.count(name) > 1), None)
 
 
 def pattern(template: str) -> re.Pattern[str]:

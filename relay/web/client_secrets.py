@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from secrets import token_hex
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, frozen
 
-from relay.admission.ephemeral import Mint, Minted
+from relay.admission.ephemeral import PLACES, Mint, Minted
 from relay.admission.grant import SAFETY, Grant
 from relay.admission.origins import is_origin
+from relay.policy.paths import leaves, said
 from relay.policy.policy import fixing
 from relay.policy.strict import NotStrict, parse_strict
 from relay.rules.refusals import Refused, refuse
+from relay.rules.session_kinds import SessionKind, lacks, model_paths
 from relay.timing.clock import epoch
 from relay.web.page import Page, PlainRequest, bad, refused
 
@@ -40,7 +42,7 @@ OBJECTS = {
 """What OpenAI calls the object of each type of session; a translation has no such name."""
 
 NOT_FIXED = ("type", "id", "object")
-"""Fields that say what the session is; no client can change them."""
+"""Fields that say what the session is. What opens it is bound to its type."""
 
 NO_CHAIN = "An ephemeral secret cannot mint another; send the key that it was minted with."
 TOO_LONG = (
@@ -67,22 +69,26 @@ class Order:
     """
     What is asked for.
 
+    @ivar kind: the kind of session that it is for.
     @ivar seconds: how long the secret is to be valid.
     @ivar session: fields of the session.
-    @ivar model: the one model that it is for; L{None} for all that its maker may ask for.
+    @ivar models: the models that its fields name. Without any it is for all that its maker may ask
+        for.
     @ivar origin: the Origin of the one page that may send it.
     """
 
+    kind: SessionKind
     seconds: int
     session: dict[str, Any]
-    model: str | None
+    models: tuple[str, ...]
     origin: str | None
 
 
-def order_in(body: bytes) -> Order:
+def order_in(body: bytes, usual: SessionKind) -> Order:
     """
     What the body of a request asks for; an empty one asks for what is usual.
 
+    @param usual: the kind of a session that names none.
     @raise Refused: with C{bad_request} for anything else.
     """
     try:
@@ -94,7 +100,28 @@ def order_in(body: bytes) -> Order:
     if origin is not None and not is_origin(origin):
         raise bad("origin must be an origin like https://app.example.")
     seconds = _seconds(_table(value.get("expires_after"), "expires_after"))
-    return Order(seconds, session, _name(session.get("model"), "session.model"), origin)
+    kind = _kind(session, usual)
+    return Order(kind, seconds, session, _models(session, kind), origin)
+
+
+def _kind(session: dict[str, Any], usual: SessionKind) -> SessionKind:
+    """The kind of session, which has all the fields that are asked for."""
+    kind = session.get("type", usual)
+    if not isinstance(kind, str) or kind not in PLACES:
+        raise bad(f"session.type must be one of {', '.join(PLACES)}.")
+    for path, _ in leaves(session):
+        if lacks(kind, path):
+            raise bad(f"Leave session.{'.'.join(path)} out: a {kind} session has no such field.")
+    return cast(SessionKind, kind)
+
+
+def _models(session: dict[str, Any], kind: SessionKind) -> tuple[str, ...]:
+    named = [
+        _name(value, "session." + ".".join(path))
+        for path in model_paths(kind)
+        for value in said(session, path)
+    ]
+    return tuple(filter(None, named))
 
 
 def _seconds(after: dict[str, Any]) -> int:
@@ -119,9 +146,12 @@ def minted_for(order: Order, grant: Grant, safety: str | None, now: float) -> Mi
     if not grant.mints:
         raise Refused(refuse("unauthorized", NO_CHAIN, status=403))
     bounds = grant.bounds
-    if order.model is not None and not bounds.allows_model(order.model):
+    if not all(map(bounds.allows_model, order.models)):
         raise Refused(refuse("model_not_allowed"))
     fields = {name: value for name, value in order.session.items() if name not in NOT_FIXED}
+    if order.kind == "transcription":
+        # An upstream that does not know the intent opens a conversation, and then rejects this.
+        fields["type"] = order.kind
     ends = int(now) + order.seconds
     headers = {name.title(): value for name, value in grant.headers.items()}
     if safety and safety.isprintable():  # else it has a tab
@@ -134,14 +164,14 @@ def minted_for(order: Order, grant: Grant, safety: str | None, now: float) -> Mi
         headers=headers,
         mints=False,
     )
-    return Minted(own, order.origin, token_hex(8))
+    return Minted(own, order.kind, order.origin, token_hex(8))
 
 
-def client_secrets_page(mint: Mint, grant: Grant, kind: str) -> Page:
+def client_secrets_page(mint: Mint, grant: Grant, kind: SessionKind) -> Page:
     """
     The page that mints for who has this grant.
 
-    @param kind: the type of a session that names none: C{realtime} or C{translation}.
+    @param kind: the kind of a session that names none.
     """
 
     def answer(request: PlainRequest) -> bytes:
@@ -160,14 +190,14 @@ def client_secrets_page(mint: Mint, grant: Grant, kind: str) -> Page:
     return Page(answer)
 
 
-def _told(mint: Mint, grant: Grant, kind: str, request: PlainRequest) -> dict[str, object]:
+def _told(mint: Mint, grant: Grant, kind: SessionKind, request: PlainRequest) -> dict[str, object]:
     content: Any = request.content
-    order = order_in(content.read())
+    order = order_in(content.read(), kind)
     safety = request.asked.request.head.one(SAFETY.lower())
     minted = minted_for(order, grant, safety, epoch())
     secret = mint.mint(minted)
     if len(secret) > LONGEST:
         raise bad(TOO_LONG)
-    session = {"type": kind, **order.session, "id": f"sess_{minted.id}"}
-    session |= OBJECTS.get(str(session["type"]), {})
+    session = {**order.session, "type": order.kind, "id": f"sess_{minted.id}"}
+    session |= OBJECTS.get(order.kind, {})
     return {"value": secret, "expires_at": minted.grant.expires, "session": session}

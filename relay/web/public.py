@@ -12,6 +12,7 @@ from twisted.web.server import Request
 
 from relay.admission.ephemeral import Mint
 from relay.rules.refusals import refuse
+from relay.rules.session_kinds import SessionKind
 from relay.upstreams.endpoints import Served, normal
 from relay.web.admitted import Behind, Door
 from relay.web.client_secrets import client_secrets_page
@@ -93,7 +94,7 @@ class Public(Resource):
         if found := _MODELS.fullmatch(below):
             return Behind(self._door, partial(models_page, self._models, name=found[1]))
         if found := _SECRETS.fullmatch(below):
-            kind = "translation" if found[1] else "realtime"
+            kind: SessionKind = "translation" if found[1] else "realtime"
             return Behind(self._door, partial(client_secrets_page, self._mint, kind=kind))
         instead = instead_of(below, request.method.decode("latin-1"), base)
         if instead is not None:

@@ -40,8 +40,8 @@ WHOLE = Grant(
     ),
     mints=False,
 )
-SAID = Minted(WHOLE, "https://app.test", "0123")
-SHORT = Minted(Grant(expires=NOW + 60, mints=False), None, "4567")
+SAID = Minted(WHOLE, "realtime", "https://app.test", "0123")
+SHORT = Minted(Grant(expires=NOW + 60, mints=False), "realtime", None, "4567")
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +156,7 @@ def test_a_secret_lets_in_for_what_it_says_and_mints_nothing(guard: str) -> None
 
 def wrong_secrets() -> dict[str, tuple[str, str | None, str]]:
     mint = Mint(KEYS)
-    late = Minted(Grant(expires=NOW, mints=False), None, "89ab")
+    late = Minted(Grant(expires=NOW, mints=False), "realtime", None, "89ab")
     return {
         "another relay's": (Mint().mint(SAID), None, "minted elsewhere"),
         "changed": (SECRET.replace(FORM, FORM + "A"), None, "minted elsewhere"),

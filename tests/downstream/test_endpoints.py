@@ -217,3 +217,24 @@ def test_a_provider_that_the_table_does_not_know_needs_settings_alone(tmp_path: 
     upstream.send('{"type":"error","error":{"code":"invalid_api_key","message":"no"}}')
     upstream.send_close(3000)
     assert refusal_of(downstream)["code"] == "upstream_unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/realtime?model=a&model=b", "model"),
+        ("/v1/realtime?model=a&model=a", "model"),
+        ("/openai/realtime?deployment=a&model=b", "model"),
+        ("/openai/realtime?model=b&deployment=a", "model"),
+        ("/v1/realtime?intent=transcription&intent=", "intent"),
+        ("/v1/realtime?call_id=a&call_id=b", "call_id"),
+        ("/v1/realtime/translations?model=a&model=b", "model"),
+    ],
+)
+def test_what_a_query_says_twice_is_told(path: str, name: str) -> None:
+    world = World()
+    downstream = world.downstream(path)
+    downstream.read()
+    assert downstream.status == 400
+    assert downstream.error["message"] == f"Ask for one {name}."
+    assert world.reactor.tcpClients == []

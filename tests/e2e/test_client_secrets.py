@@ -19,6 +19,7 @@ from e2e.pages import browse, lacking, serving
 from e2e.relays import Authority, Relay, authority, demo_command, listening
 from openai import AsyncOpenAI, OpenAI
 from processes import SECONDS, address_of, environ, relay_command, running
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
@@ -80,6 +81,17 @@ async def status_of(client: AsyncOpenAI, model: str = "gpt-realtime") -> int:
     return caught.value.response.status_code
 
 
+async def told(guarded: Guarded, path: str, secret: str) -> Any:
+    """The session that upstream has once it was told what the secret was minted for."""
+    url = f"{guarded.relay.plain}/v1/{path}".replace("http", "ws", 1)
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with connect(url, additional_headers=headers) as socket:
+        assert json.loads(await socket.recv())["type"] == "session.created"
+        updated = json.loads(await socket.recv())
+    assert updated["type"] == "session.updated"
+    return updated["session"]
+
+
 def test_the_python_sdk_mints_and_connects(guarded: Guarded) -> None:
     async def mint_and_connect() -> None:
         secret = await guarded.client(guarded.key).realtime.client_secrets.create(
@@ -103,6 +115,20 @@ def test_the_python_sdk_mints_for_a_translation(guarded: Guarded) -> None:
         session={"model": "gpt-realtime-translate", "audio": {"output": {"language": "de"}}}
     )
     assert secret.session.model == "gpt-realtime-translate"
+    path = "realtime/translations?model=gpt-realtime-translate"
+    session = asyncio.run(told(guarded, path, secret.value))
+    assert session["audio"]["output"]["language"] == "de"
+
+
+def test_the_python_sdk_mints_for_a_transcription(guarded: Guarded) -> None:
+    client = OpenAI(base_url=f"{guarded.relay.plain}/v1", api_key=guarded.key)
+    transcription: Any = {"model": "gpt-4o-transcribe", "language": "de"}
+    secret = client.realtime.client_secrets.create(
+        session={"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+    )
+    session = asyncio.run(told(guarded, "realtime?intent=transcription", secret.value))
+    assert session["type"] == "transcription"
+    assert session["audio"]["input"]["transcription"]["language"] == "de"
 
 
 def test_a_wrong_key_is_told_by_the_sdk(guarded: Guarded) -> None:

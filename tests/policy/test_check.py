@@ -291,11 +291,73 @@ def test_the_values_go_first() -> None:
     assert check(Policy(lock=("tools",))).first(b"{}") is None
 
 
-@pytest.mark.parametrize("created", [b"", b"x", b"[]", b'{"session":{"type":"translation"}}'])
-def test_a_session_whose_kind_is_unknown_or_has_no_name_is_told_none(created: bytes) -> None:
-    first = check().first(created)
+@pytest.mark.parametrize("said", [b"", b"x", b"[]", b'{"session":{"type":7}}'])
+def test_a_session_whose_kind_is_unknown_is_told_all_and_no_kind(said: bytes) -> None:
+    first = check().first(said)
     assert first is not None
     assert "type" not in json.loads(first)["session"]
+    assert json.loads(first)["session"]["instructions"] == SECRET
+
+
+def test_a_translation_is_not_told_its_kind() -> None:
+    policy = Policy(force={"audio": {"output": {"language": "de"}}})
+    first = check(policy).first(b'{"session":{"type":"translation"}}')
+    assert first is not None
+    assert json.loads(first)["session"] == policy.force
+
+
+def created(kind: str) -> bytes:
+    return json.dumps({"type": "session.created", "session": {"type": kind}}).encode()
+
+
+FORCED = Policy(
+    force={"instructions": SECRET, "audio": {"input": {"format": "x"}, "output": {"voice": "ash"}}},
+    default={"include": [], "tools": []},
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("transcription", {"include": [], "audio": {"input": {"format": "x"}}}),
+        ("translation", None),
+    ],
+)
+def test_a_kind_of_session_is_told_only_of_fields_that_it_has(kind: str, values: object) -> None:
+    first = check(FORCED).first(created(kind))
+    told = json.loads(first)["session"] if first else None
+    assert told == (values and {"type": kind, **values})  # type: ignore[dict-item]
+
+
+def test_a_session_of_its_kind_is_forced_only_what_it_has_and_becomes_no_other() -> None:
+    session = check(FORCED)
+    session.first(created("transcription"))
+    goes, told = session.sent(json.dumps(update(audio={"input": {"format": "y"}})).encode(), False)
+    assert (goes, json.loads(told)["session"]) == (
+        "upstream",
+        {"audio": {"input": {"format": "x"}}},
+    )
+    goes, told = session.sent(json.dumps(update(type="realtime", audio={})).encode(), False)
+    assert (goes, json.loads(told)["error"]["param"]) == ("downstream", "session.type")
+    answer = {"type": "response.create", "response": {"instructions": "Mine."}}
+    _, told = session.sent(json.dumps(answer).encode(), False)
+    assert json.loads(told)["response"] == {}
+
+
+@pytest.mark.parametrize("kind", ["transcription", "realtime"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"audio": {"input": {"transcription": {"model": "other"}}}},
+        {"input_audio_transcription": {"model": "other"}},
+    ],
+)
+def test_what_writes_down_a_transcription_is_its_model(kind: str, fields: dict[str, Any]) -> None:
+    session = check(Policy(models=("m",)))
+    session.first(created(kind))
+    goes, told = session.sent(json.dumps(update(**fields)).encode(), False)
+    assert goes == ("downstream" if kind == "transcription" else "upstream")
+    assert (b"model_not_allowed" in told) == (kind == "transcription")
 
 
 def test_an_error_before_they_are_taken_is_of_them() -> None:

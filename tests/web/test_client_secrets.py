@@ -238,6 +238,89 @@ def test_what_was_minted_for_is_forced_on_its_session() -> None:
     assert changed["session"]["audio"]["output"]["voice"] == "marin"
 
 
+# -- the kind of session -------------------------------------------------------------------
+
+OPENED = {
+    "realtime": ("/v1/realtime?model=m", "/openai/realtime?deployment=m"),
+    "transcription": ("/v1/realtime?intent=transcription",),
+    "translation": ("/v1/realtime/translations?model=m",),
+    "live": ("/v1/live/sessions",),
+    "nothing": (
+        "/v1/realtime?call_id=rtc_1",
+        "/v1/live/sessions/live_1/attach",
+        "/v1/live/sessions/live_1/fork",
+    ),
+}
+DOORS = [door for doors in OPENED.values() for door in doors]
+MINTED = {
+    "realtime": ({}, PATHS[0]),
+    "transcription": ({"session": {"type": "transcription"}}, PATHS[0]),
+    "translation": ({}, TRANSLATIONS[0]),
+    "live": ({"session": {"type": "live"}}, PATHS[0]),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("kind", MINTED)
+def test_a_secret_opens_sessions_of_its_kind_only(kind: str, door: str) -> None:
+    world = guarded()
+    body, path = MINTED[kind]
+    secret = mint(world, body, MINE, path=path)["value"]
+    assert opens(world, secret, door) == (door in OPENED[kind])
+    if door not in OPENED[kind]:
+        refused = asking(world, secret, door)
+        refused.read()
+        assert refused.status == 403
+        assert refused.error["message"].startswith("This ephemeral secret is for /v1/")
+
+
+def test_a_secret_for_a_transcription_opens_no_conversation_where_upstream_has_no_intents() -> None:
+    world = guarded()
+    secret = mint(world, {"session": {"type": "transcription"}}, MINE)["value"]
+    downstream = asking(world, secret, "/v1/realtime?intent=transcription")
+    upstream = world.answering()
+    upstream.send('{"type":"session.created","session":{"type":"realtime"}}')
+    world.settle(downstream, upstream)
+    assert json.loads(upstream.received[0])["session"] == {"type": "transcription"}
+    upstream.send('{"type":"error","error":{"code":"invalid_session_type"}}')
+    world.settle(downstream, upstream)
+    assert downstream.close is not None
+    assert downstream.close[0] == 1008
+
+
+@pytest.mark.parametrize(
+    ("session", "field"),
+    [
+        ({"type": "translation", "instructions": "Hi."}, "instructions"),
+        ({"type": "transcription", "audio": {"output": {"voice": "ash"}}}, "audio.output.voice"),
+        ({"type": "transcription", "prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"type": "realtime", "audio": {"output": {"language": "de"}}}, "audio.output.language"),
+    ],
+)
+def test_a_field_of_another_kind_is_told_when_minting(session: dict[str, Any], field: str) -> None:
+    status, code, message = fault_of(guarded(), {"session": session}, MINE)
+    assert (status, code) == (400, "bad_request")
+    assert message.startswith(f"Leave session.{field}")
+
+
+def test_a_field_that_nobody_lists_may_be_the_services_own() -> None:
+    session = {"type": "translation", "audio": {"output": {"pitch": 2}}, "mood": "calm"}
+    assert mint(guarded(), {"session": session}, MINE)["session"]["mood"] == "calm"
+
+
+@pytest.mark.parametrize("kind", ["speech", "", 7, ["realtime"], None])
+def test_a_type_of_session_that_is_unknown_is_told(kind: object) -> None:
+    status, _, message = fault_of(guarded(), {"session": {"type": kind}}, MINE)
+    assert (status, message.split()[0]) == (400, "session.type")
+
+
+@pytest.mark.parametrize("model", ["m", "other"])
+def test_the_model_of_a_transcription_is_what_writes_it_down(model: str) -> None:
+    session = {"type": "transcription", "audio": {"input": {"transcription": {"model": model}}}}
+    status, _, _ = post(guarded(WIDE), {"session": session}, MINE)
+    assert status == (200 if model == "m" else 403)
+
+
 def test_the_safety_identifier_of_the_backend_goes_upstream_with_its_secret() -> None:
     world = guarded()
     secret = mint(world, {}, MINE, "OpenAI-Safety-Identifier: user-7")["value"]
@@ -343,4 +426,4 @@ def test_a_failure_of_the_relays_own_is_500_and_logged(monkeypatch: pytest.Monke
 @given(st.binary(max_size=200) | st.text(st.sampled_from('{}[]":,sesionxpraft_0'), max_size=60))
 def test_no_body_raises_anything_else(body: bytes | str) -> None:
     with suppress(Refused):
-        order_in(body if isinstance(body, bytes) else body.encode())
+        order_in(body if isinstance(body, bytes) else body.encode(), "realtime")
