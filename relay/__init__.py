@@ -12,6 +12,7 @@ from relay.policy.policy import Policy
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
+from relay.rules.session_kinds import SessionKind
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import (
     AnsweredRecord,
@@ -63,6 +64,7 @@ __all__ = [
     "Route",
     "Scraped",
     "SessionHandle",
+    "SessionKind",
     "Settings",
     "Side",
     "Stage",
