@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -86,7 +86,7 @@ class Sessions(Resource):
         return told.encode("ascii") + b"\n"
 
     def _told(self, request: PlainRequest, id: str | None) -> Mapping[str, object]:
-        asked = dict(request.asked.request.head.query)
+        asked = _asked(request, () if id is not None else (*FILTERS, "offset"))
         if request.method in (b"GET", b"HEAD"):
             return self._list(asked) if id is None else as_json(self._one(id).record())
         if request.method != b"DELETE":
@@ -97,8 +97,6 @@ class Sessions(Resource):
 
     def _list(self, asked: dict[str, str]) -> dict[str, object]:
         start = _offset(asked.pop("offset", "0"))
-        if unknown := asked.keys() - set(FILTERS):
-            raise bad(f"Filter by {', '.join(FILTERS)} or offset, not by {min(unknown)}.")
         found = sorted(self._handles.find(**asked), key=attrgetter("began"))
         page = [as_json(each.record()) for each in found[start : start + PAGE]]
         rest = start + PAGE if start + PAGE < len(found) else None
@@ -116,6 +114,17 @@ class Sessions(Resource):
         for found in self._handles.find(id=id):
             return found
         raise Refused(refuse("not_found", GONE))
+
+
+def _asked(request: PlainRequest, known: Sequence[str]) -> dict[str, str]:
+    """The query. What is not known or said twice would be left out, and more would end or show."""
+    query = request.asked.request.head.query
+    asked = dict(query)
+    if unknown := asked.keys() - set(known):
+        raise bad(f"Ask by {', '.join(known) or 'the path alone'}, not by {min(unknown)}.")
+    if len(asked) < len(query):
+        raise bad("Say each parameter once.")
+    return asked
 
 
 def _offset(value: str) -> int:

@@ -69,7 +69,8 @@ def test_a_long_list_comes_in_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     assert (first["total"], len(first["sessions"]), first["next_offset"]) == (3, 2, 2)
     rest = json.loads(desk.ask("/sessions?offset=2").body)
     assert (rest["total"], len(rest["sessions"]), rest["next_offset"]) == (3, 1, None)
-    assert desk.ask("/sessions?offset=-1").code == "bad_request"
+    for wrong in ("offset=-1", "offset=1&offset=2", "subject=a&subject=b"):
+        assert desk.ask(f"/sessions?{wrong}").code == "bad_request"
 
 
 def test_one_session_is_ended(desk: Desk) -> None:
@@ -99,7 +100,18 @@ def test_all_sessions_of_a_subject_are_ended(desk: Desk) -> None:
     assert [each["subject"] for each in listed(desk.ask("/sessions"))] == ["b"]
 
 
-@pytest.mark.parametrize("path", ["/sessions", "/sessions?subject=", "/sessions?model=m"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sessions",
+        "/sessions?subject=",
+        "/sessions?model=m",
+        "/sessions?subject=a&subject=b",
+        "/sessions?subject=a&model=m",
+        "/sessions?subject=a&force=1",
+        "/sessions/req_none?subject=a",
+    ],
+)
 def test_sessions_do_not_end_without_a_subject(desk: Desk, path: str) -> None:
     enter(desk, "a")
     answer = desk.ask(path, "DELETE")
