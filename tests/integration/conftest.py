@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from integration.logged import Logged
+from integration.logged import Logged, listening
 from integration.loopback import Loopback
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 
@@ -34,10 +34,8 @@ def _no_failure_is_forgotten() -> Iterator[None]:
 @pytest.fixture
 def logged() -> Iterator[Logged]:
     """What is logged during the test, and looked at behind it."""
-    logged = Logged()
-    globalLogPublisher.addObserver(logged)
-    yield logged
-    globalLogPublisher.removeObserver(logged)
+    with listening() as logged:
+        yield logged
     logged.check()
 
 

@@ -1,0 +1,253 @@
+"""Seven secrets, each where it belongs, and every output of the relay: none shows in any."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+from urllib.parse import quote
+
+import jwt
+import pytest
+import pytest_twisted
+from attrs import field, frozen
+from integration.canary import CANARY, traces_in
+from integration.logged import Logged
+from integration.loopback import Loopback, RawClient, Relay, until
+from integration.requests import request, upgrade
+from integration.test_authorizers import serve
+from integration.upstreams import (
+    CREATED,
+    Step,
+    UpstreamPeer,
+    UpstreamPort,
+    answers,
+    error,
+    switches,
+)
+from twisted.internet import reactor
+from twisted.python.failure import Failure
+
+from relay import Grant, Metrics
+from relay.admission.authorizers import admit_by
+from relay.admission.ephemeral import Minted
+from relay.config.access import Access, ClientKey, access_of, digest_of
+from relay.config.auth import Auth
+from relay.config.authorizers import CallbackTable, JwtTable
+
+ISSUER = "https://login.example/"
+PLACES = ("Authorization: Bearer {}", "api-key: {}", "X-Forwarded-For: {}", "Cookie: k={}")
+ADMIN = ("/", "/healthz", "/readyz", "/metrics", "/sessions", "/nothing")
+
+
+def made(name: str) -> str:
+    """A secret in which the first characters tell which it is."""
+    return f"{name:_<16}{token_urlsafe(32)}"
+
+
+@frozen
+class Secrets:
+    """
+    Each of another kind.
+
+    @ivar of_tenant: the upstream key that the callback gives to one client of its own.
+    @ivar of_relay: what the callback knows the relay by.
+    @ivar for_callback: what that client sends.
+    """
+
+    static: str = field(factory=lambda: made("static"))
+    signing: str = field(factory=lambda: made("signing"))
+    shared: str = field(factory=lambda: made("shared"))
+    of_tenant: str = field(factory=lambda: made("tenant"))
+    of_relay: str = field(factory=lambda: made("relay"))
+    for_callback: str = field(factory=lambda: made("callback"))
+
+    def token(self) -> str:
+        """A JWT that the shared secret signs."""
+        claims = {"iss": ISSUER, "aud": "relay", "sub": "ann", "exp": time.time() + 60}
+        return jwt.encode(claims, self.shared, "HS256")
+
+    def forms(self) -> Iterator[str]:
+        """What must show nowhere, in each form in which it might."""
+        plain = (self.static, self.signing, self.shared, self.of_tenant, self.of_relay)
+        for secret in (*plain, self.for_callback):
+            yield secret
+            yield quote(secret, safe="")
+            yield base64.b64encode(secret.encode()).decode()
+
+
+@frozen
+class Tour:
+    """
+    A relay that has all of them.
+
+    @ivar heard: what its outputs were, by their names.
+    """
+
+    loopback: Loopback
+    relay: Relay
+    secrets: Secrets
+    admin: int
+    access: Access
+    heard: dict[str, bytes] = field(factory=dict)
+
+    async def sent(self, data: bytes, what: str, port: int | None = None) -> RawClient:
+        """Send it, and wait for the answer; the connection stays, if the relay lets it."""
+        target: Any = self.relay if port is None else _Port(port)
+        client = await self.loopback.connect(target)
+        client.send(data)
+        await until(lambda: b"\r\n\r\n" in client.received, "an answer")
+        if b" 101 " not in client.received:
+            await client.closed()
+        self.heard[f"{what} {len(self.heard)}"] = client.received
+        return client
+
+    async def minted(self) -> str:
+        """An ephemeral secret. Its own answer is the one place where it belongs."""
+        told = {"session": {"instructions": self.secrets.shared}}
+        body = json.dumps(told).encode()
+        fields = [f"Authorization: Bearer {self.secrets.static}", f"Content-Length: {len(body)}"]
+        line = "POST /v1/realtime/client_secrets HTTP/1.1"
+        client = await self.loopback.connect(self.relay)
+        client.send(request(line, "Host: 127.0.0.1", *fields) + body)
+        answer = await client.closed()
+        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["value"])
+
+    async def asked(self) -> None:
+        """All pages of the admin listener, also by one that sends a key there."""
+        for page in ADMIN:
+            for more in ((), (f"Authorization: Bearer {self.secrets.static}",)):
+                line = f"GET {page} HTTP/1.1"
+                await self.sent(request(line, "Host: 127.0.0.1", *more), page, self.admin)
+
+
+@frozen
+class _Port:
+    port: int
+
+
+def quoting(peer: UpstreamPeer) -> None:
+    """An upstream that quotes the key it was sent, in its refusal."""
+    key = peer.header("authorization")
+    answers(401, f"X-Request-Id: {key[:40]}", body=error("invalid_api_key", f"Wrong: {key}"))(peer)
+
+
+@pytest.fixture
+def secrets(logged: Logged) -> Secrets:
+    secrets = Secrets()
+    logged.secrets.update(secrets.forms())
+    return secrets
+
+
+def tour(loopback: Loopback, secrets: Secrets, folder: Path, *steps: Step) -> tuple[Tour, Any]:
+    """The relay, its upstream, and all else that it asks."""
+
+    def grants(asked: Any) -> bytes:
+        facts = json.loads(service.asked[-1][0])
+        if facts["credential"] != secrets.for_callback:
+            return b'{"refusal":{"code":"unauthorized"}}'
+        return json.dumps({"grant": {"subject": "own", "credential": secrets.of_tenant}}).encode()
+
+    service, url = serve(loopback, grants)
+    for name in ("relay", "shared", "signing"):
+        value = secrets.of_relay if name == "relay" else getattr(secrets, name)
+        (folder / name).write_text(value)
+    auth = Auth(
+        jwt=(
+            JwtTable(
+                issuer=ISSUER,
+                audience="relay",
+                algorithms=("HS256",),
+                key_file=str(folder / "shared"),
+            ),
+        ),
+        callback=CallbackTable(url=url, token_file=str(folder / "relay")),
+        signing_keys=(str(folder / "signing"),),
+    )
+    faults: list[str] = []
+    found = access_of(auth, {}, faults)
+    assert not faults
+    known = (ClientKey("shop", digest_of(secrets.static)),)
+    access = Access(lambda: known, found.signing, found.jwt, found.callback, found.bearer)
+    port = UpstreamPort(*steps)
+    upstream = f"ws://127.0.0.1:{loopback.listen(port)}"
+    relay = loopback.relay(upstream, admit=admit_by(access, reactor), signing_keys=access.signing)
+    admin = relay.admin(Metrics())
+    admin.set_public(False)
+    made = Tour(loopback, relay, secrets, loopback.listen(admin), access)
+    return made, (port, service)
+
+
+def shown(tour: Tour) -> Iterator[tuple[str, str]]:
+    """What those print of themselves that hold secrets, or were told of requests with some."""
+    for each in (tour.access, *tour.access.jwt, tour.access.callback, tour.relay):
+        yield type(each).__name__, repr(each) + str(each)
+    for session in tour.relay.handles.find():
+        yield "handle", repr(session) + repr(session.record())
+    for record in [*tour.relay.heard.holds, *tour.relay.heard.ends]:
+        yield "record", repr(record)
+    for each in (tour.access.client_keys or tuple)():
+        yield "key", repr(each)
+
+
+def check(tour: Tour, secrets: tuple[str, ...]) -> None:
+    """Nothing of any secret is in anything that came out."""
+    for name, text in shown(tour):
+        tour.heard[name] = tour.heard.get(name, b"") + text.encode()
+    for name, data in tour.heard.items():
+        assert not traces_in(data, *secrets), (name, data)
+
+
+DOES: dict[str, Step] = {"opens": switches(CREATED), "quotes the key": quoting}
+
+
+@pytest.mark.parametrize("does", DOES)
+@pytest_twisted.ensureDeferred
+async def test_no_secret_shows_in_anything_that_the_relay_says(
+    loopback: Loopback, logged: Logged, secrets: Secrets, tmp_path: Path, does: str
+) -> None:
+    made, (port, service) = tour(loopback, secrets, tmp_path, DOES[does])
+    ephemeral, token = await made.minted(), secrets.token()
+    every = (*secrets.forms(), ephemeral, token.rpartition(".")[2])
+    logged.secrets.update(every)
+    # First the one with a key of its own: the relay's key, once refused, opens the breaker.
+    credentials = (secrets.for_callback, secrets.static, ephemeral, token)
+    for credential in credentials:
+        await made.sent(upgrade(PLACES[0].format(credential)), "good")
+    for credential in credentials:
+        wrong = credential[:-6] + "wrong."
+        for place in PLACES:
+            await made.sent(upgrade(place.format(wrong)), "wrong")
+        await made.sent(upgrade(line=f"GET /v1/realtime?model=m&key={wrong} HTTP/1.1"), "wrong")
+    await made.asked()
+    check(made, every)
+    made.relay.drain()
+    await made.asked()
+    await made.sent(upgrade(PLACES[0].format(secrets.static)), "drained")
+    made.relay.abort()
+    check(made, every)
+    keys = {CANARY, secrets.of_tenant}
+    assert {peer.header("authorization").removeprefix("Bearer ") for peer in port.peers} == keys
+    assert all(secrets.of_relay in fields["authorization"] for _, fields in service.asked)
+
+
+def test_no_fault_and_no_object_shows_the_secret_that_is_in_it(
+    secrets: Secrets, tmp_path: Path
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(f"{secrets.signing}\n{secrets.shared}\n")
+    table = CallbackTable(url="https://login.example/", token_file=str(path))
+    faults: list[str] = []
+    access_of(Auth(callback=table, signing_keys=(str(path),)), {}, faults)
+    assert len(faults) == 2
+    grant = Grant("ann", credential=secrets.of_tenant, headers={"X-Key": secrets.static})
+    text = "\n".join([*faults, repr(grant), repr(Minted(grant, "realtime", None, "1"))])
+    try:
+        raise ValueError(access_of(Auth(), {}, []))
+    except ValueError:
+        text += Failure().getTraceback(detail="verbose")
+    assert not traces_in(text.encode(), *secrets.forms())
