@@ -121,7 +121,7 @@ class RelayFactory(FrontFactory):
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
         mint = Mint(signing_keys)
-        decide = with_secrets(admit, mint)
+        decide = with_secrets(admit, mint, reactor)
         callers = Callers(settings.limits, _seconds_of(reactor))
         door = Door(decide, settings.hold_seconds, reactor, callers)
         own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, mint, reactor)

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from relay.admission.asking import asking
 from relay.admission.callback import MOST_BYTES, Callback
+from relay.admission.evenly import evenly
 from relay.admission.grant import Grant
 from relay.admission.request import Admit, Request, Verdict
 from relay.admission.static import require_keys
@@ -35,7 +36,9 @@ def admit_by(access: Access, reactor: Any) -> Admit | None:
     if access.callback.url is not None:
         admits.append(_callback(access, access.callback.url, reactor).admit)
         kinds.append(admits[-1])
-    return by_kind(kinds) if len(kinds) > 1 else next(iter(admits), None)
+    if not admits:
+        return None
+    return evenly(by_kind(kinds) if len(kinds) > 1 else admits[0], IReactorTime(reactor))
 
 
 def _if_known(admit: Admit, request: Request) -> Verdict | None:

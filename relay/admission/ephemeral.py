@@ -18,14 +18,16 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from secrets import token_bytes
 
 from attrs import evolve, frozen
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from relay.admission.claims import claims_of, grant_of
+from relay.admission.evenly import evenly
 from relay.admission.grant import Grant
 from relay.admission.origins import same_origin
 from relay.admission.request import EPHEMERAL, Admit, Request, Verdict
@@ -136,31 +138,33 @@ def _minted(claims: bytes) -> Minted | None:
         return None
 
 
-def with_secrets(admit: Admit | None, mint: Mint) -> Admit:
+def with_secrets(admit: Admit | None, mint: Mint, clock: IReactorTime) -> Admit:
     """
     What decides on each request: a secret of the mint's, or else C{admit}. Without C{admit}
     everybody is let in, but for a secret that is not the mint's: the client that sends it means
     another relay, or OpenAI.
     """
+    forms = EPHEMERAL if admit is None else FORM
 
-    def decide(request: Request) -> Verdict:
-        given = request.credential or ""
-        if given.startswith(FORM):
-            verdict = _verdict(mint.read(given), request)
-        elif admit is not None:
-            return admit(request)  # type: ignore[return-value]  # awaited by who asks
-        elif given.startswith(EPHEMERAL):
-            verdict = refuse("unauthorized", detail="the ephemeral secret is of another form")
-        else:
-            return Grant()
-        if admit is None and not isinstance(verdict, Grant):
+    def by_secret(request: Request) -> Verdict:
+        verdict = _verdict(mint, request)
+        if admit is None and not isinstance(verdict, Grant) and verdict.status == 401:
             return evolve(verdict, message=ELSEWHERE)
         return verdict
+
+    by_secret_evenly = evenly(by_secret, clock)
+
+    def decide(request: Request) -> Verdict | Awaitable[Verdict]:
+        if (request.credential or "").startswith(forms):
+            return by_secret_evenly(request)
+        return Grant() if admit is None else admit(request)
 
     return decide
 
 
-def _verdict(minted: Minted | None, request: Request) -> Verdict:
+def _verdict(mint: Mint, request: Request) -> Verdict:
+    secret = request.credential or ""
+    minted = mint.read(secret) if secret.startswith(FORM) else None
     if minted is None:
         why = "the ephemeral secret was minted elsewhere, or before a restart"
     elif minted.grant.has_expired(epoch()):

@@ -12,10 +12,14 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 from memory import keyed
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from relay import Grant, GrantLimits, Refusal, Request
 from relay.admission import ephemeral
 from relay.admission.ephemeral import ELSEWHERE, FORM, Mint, Minted, with_secrets
+from relay.admission.evenly import EVEN_SECONDS
+from relay.admission.request import Admit
 from relay.http.head import TOKEN, Head
 from relay.policy.policy import Policy
 from relay.rules.refusals import refuse
@@ -53,6 +57,19 @@ def request(secret: str, origin: str | None = None) -> Request:
     fields = [("authorization", f"Bearer {secret}")]
     fields += [("origin", origin)] if origin else []
     return Request("req_1", "192.0.2.1", Head("GET", "/v1/realtime", 1, tuple(fields)))
+
+
+def decided(admit: Admit | None, mint: Mint, asked: Request) -> Any:
+    """The verdict, once it is there."""
+    clock = Clock()
+    verdict: Any = with_secrets(admit, mint, clock)(asked)
+    if isinstance(verdict, (Grant, Refusal)):
+        return verdict
+    waiting: Any = Deferred.fromCoroutine(verdict)
+    clock.advance(EVEN_SECONDS)
+    got: list[Any] = []
+    waiting.addCallback(got.append)
+    return got[0]
 
 
 def refused(verdict: Any) -> Refusal:
@@ -127,7 +144,7 @@ def test_no_changed_character_is_accepted(at: int, character: str) -> None:
 @given(st.text(max_size=200))
 def test_no_text_raises_or_is_accepted(text: str) -> None:
     assert Mint(KEYS).read(FORM + text) is None
-    refused(with_secrets(None, Mint(KEYS))(request(FORM + text.replace("\n", ""))))
+    refused(decided(None, Mint(KEYS), request(FORM + text.replace("\n", ""))))
 
 
 @pytest.mark.parametrize(
@@ -148,9 +165,9 @@ GUARDS = {"guarded": keyed("key"), "open": None}
 @pytest.mark.parametrize("guard", GUARDS)
 def test_a_secret_lets_in_for_what_it_says_and_mints_nothing(guard: str) -> None:
     mint = Mint(KEYS)
-    decide = with_secrets(GUARDS[guard], mint)
-    assert decide(request(mint.mint(SAID), "https://app.test")) == WHOLE
-    assert decide(request(mint.mint(SHORT))) == SHORT.grant
+    asked = request(mint.mint(SAID), "https://app.test")
+    assert decided(GUARDS[guard], mint, asked) == WHOLE
+    assert decided(GUARDS[guard], mint, request(mint.mint(SHORT))) == SHORT.grant
     assert not WHOLE.mints
 
 
@@ -171,7 +188,7 @@ def wrong_secrets() -> dict[str, tuple[str, str | None, str]]:
 @pytest.mark.parametrize("name", wrong_secrets())
 def test_a_wrong_secret_is_told_like_every_wrong_credential(name: str) -> None:
     secret, origin, why = wrong_secrets()[name]
-    refusal = refused(with_secrets(keyed("key"), Mint(KEYS))(request(secret, origin)))
+    refusal = refused(decided(keyed("key"), Mint(KEYS), request(secret, origin)))
     assert refusal.message == refuse("unauthorized").message
     assert re.search(why, refusal.detail)
 
@@ -179,14 +196,14 @@ def test_a_wrong_secret_is_told_like_every_wrong_credential(name: str) -> None:
 @pytest.mark.parametrize("name", [*wrong_secrets(), "OpenAI's"])
 def test_a_relay_without_authentication_says_where_to_get_a_good_secret(name: str) -> None:
     secret, origin, _ = wrong_secrets().get(name, ("ek_68af296e8e408191a1120ab6383263c2", None, ""))
-    refusal = refused(with_secrets(None, Mint(KEYS))(request(secret, origin)))
+    refusal = refused(decided(None, Mint(KEYS), request(secret, origin)))
     assert refusal.message == ELSEWHERE
     assert "minted elsewhere" in refusal.message
 
 
 def test_any_other_credential_is_for_admit_or_for_nobody() -> None:
-    assert with_secrets(None, Mint(KEYS))(request("anything")) == Grant()
-    guarded = with_secrets(keyed("ek_mine", "key"), Mint(KEYS))
-    assert guarded(request("key")) == Grant("key-2")
-    assert guarded(request("ek_mine")) == Grant("key-1"), "an embedder may have its own"
-    refused(guarded(request("ek_other")))
+    assert decided(None, Mint(KEYS), request("anything")) == Grant()
+    own = keyed("ek_mine", "key")
+    assert decided(own, Mint(KEYS), request("key")) == Grant("key-2")
+    assert decided(own, Mint(KEYS), request("ek_mine")) == Grant("key-1"), "an embedder's own"
+    refused(decided(own, Mint(KEYS), request("ek_other")))

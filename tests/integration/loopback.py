@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from relay import HoldRecord, RelayFactory, Upstream
+from relay.admission.evenly import EVEN_SECONDS
 from relay.telemetry.records import LogRecords
 from relay.testing import RecordingListener
 
@@ -215,6 +216,17 @@ class Loopback:
         """Wait until a deadline of so many seconds runs, and let it pass."""
         await until(lambda: self.clock.has_due(seconds), f"a deadline of {seconds} s")
         self.clock.advance(seconds)
+
+    async def answered(self, client: RawClient) -> bytes:
+        """Wait for the answer to a client, also if that is to come no sooner than other 401s."""
+
+        def is_there() -> bool:
+            if self.clock.has_due(EVEN_SECONDS):
+                self.clock.advance(EVEN_SECONDS)
+            return b"\r\n\r\n" in client.received
+
+        await until(is_there, "an answer")
+        return client.received
 
     async def settled(self, relay: Relay, lingering: bool = False) -> None:
         """

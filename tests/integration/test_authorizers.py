@@ -303,7 +303,7 @@ async def test_a_token_goes_neither_upstream_nor_into_a_log_however_it_is_sent(
     ):
         client = await loopback.connect(relay)
         client.send(upgrade(place))
-        await until(lambda c=client: b"\r\n\r\n" in c.received, "an answer")  # type: ignore[misc]
+        await loopback.answered(client)
         client.leave()
         assert int(client.received.split()[1]) == (101 if good else 401)
         assert not traces_in(client.received, *sent.split(".")[1:])
@@ -376,7 +376,7 @@ async def test_wrong_ones_of_all_kinds_look_alike_and_each_kind_sees_its_own_onl
     for credential in ["rk_one", good, *wrong]:
         client = await loopback.connect(relay)
         client.send(upgrade(f"Authorization: Bearer {credential}"))
-        await until(lambda c=client: b"\r\n\r\n" in c.received, "an answer")  # type: ignore[misc]
+        await loopback.answered(client)
         if len(heard) >= 2:
             await client.closed()
         heard.append(client.received)

@@ -17,7 +17,7 @@ import pytest_twisted
 from attrs import field, frozen
 from integration.canary import CANARY, traces_in
 from integration.logged import Logged
-from integration.loopback import Loopback, RawClient, Relay, until
+from integration.loopback import Loopback, RawClient, Relay
 from integration.requests import request, upgrade
 from integration.test_authorizers import serve
 from integration.upstreams import (
@@ -100,7 +100,7 @@ class Tour:
         target: Any = self.relay if port is None else _Port(port)
         client = await self.loopback.connect(target)
         client.send(data)
-        await until(lambda: b"\r\n\r\n" in client.received, "an answer")
+        await self.loopback.answered(client)
         if b" 101 " not in client.received:
             await client.closed()
         self.heard[f"{what} {len(self.heard)}"] = client.received

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from memory import World, keyed
 
 from relay import Grant, GrantLimits, Settings, refuse
+from relay.admission.evenly import EVEN_SECONDS
 from relay.policy.policy import Policy
 from relay.rules.refusals import Refused
 from relay.testing.peers import Peer, client
@@ -77,6 +78,7 @@ def opens(world: World, secret: str, path: str = "/v1/realtime?model=m") -> bool
     """Whether there is a dial for who sends this; it is left at once."""
     before = len(world.reactor.tcpClients)
     peer = asking(world, secret, path)
+    world.advance(EVEN_SECONDS)
     dialled = len(world.reactor.tcpClients) > before
     peer.line.lose()
     return dialled
