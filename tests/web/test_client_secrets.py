@@ -78,7 +78,7 @@ def opens(world: World, secret: str, path: str = "/v1/realtime?model=m") -> bool
     """Whether there is a dial for who sends this; it is left at once."""
     before = len(world.reactor.tcpClients)
     peer = asking(world, secret, path)
-    world.advance(EVEN_SECONDS)
+    world.advance(2 * EVEN_SECONDS)
     dialled = len(world.reactor.tcpClients) > before
     peer.line.lose()
     return dialled
