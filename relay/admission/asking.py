@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from OpenSSL import SSL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
@@ -39,7 +39,7 @@ class Answer:
     """An answer, whole."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 Ask = Callable[[str, str, Mapping[str, str], bytes], Deferred[Answer]]

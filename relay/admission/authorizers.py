@@ -98,11 +98,14 @@ def _callback(access: Access, url: str, reactor: Any) -> Callback:
     table = access.callback
     ask = asking(reactor, table.ca_file, table.seconds, MOST_BYTES)
 
+    def token() -> str | None:
+        return access.bearer and access.bearer()
+
     def post(facts: bytes) -> Any:
         headers = {"Content-Type": "application/json"}
-        if access.bearer is not None:
-            headers["Authorization"] = f"Bearer {access.bearer()}"
+        if (own := token()) is not None:
+            headers["Authorization"] = f"Bearer {own}"
         return ask("POST", url, headers, facts)
 
     names = tuple(name.lower() for name in table.headers)
-    return Callback(post, names, IReactorTime(reactor).seconds)
+    return Callback(post, names, IReactorTime(reactor).seconds, token)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -19,8 +20,10 @@ from relay.admission.request import Request, Verdict
 from relay.policy.strict import NotStrict, parse_strict
 from relay.rules.errors import InvalidValue
 from relay.rules.refusals import Refusal, refuse
+from relay.rules.scrub import redact
 from relay.timing.clock import epoch
 from relay.timing.flight import Flights
+from relay.upstreams.passing import is_secret_header
 
 _log = Logger()
 
@@ -55,6 +58,7 @@ class Callback:
     @param ask: sends it the facts, as JSON.
     @param headers: names of the headers, in small letters, that are among the facts.
     @param seconds: the time, by a monotonic clock.
+    @param token: what the relay itself is known by to the service; L{None} if by nothing.
     """
 
     def __init__(
@@ -62,10 +66,12 @@ class Callback:
         ask: Callable[[bytes], Deferred[Answer]],
         headers: tuple[str, ...],
         seconds: Callable[[], float],
+        token: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._ask = ask
         self._headers = headers
         self._seconds = seconds
+        self._token = token
         self._known: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
         self._flights: Flights[bytes, Verdict] = Flights()
 
@@ -84,7 +90,7 @@ class Callback:
         if known is not None:
             return known
         return await self._flights.join(
-            key, lambda: Deferred.fromCoroutine(self._asked(key, facts))
+            key, lambda: Deferred.fromCoroutine(self._asked(key, facts, secrets_of(told)))
         )
 
     def _verdict_known(self, key: bytes) -> Verdict | None:
@@ -96,16 +102,22 @@ class Callback:
         self._known.move_to_end(key)
         return known
 
-    async def _asked(self, key: bytes, facts: bytes) -> Verdict:
+    async def _asked(self, key: bytes, facts: bytes, secrets: list[str]) -> Verdict:
         try:
             found = verdict_in(await self._ask(facts))
         except (NoAnswer, InvalidValue) as fault:
-            _log.error("[auth.callback] {fault}", fault=fault)
-            said = f"the callback: {fault}"[:200]
-            return refuse("authorizer_unavailable", detail=said)
+            said = redact(str(fault), self._sent(secrets))
+            _log.error("[auth.callback] {fault}", fault=said)
+            return refuse("authorizer_unavailable", detail=f"the callback: {said}"[:200])
+        found = _redacted(found, self._sent(secrets))
         if found.seconds > 0:
             self._remember(key, found)
         return found.verdict
+
+    def _sent(self, secrets: list[str]) -> list[str]:
+        """All secrets that the service was sent, and may quote."""
+        token = self._token()
+        return secrets if token is None else [*secrets, token]
 
     def _remember(self, key: bytes, found: Verdicts) -> None:
         self._known[key] = (self._seconds() + min(found.seconds, LONGEST_CACHED), found.verdict)
@@ -126,6 +138,22 @@ def facts_of(request: Request, headers: tuple[str, ...]) -> dict[str, Any]:
         "address": request.peer,
         "headers": {name: request.head.one(name) for name in headers},
     }
+
+
+def secrets_of(facts: dict[str, Any]) -> list[str]:
+    """The secrets among the facts: the credential, and each word of a header that has some."""
+    shown = [value for name, value in facts["headers"].items() if value and is_secret_header(name)]
+    words = [word for value in shown for word in re.split(r"[\s;,=]+", value)]
+    return [*filter(None, (facts["credential"], *words))]
+
+
+def _redacted(found: Verdicts, secrets: list[str]) -> Verdicts:
+    """The same, without the secrets in the words of a refusal. Those of a grant may be needed."""
+    said = found.verdict
+    if isinstance(said, Grant):
+        return found
+    message, detail = (redact(text, secrets) for text in (said.message, said.detail))
+    return evolve(found, verdict=evolve(said, message=message, detail=detail))
 
 
 def verdict_in(answer: Answer) -> Verdicts:

@@ -33,6 +33,8 @@ def _url(value: str) -> str | None:
         return "must be an https:// URL"
     if not host or not is_credential(value) or parts.username is not None:
         return "must be an https:// URL, without a user"
+    if checks.has_secret(value):
+        return "keep keys and tokens out of the URL, because it is logged"
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
         return None
     return "must be an https:// URL; http:// is for loopback only"

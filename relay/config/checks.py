@@ -217,14 +217,19 @@ def base_path(value: str) -> str | None:
     return None if ok else f'must be empty or like "/path", with no / at its end: {shown(value)}'
 
 
+def has_secret(url: str) -> bool:
+    """Whether a parameter of the URL carries a credential."""
+    query = parse_qsl(url.partition("?")[2], keep_blank_values=True)
+    return any(is_secret(name) for name, _ in query)
+
+
 def websocket_url(value: str) -> str | None:
     """C{ws://} and C{wss://} URLs that carry no credential."""
     if not value:
         return "must be set, for this provider has no URL of its own"
     if "@" in value or "#" in value:
         return "a URL here has no user or fragment"
-    query = parse_qsl(value.partition("?")[2], keep_blank_values=True)
-    if any(is_secret(name) for name, _ in query):
+    if has_secret(value):
         return "keep keys and tokens out of the URL; name a file or variable by key_file or key_env"
     parts = split_url(value)
     if parts is None or parts.scheme not in ("ws", "wss"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from relay.dial.protocol import UpstreamProtocol
 from relay.upstreams.endpoints import Endpoint
@@ -24,9 +24,9 @@ class OpenUpstream:
     protocol: UpstreamProtocol
     upstream: Upstream
     endpoint: Endpoint
-    first: list[tuple[bytes, bool]]
+    first: list[tuple[bytes, bool]] = field(repr=False)
     session_id: str | None
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
 
     @property
     def subprotocol(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 from autobahn.twisted.websocket import WebSocketClientProtocol
 from autobahn.websocket.types import ConnectingRequest
 from twisted.internet.interfaces import IAddress, IHandshakeListener, IProtocol, IReactorTime
@@ -46,7 +46,7 @@ class UpgradeRequest:
     authority: str
     port: int
     target: str
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     subprotocols: list[str]
 
 

@@ -13,7 +13,7 @@ import re
 from functools import cached_property
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import field, frozen
 
 from relay.http.foreign import LONGEST, foreign, is_tls, is_undecided
 from relay.rules.refusals import Refused, refuse
@@ -65,9 +65,10 @@ class Head:
     """
 
     method: str
-    target: str
+    # A key that stands in the query counts as none, and is one all the same.
+    target: str = field(repr=lambda target: repr(target.partition("?")[0]))
     version: int
-    fields: tuple[tuple[str, str], ...]
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
 
     @property
     def path(self) -> str:

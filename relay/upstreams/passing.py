@@ -21,16 +21,24 @@ SECRET_PARAMETERS = frozenset(
 )
 """Query parameters that carry credentials, with C{-} for C{_}; they never go upstream."""
 
+_SECRET_HEADERS = re.compile("(?:proxy-)?authorization|.*api-key|.*token.*|.*secret.*|cookie")
+"""Headers that carry credentials."""
+
 _KEPT_HEADERS = re.compile(
-    "(?:proxy-)?authorization|.*api-key|.*token.*|.*secret.*|cookie|connection|content-.*|forwarded"
-    "|host|keep-alive|origin|sec-.*|te|trailer|transfer-encoding|upgrade|user-agent|via|x-forwarded-.*"
+    "connection|content-.*|forwarded|host|keep-alive|origin|sec-.*|te|trailer|transfer-encoding"
+    "|upgrade|user-agent|via|x-forwarded-.*"
 )
-"""Headers that carry credentials, or concern the connection to the relay alone."""
+"""Headers that concern the connection to the relay alone."""
 
 
 def is_secret(parameter: str) -> bool:
     """Whether a query parameter of this name carries a credential."""
     return parameter.lower().replace("_", "-") in SECRET_PARAMETERS
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a header of this name carries a credential."""
+    return _SECRET_HEADERS.fullmatch(name.lower()) is not None
 
 
 def fault_of_parameter(name: str) -> str | None:
@@ -44,7 +52,7 @@ def fault_of_header(name: str) -> str | None:
     """Why a header of this name may not go upstream; L{None} if it may."""
     if _TOKEN.fullmatch(name) is None:
         return "must be the name of a header"
-    kept = _KEPT_HEADERS.fullmatch(name.lower())
+    kept = is_secret_header(name) or _KEPT_HEADERS.fullmatch(name.lower())
     return f"{name} is a credential's, or the connection's own" if kept else None
 
 

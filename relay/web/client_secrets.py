@@ -11,7 +11,7 @@ import json
 from secrets import token_hex
 from typing import Any, cast
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from relay.admission.ephemeral import PLACES, Mint, Minted
 from relay.admission.grant import SAFETY, Grant
@@ -79,7 +79,7 @@ class Order:
 
     kind: SessionKind
     seconds: int
-    session: dict[str, Any]
+    session: dict[str, Any] = field(repr=False)
     models: tuple[str, ...]
     origin: str | None
 

@@ -33,10 +33,10 @@ def answer(status: int = 200, **said: Any) -> Answer:
 class Scene:
     """A service, and who asks it."""
 
-    def __init__(self, *headers: str) -> None:
+    def __init__(self, *headers: str, token: str | None = None) -> None:
         self.clock = Clock()
         self.asked: list[tuple[Any, Deferred[Answer]]] = []
-        self.callback = Callback(self._ask, headers, self.clock.seconds)
+        self.callback = Callback(self._ask, headers, self.clock.seconds, lambda: token)
 
     def _ask(self, facts: bytes) -> Deferred[Answer]:
         self.asked.append((json.loads(facts), Deferred()))
@@ -304,3 +304,38 @@ FIELDS = st.sampled_from(
 def test_no_answer_raises_anything_else(said: dict[str, Any]) -> None:
     with suppress(InvalidValue):
         verdict_in(Answer(200, json.dumps(said).encode()))
+
+
+QUOTED = {
+    "a refusal": {"refusal": {"message": "not {}", "detail": "what is ({})?"}},
+    "a field of a refusal": {"refusal": {"{}": 1}},
+    "a field of a grant": {"grant": {"{}": 1}},
+    "a field of a policy": {"grant": {"policy": {"{}": 1}}},
+    "no field": {"{}": 1},
+}
+
+
+@pytest.mark.parametrize("secret", ["key-of-client", "relay-token", "cookie-of-page", "x-secret-y"])
+@pytest.mark.parametrize("where", QUOTED)
+def test_its_words_never_quote_a_secret_that_it_was_sent(where: str, secret: str) -> None:
+    scene = Scene("cookie", "x-secret", token="relay-token")
+    fields = {"cookie": "a=b; s=cookie-of-page", "x-secret": "x-secret-y"}
+    waits = scene.admit(request("key-of-client", **fields))
+    scene.say(**json.loads(json.dumps(QUOTED[where]).replace("{}", secret)))
+    said = result(waits)
+    assert isinstance(said, Refusal)
+    assert secret not in repr(said)
+
+
+def test_a_header_that_carries_no_credential_may_be_quoted() -> None:
+    scene = Scene("x-user")
+    waits = scene.admit(request(**{"x-user": "ann.smith"}))
+    scene.say(refusal={"message": "Not for ann.smith."})
+    assert result(waits).message == "Not for ann.smith."
+
+
+def test_its_grant_may_have_the_credential_that_it_was_sent() -> None:
+    scene = Scene()
+    waits = scene.admit(request("sk-of-client"))
+    scene.say(grant={"subject": "ann", "credential": "sk-of-client"})
+    assert result(waits).credential == "sk-of-client"

@@ -70,6 +70,14 @@ def test_what_is_wrong_is_told(text: str, fault: str) -> None:
     assert fault in told
 
 
+@pytest.mark.parametrize("before", [f"{JWT}jwks_url = ", "[auth.callback]\nurl = "])
+@pytest.mark.parametrize("query", ["key=hunter2", "a=b&api_key=hunter2", "Token=hunter2"])
+def test_a_secret_in_a_url_is_a_fault_and_not_repeated(before: str, query: str) -> None:
+    (told,) = faults(f'{before}"https://login.example/?{query}"')
+    assert "keep keys and tokens out of the URL" in told
+    assert "hunter2" not in told
+
+
 # -- the plan ------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 
 from integration.canary import traces_in
 from twisted.logger import (
@@ -17,6 +18,8 @@ from twisted.logger import (
 )
 from txaio import tx
 from zope.interface import implementer
+
+from relay.daemon.logs import JSONObserver, TextObserver
 
 BREAKS = "breaker of openai is open: "
 """The beginning of the error that a refused key or a used up quota always leaves."""
@@ -48,7 +51,7 @@ class Logged:
         for line in self.by_others:
             assert not traces_in(line.encode("utf-8", "replace"), *self.secrets), line
         for event in self._events:
-            for line in (eventAsText(event), eventAsJSON(event)):
+            for line in (eventAsText(event), eventAsJSON(event), *_written(event)):
                 assert not traces_in(line.encode("utf-8", "replace"), *self.secrets), line
         errors = [event for event in self._events if event["log_level"] >= LogLevel.error]
         texts = [
@@ -59,6 +62,14 @@ class Logged:
         assert not unexpected, "\n".join(unexpected)
         for beginning in self.expected:
             assert any(text.startswith(beginning) for text in texts), f"not logged: {beginning}"
+
+
+def _written(event: LogEvent) -> tuple[str, str]:
+    """An event in both formats of the relay's own log."""
+    text, rows = StringIO(), StringIO()
+    TextObserver(text)(event)
+    JSONObserver(rows)(event)
+    return text.getvalue(), rows.getvalue()
 
 
 class _Others(logging.Handler):

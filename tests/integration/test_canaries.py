@@ -1,8 +1,9 @@
-"""Seven secrets, each where it belongs, and every output of the relay: none shows in any."""
+"""Secrets of every kind, each where it belongs, and every output of the relay: none shows."""
 
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import jwt
 import pytest
 import pytest_twisted
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from integration.canary import CANARY, traces_in
 from integration.logged import Logged
 from integration.loopback import Loopback, RawClient, Relay
@@ -26,6 +27,7 @@ from integration.upstreams import (
     UpstreamPeer,
     UpstreamPort,
     answers,
+    closes,
     error,
     switches,
 )
@@ -33,15 +35,22 @@ from twisted.internet import reactor
 from twisted.python.failure import Failure
 
 from relay import Grant, Metrics
+from relay.admission import asking
 from relay.admission.authorizers import admit_by
 from relay.admission.ephemeral import Minted
 from relay.config.access import Access, ClientKey, access_of, digest_of
 from relay.config.auth import Auth
 from relay.config.authorizers import CallbackTable, JwtTable
+from relay.http import answer
+from relay.web.client_secrets import order_in
 
 ISSUER = "https://login.example/"
 PLACES = ("Authorization: Bearer {}", "api-key: {}", "X-Forwarded-For: {}", "Cookie: k={}")
-ADMIN = ("/", "/healthz", "/readyz", "/metrics", "/sessions", "/nothing")
+ADMIN = (
+    *(f"GET {page}" for page in ("/", "/healthz", "/readyz", "/metrics", "/sessions", "/nothing")),
+    "DELETE /sessions/sess_1",
+    "POST /nothing",
+)
 
 
 def made(name: str) -> str:
@@ -78,6 +87,7 @@ class Secrets:
             yield secret
             yield quote(secret, safe="")
             yield base64.b64encode(secret.encode()).decode()
+            yield base64.urlsafe_b64encode(secret.encode()).decode()
 
 
 @frozen
@@ -85,15 +95,16 @@ class Tour:
     """
     A relay that has all of them.
 
-    @ivar heard: what its outputs were, by their names.
+    @ivar heard: what each client was told, by what it did.
+    @ivar seen: what the relay's own objects print of themselves, while it works.
     """
 
     loopback: Loopback
     relay: Relay
     secrets: Secrets
     admin: int
-    access: Access
-    heard: dict[str, bytes] = field(factory=dict)
+    seen: set[str]
+    heard: dict[str, RawClient] = field(factory=dict)
 
     async def sent(self, data: bytes, what: str, port: int | None = None) -> RawClient:
         """Send it, and wait for the answer; the connection stays, if the relay lets it."""
@@ -103,7 +114,7 @@ class Tour:
         await self.loopback.answered(client)
         if b" 101 " not in client.received:
             await client.closed()
-        self.heard[f"{what} {len(self.heard)}"] = client.received
+        self.heard[f"{what} {len(self.heard)}"] = client
         return client
 
     async def minted(self) -> str:
@@ -119,10 +130,20 @@ class Tour:
 
     async def asked(self) -> None:
         """All pages of the admin listener, also by one that sends a key there."""
-        for page in ADMIN:
-            for more in ((), (f"Authorization: Bearer {self.secrets.static}",)):
-                line = f"GET {page} HTTP/1.1"
-                await self.sent(request(line, "Host: 127.0.0.1", *more), page, self.admin)
+        key = self.secrets.static
+        for line in ADMIN:
+            for more in ((), (f"Authorization: Bearer {key}",)):
+                head = request(f"{line} HTTP/1.1", "Host: 127.0.0.1", *more)
+                await self.sent(head, line, self.admin)
+            head = request(f"{line}?key={key} HTTP/1.1", "Host: 127.0.0.1")
+            await self.sent(head, line, self.admin)
+
+    def check(self, secrets: tuple[str, ...]) -> None:
+        """Nothing of any secret is in anything that came out, or could be printed."""
+        for name, client in self.heard.items():
+            assert not traces_in(client.received, *secrets), (name, client.received)
+        for text in self.seen | printed():
+            assert not traces_in(text.encode("utf-8", "replace"), *secrets), text
 
 
 @frozen
@@ -130,10 +151,30 @@ class _Port:
     port: int
 
 
+def printed() -> set[str]:
+    """What all objects of the relay's own classes print of themselves, whatever they are for."""
+    everything = gc.get_objects()
+    own = [each for each in everything if str(type(each).__module__).startswith("relay.")]
+    return {repr(each) + str(each) for each in own}
+
+
 def quoting(peer: UpstreamPeer) -> None:
     """An upstream that quotes the key it was sent, in its refusal."""
     key = peer.header("authorization")
     answers(401, f"X-Request-Id: {key[:40]}", body=error("invalid_api_key", f"Wrong: {key}"))(peer)
+
+
+def closing(peer: UpstreamPeer) -> None:
+    """An upstream that quotes the key it was sent, at the end of the session."""
+    switches(CREATED, closes(4000, f"Wrong: {peer.header('authorization')}"))(peer)
+
+
+def refusals(*quoted: str) -> list[object]:
+    """All ways in which a callback can quote what it was sent."""
+    words = " ".join(quoted)
+    said = {"code": "unauthorized", "message": words, "detail": words}
+    odd = [{name: {each: 1}} for name in ("refusal", "grant") for each in quoted]
+    return [{"refusal": said}, words, *odd]
 
 
 @pytest.fixture
@@ -145,64 +186,51 @@ def secrets(logged: Logged) -> Secrets:
 
 def tour(loopback: Loopback, secrets: Secrets, folder: Path, *steps: Step) -> tuple[Tour, Any]:
     """The relay, its upstream, and all else that it asks."""
+    seen: set[str] = set()
 
     def grants(asked: Any) -> bytes:
-        facts = json.loads(service.asked[-1][0])
-        if facts["credential"] != secrets.for_callback:
-            return b'{"refusal":{"code":"unauthorized"}}'
-        return json.dumps({"grant": {"subject": "own", "credential": secrets.of_tenant}}).encode()
+        seen.update(printed())
+        told, fields = service.asked[-1]
+        credential = json.loads(told)["credential"]
+        ways = refusals(credential, fields["authorization"])
+        said = ways[len(service.asked) % len(ways)]
+        if credential == secrets.for_callback:
+            said = {"grant": {"subject": "own", "credential": secrets.of_tenant}}
+        return json.dumps(said).encode()
+
+    def looks(peer: UpstreamPeer) -> None:
+        seen.update(printed())
 
     service, url = serve(loopback, grants)
-    for name in ("relay", "shared", "signing"):
-        value = secrets.of_relay if name == "relay" else getattr(secrets, name)
-        (folder / name).write_text(value)
-    auth = Auth(
-        jwt=(
-            JwtTable(
-                issuer=ISSUER,
-                audience="relay",
-                algorithms=("HS256",),
-                key_file=str(folder / "shared"),
-            ),
-        ),
-        callback=CallbackTable(url=url, token_file=str(folder / "relay")),
-        signing_keys=(str(folder / "signing"),),
-    )
-    faults: list[str] = []
-    found = access_of(auth, {}, faults)
-    assert not faults
-    known = (ClientKey("shop", digest_of(secrets.static)),)
-    access = Access(lambda: known, found.signing, found.jwt, found.callback, found.bearer)
-    port = UpstreamPort(*steps)
+    access = access_to(url, secrets, folder)
+    port = UpstreamPort(looks, *steps)
     upstream = f"ws://127.0.0.1:{loopback.listen(port)}"
     relay = loopback.relay(upstream, admit=admit_by(access, reactor), signing_keys=access.signing)
     admin = relay.admin(Metrics())
     admin.set_public(False)
-    made = Tour(loopback, relay, secrets, loopback.listen(admin), access)
-    return made, (port, service)
+    return Tour(loopback, relay, secrets, loopback.listen(admin), seen), (port, service)
 
 
-def shown(tour: Tour) -> Iterator[tuple[str, str]]:
-    """What those print of themselves that hold secrets, or were told of requests with some."""
-    for each in (tour.access, *tour.access.jwt, tour.access.callback, tour.relay):
-        yield type(each).__name__, repr(each) + str(each)
-    for session in tour.relay.handles.find():
-        yield "handle", repr(session) + repr(session.record())
-    for record in [*tour.relay.heard.holds, *tour.relay.heard.ends]:
-        yield "record", repr(record)
-    for each in (tour.access.client_keys or tuple)():
-        yield "key", repr(each)
+def access_to(url: str, secrets: Secrets, folder: Path) -> Access:
+    """Who may come in: by a key, a secret, a token, or a callback."""
+    for name in ("of_relay", "shared", "signing"):
+        (folder / name).write_text(getattr(secrets, name))
+    shared = str(folder / "shared")
+    tokens = JwtTable(issuer=ISSUER, audience="relay", algorithms=("HS256",), key_file=shared)
+    callback = CallbackTable(url=url, token_file=str(folder / "of_relay"))
+    auth = Auth(jwt=(tokens,), callback=callback, signing_keys=(str(folder / "signing"),))
+    faults: list[str] = []
+    found = access_of(auth, {}, faults)
+    assert not faults
+    known = (ClientKey("shop", digest_of(secrets.static)),)
+    return evolve(found, client_keys=lambda: known)
 
 
-def check(tour: Tour, secrets: tuple[str, ...]) -> None:
-    """Nothing of any secret is in anything that came out."""
-    for name, text in shown(tour):
-        tour.heard[name] = tour.heard.get(name, b"") + text.encode()
-    for name, data in tour.heard.items():
-        assert not traces_in(data, *secrets), (name, data)
-
-
-DOES: dict[str, Step] = {"opens": switches(CREATED), "quotes the key": quoting}
+DOES: dict[str, Step] = {
+    "opens": switches(CREATED),
+    "quotes the key": quoting,
+    "quotes the key at the end": closing,
+}
 
 
 @pytest.mark.parametrize("does", DOES)
@@ -210,6 +238,7 @@ DOES: dict[str, Step] = {"opens": switches(CREATED), "quotes the key": quoting}
 async def test_no_secret_shows_in_anything_that_the_relay_says(
     loopback: Loopback, logged: Logged, secrets: Secrets, tmp_path: Path, does: str
 ) -> None:
+    logged.expected.add("[auth.callback] ")
     made, (port, service) = tour(loopback, secrets, tmp_path, DOES[does])
     ephemeral, token = await made.minted(), secrets.token()
     every = (*secrets.forms(), ephemeral, token.rpartition(".")[2])
@@ -217,19 +246,25 @@ async def test_no_secret_shows_in_anything_that_the_relay_says(
     # First the one with a key of its own: the relay's key, once refused, opens the breaker.
     credentials = (secrets.for_callback, secrets.static, ephemeral, token)
     for credential in credentials:
-        await made.sent(upgrade(PLACES[0].format(credential)), "good")
+        line = f"GET /v1/realtime?model=m&key={credential} HTTP/1.1"
+        await made.sent(upgrade(PLACES[0].format(credential), line=line), "good")
     for credential in credentials:
         wrong = credential[:-6] + "wrong."
         for place in PLACES:
             await made.sent(upgrade(place.format(wrong)), "wrong")
         await made.sent(upgrade(line=f"GET /v1/realtime?model=m&key={wrong} HTTP/1.1"), "wrong")
+    for _ in range(6):
+        await made.sent(upgrade(PLACES[0].format(secrets.for_callback + "_wrong")), "quoted")
     await made.asked()
-    check(made, every)
+    made.check(every)
+    made.relay.handles.revoke("shop")
+    await made.asked()
+    made.check(every)
     made.relay.drain()
     await made.asked()
     await made.sent(upgrade(PLACES[0].format(secrets.static)), "drained")
     made.relay.abort()
-    check(made, every)
+    made.check(every)
     keys = {CANARY, secrets.of_tenant}
     assert {peer.header("authorization").removeprefix("Bearer ") for peer in port.peers} == keys
     assert all(secrets.of_relay in fields["authorization"] for _, fields in service.asked)
@@ -245,7 +280,15 @@ def test_no_fault_and_no_object_shows_the_secret_that_is_in_it(
     access_of(Auth(callback=table, signing_keys=(str(path),)), {}, faults)
     assert len(faults) == 2
     grant = Grant("ann", credential=secrets.of_tenant, headers={"X-Key": secrets.static})
-    text = "\n".join([*faults, repr(grant), repr(Minted(grant, "realtime", None, "1"))])
+    body = json.dumps({"session": {"instructions": secrets.static}}).encode()
+    holders = (
+        grant,
+        Minted(grant, "realtime", None, "1"),
+        order_in(body, "realtime"),
+        asking.Answer(200, body),
+        answer.Answer(401, {"x-request-id": secrets.static}, body),
+    )
+    text = "\n".join([*faults, *map(repr, holders)])
     try:
         raise ValueError(access_of(Auth(), {}, []))
     except ValueError:
