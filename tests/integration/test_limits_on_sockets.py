@@ -176,3 +176,4 @@ async def test_a_client_that_floods_for_a_minute_is_told_and_closed(
             break
     await until(lambda: b"too much for too long" in client.received, "the Close")
     assert last_close(client) == (1008, "relay: client sent too much for too long")
+    await loopback.settled(relay, lingering=True)
