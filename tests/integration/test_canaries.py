@@ -45,7 +45,13 @@ from relay.http import answer
 from relay.web.client_secrets import order_in
 
 ISSUER = "https://login.example/"
-PLACES = ("Authorization: Bearer {}", "api-key: {}", "X-Forwarded-For: {}", "Cookie: k={}")
+PLACES = (
+    "Authorization: Bearer {}",
+    "Sec-WebSocket-Protocol: relay.refusals.event, openai-insecure-api-key.{}",
+    "api-key: {}",
+    "X-Forwarded-For: {}",
+    "Cookie: k={}",
+)
 ADMIN = (
     *(f"GET {page}" for page in ("/", "/healthz", "/readyz", "/metrics", "/sessions", "/nothing")),
     "DELETE /sessions/sess_1",
@@ -96,7 +102,7 @@ class Tour:
     A relay that has all of them.
 
     @ivar heard: what each client was told, by what it did.
-    @ivar seen: what the relay's own objects print of themselves, while it works.
+    @ivar seen: what the relay's own objects print of themselves during a hold.
     """
 
     loopback: Loopback
@@ -189,7 +195,6 @@ def tour(loopback: Loopback, secrets: Secrets, folder: Path, *steps: Step) -> tu
     seen: set[str] = set()
 
     def grants(asked: Any) -> bytes:
-        seen.update(printed())
         told, fields = service.asked[-1]
         credential = json.loads(told)["credential"]
         ways = refusals(credential, fields["authorization"])
@@ -247,14 +252,16 @@ async def test_no_secret_shows_in_anything_that_the_relay_says(
     credentials = (secrets.for_callback, secrets.static, ephemeral, token)
     for credential in credentials:
         line = f"GET /v1/realtime?model=m&key={credential} HTTP/1.1"
-        await made.sent(upgrade(PLACES[0].format(credential), line=line), "good")
+        for place in PLACES[:2]:
+            await made.sent(upgrade(place.format(credential), line=line), "good")
     for credential in credentials:
         wrong = credential[:-6] + "wrong."
         for place in PLACES:
             await made.sent(upgrade(place.format(wrong)), "wrong")
         await made.sent(upgrade(line=f"GET /v1/realtime?model=m&key={wrong} HTTP/1.1"), "wrong")
-    for _ in range(6):
-        await made.sent(upgrade(PLACES[0].format(secrets.for_callback + "_wrong")), "quoted")
+    for place in PLACES[:2]:
+        for _ in range(6):
+            await made.sent(upgrade(place.format(secrets.for_callback + "_wrong")), "quoted")
     await made.asked()
     made.check(every)
     made.relay.handles.revoke("shop")
