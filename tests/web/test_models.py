@@ -123,6 +123,12 @@ def test_who_may_have_a_session_may_see_the_models() -> None:
     assert (record.path, record.status) == ("/v1/models", 200)
 
 
+@pytest.mark.parametrize("path", ["/openai/v1/models", "/openai/v1/models/mini", "/v1/models"])
+def test_azures_header_has_the_credential_here_too(path: str) -> None:
+    assert fetch(relay(by_token), path, "GET", "api-key: good")[0] == 200
+    assert fetch(relay(by_token), path, "GET", "api-key: bad")[0] == 401
+
+
 def test_a_page_can_read_that_it_may_not_see_the_models() -> None:
     status, headers, _ = fetch(relay(by_token), "/v1/models", "GET", "Origin: http://localhost:1")
     assert (status, headers["Access-Control-Allow-Origin"]) == (401, "http://localhost:1")
