@@ -205,15 +205,18 @@ class Front(Connection):
 
     def _barred(self, head: Head) -> Refusal | None:
         here = address_of(self.transport.getHost())
-        told = self._client.secure
-        secure = self.is_secure if told is None else told
-        found = barred(self._context, head, here, secure)
+        found = barred(self._context, head, here, self._client_is_secure())
         if found is None:
             # No page may read what an admin listener answers.
             self._cors = () if self._context.administers else cors_headers(head)
             return None
         refusal, self._why = found
         return refusal
+
+    def _client_is_secure(self) -> bool:
+        """Whether the client came by TLS, to the relay or to a trusted proxy."""
+        told = self._client.secure
+        return self.is_secure if told is None else told
 
     # -- the WebSocket ---------------------------------------------------------------------
 
@@ -265,7 +268,8 @@ class Front(Connection):
     def _own_page(self, request: Request) -> IProtocol:
         headers = (("X-Request-Id", request.id), *self._cors)
         asks_first = is_preflight(request.head) and bool(self._cors)
-        asked = Asked(request, headers, asks_first, self._context.holds.register.answered)
+        tell = self._context.holds.register.answered
+        asked = Asked(request, headers, asks_first, self._client_is_secure(), tell)
         return self._context.own.serve(self._addr, asked)
 
     def _read_body(self, data: bytes) -> None:

@@ -17,12 +17,14 @@ class Asked:
 
     @ivar headers: what the answer must have besides the page's own headers.
     @ivar is_preflight: whether a browser only asks what it may send; the headers say all of that.
+    @ivar secure: whether the client came by TLS, to the relay or to a trusted proxy.
     @ivar tell: is told the record of the answer.
     """
 
     request: Request
     headers: tuple[tuple[str, str], ...]
     is_preflight: bool
+    secure: bool
     tell: Callable[[AnsweredRecord], None]
 
     def answered(self, status: int, subject: str | None) -> None:

@@ -73,7 +73,7 @@ class Public(Resource):
         self.putChild(b"readyz", telling(self._ready))
 
     def _welcome(self, request: PlainRequest) -> str:
-        scheme = "https" if request.isSecure() else "http"
+        scheme = "https" if request.asked.secure else "http"
         # The front passes only a well-formed Host.
         host = request.getHeader("host") or ""
         return WELCOME.format(base=f"{scheme}://{host}{self._served.base_path}")

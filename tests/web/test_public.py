@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from memory import World
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
-from zope.interface import directlyProvides
 
-from relay import Limits
+from relay import Limits, Settings
 from relay.admission.callers import Callers
 from relay.admission.ephemeral import Mint
 from relay.admission.request import Request
@@ -34,7 +33,7 @@ def door(clock: Clock) -> Door:
 
 
 class Transport(StringTransport):
-    """One that can be given L{ISSLTransport}."""
+    """One with the options of a socket."""
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Do nothing."""
@@ -70,13 +69,11 @@ class Visitor:
         site = public_site(served, lambda: self.ready, {}, door(self.clock), Mint(), self.clock)
         address = IPv4Address("TCP", "192.0.2.1", 1)
         transport = Transport(peerAddress=address)
-        if scheme == "https":
-            directlyProvides(transport, ISSLTransport)
         data = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n"
         head = parse_head(data.encode(), 100)
         request = Request(f"req_{len(self.records)}", "192.0.2.1", head)
         headers = (("X-Request-Id", request.id), *cors_headers(head))
-        asked = Asked(request, headers, is_preflight(head), self.records.append)
+        asked = Asked(request, headers, is_preflight(head), scheme == "https", self.records.append)
         channel = site.serve(address, asked)
         channel.makeConnection(transport)
         channel.dataReceived(head.for_site())
@@ -209,3 +206,16 @@ def test_the_base_path_itself_is_the_page_behind_its_slash(visitor: Visitor, met
     bare = visitor.fetch("/voice", method)
     assert (bare.status, bare.body) == (200, page.body)
     assert visitor.fetch("/voice", "POST").status == 405
+
+
+@pytest.mark.parametrize(("proto", "scheme"), [("https", "https"), ("http", "http")])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_welcome_names_the_scheme_that_the_client_came_by(
+    proto: str, scheme: str, trusted: bool
+) -> None:
+    world = World(Settings(trusted_proxies=("127.0.0.1",) if trusted else ()))
+    line = world.accept()
+    fields = f"Host: localhost\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: {proto}"
+    line.deliver(f"GET / HTTP/1.1\r\n{fields}\r\n\r\n".encode())
+    expected = scheme if trusted else "http"
+    assert f'base_url="{expected}://localhost/v1"'.encode() in line.take()
