@@ -18,7 +18,7 @@ from relay.timing.deadline import Deadline
 
 _log = Logger()
 
-TURN_SECONDS = 0.002
+TURN_SECONDS = 0.005
 """Seconds of one turn of the reactor that one kind of work may take."""
 
 

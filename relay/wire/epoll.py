@@ -12,18 +12,20 @@ from zope.interface import implementer
 
 from relay.timing.deadline import Deadline
 from relay.timing.turns import TURN_SECONDS
-from relay.wire.shares import HEAVY_SECONDS, Shares
 
 _log = Logger()
 
 LINES_A_TURN = 256
 """Most lines that are read or written in one turn of the reactor."""
 
-SLICE_SECONDS = 0.0003
+SHARE_SECONDS = TURN_SECONDS / 10
 """
-Seconds that one read may take: a line whose read takes longer reads less next time. While it is
-crowded, also the seconds until the hub looks again who else is ready.
+Seconds that one line may take at once. A line that takes longer is dear: it reads less next time,
+and waits until all others have been served. Else a few that flood would make everybody wait.
 """
+
+DEAR_SECONDS = TURN_SECONDS / 5
+"""Seconds of a turn in which dear lines are served: the others wait no longer for the next turn."""
 
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 
@@ -47,7 +49,7 @@ class WatchedLine(Protocol):
         """Read what there is, or say how the connection ended."""
 
     def read_less(self) -> None:
-        """Read less at once: what was read took longer than L{SLICE_SECONDS}."""
+        """Read less at once: what was read took longer than L{SHARE_SECONDS}."""
 
     def doWrite(self) -> Exception | None:
         """Write what waits, or say how the connection ended."""
@@ -80,8 +82,8 @@ class Hub:
         self._watched: dict[int, tuple[WatchedLine, int]] = {}  # by number, with the event mask
         self._epoll: Any = None  # open only while there are lines
         self._opening = Deadline(reactor)
-        self._shares = Shares()
         self._ready: list[tuple[int, int]] = []  # found by the epoll, and still to be served
+        self._dear: dict[int, None] = {}  # numbers of lines that take long, last served last
 
     def addReader(self, line: WatchedLine) -> None:
         """Watch whether there is something to read."""
@@ -113,6 +115,7 @@ class Hub:
             self._watched[line.number] = (line, mask)
         else:
             del self._watched[line.number]
+            self._dear.pop(line.number, None)
         if self._epoll is None:
             self._open_or_not()
             return
@@ -162,42 +165,28 @@ class Hub:
     def doRead(self) -> None:
         """
         Let the lines read and write that can, for L{TURN_SECONDS}; the rest goes first next turn.
-        While it is crowded, those go first that took least of the time lately. Else a few that
-        flood would make everybody wait.
+        Dear lines come behind all others, but at least one of them in each turn.
         """
-        now = self._reactor.seconds()
-        self._shares.age(now)
-        if self._shares.is_crowded:
-            self._ready = []
-            self._serve_in_slices(now)
+        ready = self._ready or self._epoll.poll(0, LINES_A_TURN)
+        if not self._dear:
+            self._ready = self._serve(ready, SHARE_SECONDS)
             return
-        self._ready = self._serve(self._ready or self._poll(), now + TURN_SECONDS)
-        if self._ready:
-            self._shares.crowd()
+        dear = {number: events for number, events in ready if number in self._dear}
+        self._ready = self._serve([each for each in ready if each[0] not in dear], SHARE_SECONDS)
+        self._serve_dear(dear)
+        if self._ready:  # then the next turn does not ask the epoll, which finds them again
+            self._ready += dear.items()
 
-    def _poll(self) -> list[tuple[int, int]]:
-        """The numbers of lines that can read or write, with the events."""
-        ready: list[tuple[int, int]] = self._epoll.poll(0, LINES_A_TURN)
-        return ready
-
-    def _serve_in_slices(self, now: float) -> None:
-        end = now + TURN_SECONDS
-        while now < end and self._epoll is not None:
-            ready = sorted(self._poll(), key=self._shares.taken)
-            if not self._serve(ready, min(end, now + SLICE_SECONDS)):
-                return
-            self._shares.crowd()
-            now = self._reactor.seconds()
-
-    def _serve(self, ready: list[tuple[int, int]], end: float) -> list[tuple[int, int]]:
+    def _serve(self, ready: list[tuple[int, int]], share: float) -> list[tuple[int, int]]:
         """
-        Serve lines, one after the other, at least one.
+        Serve lines, one after the other.
 
-        @param end: the time at which to stop.
+        @param share: seconds after which a line is dear.
         @return: those for which there was no time.
         """
-        watched, used, seconds = self._watched, self._shares.used, self._reactor.seconds
+        watched, seconds = self._watched, self._reactor.seconds
         before = seconds()
+        end = before + TURN_SECONDS
         for at, (number, events) in enumerate(ready, 1):
             line, mask = watched.get(number, (None, 0))
             if line is None:
@@ -208,19 +197,26 @@ class Hub:
             except Exception as error:
                 _log.failure("exception while reading or writing")
                 why = error
-            now = seconds()
-            took = now - before
-            used[number] = taken = used.get(number, 0.0) + took
-            if taken > HEAVY_SECONDS:
-                self._shares.crowd()
-            if took > SLICE_SECONDS:
-                line.read_less()
             if why is not None:
                 self._end(line, Failure(why))
+            now = seconds()
+            if now - before > share and number in watched:
+                self._dear[number] = None
+                line.read_less()
             if now >= end:
                 return ready[at:]
             before = now
         return []
+
+    def _serve_dear(self, ready: dict[int, int]) -> None:
+        """Serve dear lines for L{DEAR_SECONDS}, first those that have waited longest."""
+        end = self._reactor.seconds() + DEAR_SECONDS
+        for number in [number for number in self._dear if number in ready]:
+            if number in self._dear:  # else another line's end in this turn ended this one too
+                del self._dear[number]
+                self._serve([(number, ready[number])], SHARE_SECONDS / 4)
+            if self._reactor.seconds() >= end:
+                return
 
     def _write_and_read(self, line: WatchedLine, events: int) -> Exception | None:
         """Serve a line that waits for room to write."""
@@ -233,7 +229,6 @@ class Hub:
     def _end(self, line: WatchedLine, reason: Failure) -> None:
         """End one line. An exception from it is logged, and reaches no other line."""
         self._watch(line, 0)
-        self._shares.forget(line.number)
         try:
             line.connectionLost(reason)
         except Exception:

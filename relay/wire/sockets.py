@@ -29,7 +29,7 @@ Most bytes of a line's first read. Each read of as many doubles it, up to L{READ
 cost is known before many are read.
 """
 
-LEAST_READ = 512
+LEAST_READ = 1024
 """Most bytes of one read of a line whose bytes cost very much, such as empty messages."""
 
 

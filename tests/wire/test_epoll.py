@@ -6,7 +6,6 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 import pytest
 from twisted.internet.main import CONNECTION_LOST
@@ -14,8 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from relay.timing.turns import TURN_SECONDS
-from relay.wire.epoll import RETRY_SECONDS, SLICE_SECONDS, Hub
-from relay.wire.shares import AGE_SECONDS
+from relay.wire.epoll import DEAR_SECONDS, RETRY_SECONDS, Hub
 
 
 class Reactor(Clock):
@@ -185,7 +183,7 @@ def test_a_line_that_takes_long_is_told_to_read_less(
     slow.close()
 
 
-def test_lines_that_take_long_wait_behind_all_others_and_have_their_turns(
+def test_dear_lines_wait_behind_all_others_and_have_their_turns(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
     slow = [Slow(reactor) for _ in range(3)]
@@ -195,105 +193,22 @@ def test_lines_that_take_long_wait_behind_all_others_and_have_their_turns(
     reactor.advance(0)
     for _ in range(4):
         hub.doRead()
-    assert [len(each.heard) for each in (*slow, line)] == [1, 1, 1, 1]
+    assert [each.told_to_read_less for each in slow] == [1, 1, 1]
     for turn in range(1, 7):
         for each in (*slow, line):
             each.other.send(b"y")
         hub.doRead()
         assert len(line.heard) == 1 + turn, "in each turn"
         assert sum(len(each.heard) for each in slow) == 3 + turn, "one of them in each turn"
-    assert [len(each.heard) for each in slow] == [3, 3, 3], "each as often"
+    assert [len(each.heard) for each in slow] == [3, 3, 3], "one after the other"
     for each in slow:
         each.close()
 
 
-class Flooding(Line):
-    """There is always more to read, and each read takes a slice."""
-
-    def __init__(self, reactor: Reactor, seconds: float = SLICE_SECONDS) -> None:
-        super().__init__()
-        self._reactor = reactor
-        self._seconds = seconds
-        self.other.send(b"x" * 10_000)
-
-    def doRead(self) -> Exception | None:
-        self._reactor.rightNow += self._seconds
-        return super().doRead()
-
-
-def test_one_that_speaks_is_heard_between_two_reads_of_those_that_flood(
+def test_a_dear_line_that_another_ends_in_the_same_turn_ends_nobody_else(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
-    class Speaking(Flooding):
-        """Somebody else speaks while it is read."""
-
-        def doRead(self) -> Exception | None:
-            line.other.send(b"word")
-            why = super().doRead()
-            said.append((len(line.heard), sum(len(each.heard) for each in floods)))
-            return why
-
-    floods: list[Flooding] = [Flooding(reactor) for _ in range(3)]
-    floods.append(Speaking(reactor))
-    said: list[tuple[int, int]] = []
-    for each in (*floods, line):
-        hub.addReader(each)
-    reactor.advance(0)
-    for _ in range(8):
-        hub.doRead()
-    said.clear()
-    for _ in range(20):
-        hub.doRead()
-    words = [heard for heard, _ in said]
-    assert words == [*range(words[0], words[0] + len(said))], "before the next was said"
-    reads = [after - before for (_, before), (_, after) in pairwise(said)]
-    assert max(reads) <= 5, "each of the four once, and one twice"
-    assert max(len(each.heard) for each in floods) - min(len(each.heard) for each in floods) <= 1
-    for each in floods:
-        each.close()
-
-
-def test_it_is_crowded_no_more_when_all_have_been_quiet_for_a_while(
-    reactor: Reactor, hub: Hub, line: Line
-) -> None:
-    slow, other = Slow(reactor), Slow(reactor)
-    for each in (slow, other, line):
-        hub.addReader(each)
-    for each in (slow, other):
-        each.other.send(b"x")
-    reactor.advance(0)
-    hub.doRead()
-    assert hub._shares.is_crowded
-    hub.doRead()
-    for _ in range(2):
-        reactor.rightNow += AGE_SECONDS
-        line.other.send(b"x")
-        hub.doRead()
-    assert not hub._shares.is_crowded
-    assert hub._shares.taken((slow.number, 1)) == 0
-    slow.close()
-    other.close()
-
-
-def test_a_line_does_not_pay_for_the_one_that_had_its_number(reactor: Reactor, hub: Hub) -> None:
-    slow = Slow(reactor)
-    hub.addReader(slow)
-    slow.other.send(b"x")
-    reactor.advance(0)
-    hub.doRead()
-    assert hub._shares.taken((slow.number, 1)) == TURN_SECONDS
-    slow.other.close()
-    hub.doRead()
-    assert slow.lost is not None
-    assert hub._shares.taken((slow.number, 1)) == 0
-    slow.close()
-
-
-@pytest.mark.parametrize("is_crowded", [False, True])
-def test_a_line_that_another_ends_in_the_same_turn_ends_nobody_else(
-    reactor: Reactor, hub: Hub, line: Line, is_crowded: bool
-) -> None:
-    class Ending(Line):
+    class Ending(Slow):
         """Ends the other, as one side of a session does."""
 
         pair: Line | None = None
@@ -301,32 +216,21 @@ def test_a_line_that_another_ends_in_the_same_turn_ends_nobody_else(
         def doRead(self) -> Exception | None:
             if self.pair is not None:
                 hub.removeReader(self.pair)
+            self._reactor.rightNow += DEAR_SECONDS / 2 - TURN_SECONDS
             return super().doRead()
 
-    lines = [Ending() for _ in range(3)]
-    for each in (*lines, line):
+    slow = [Ending(reactor) for _ in range(3)]
+    for each in (*slow, line):
         hub.addReader(each)
         each.other.send(b"x")
     reactor.advance(0)
-    if is_crowded:
-        hub._shares.crowd()
-    lines[0].pair = lines[1]
+    for each in slow:
+        hub._dear[each.number] = None
+    slow[0].pair = slow[1]
     hub.doRead()
-    assert [len(each.heard) for each in (*lines, line)] == [1, 0, 1, 1]
-    for each in lines:
+    assert [len(each.heard) for each in (*slow, line)] == [1, 0, 1, 1]
+    for each in slow:
         each.close()
-
-
-def test_the_last_line_may_leave_while_it_is_crowded(
-    reactor: Reactor, hub: Hub, line: Line
-) -> None:
-    hub.addReader(line)
-    reactor.advance(0)
-    hub._shares.crowd()
-    line.other.close()
-    hub.doRead()
-    assert line.lost is not None
-    assert reactor.readers == []
 
 
 def test_each_turn_reads_for_its_share_of_time_and_the_next_goes_on(
