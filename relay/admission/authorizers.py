@@ -16,7 +16,7 @@ from relay.admission.request import Admit, Request, Verdict
 from relay.admission.static import require_keys
 from relay.config.access import Access
 from relay.config.issuers import JwtSource
-from relay.rules.refusals import refuse
+from relay.rules.refusals import Refusal, refuse
 from relay.timing.callbacks import answer_of
 
 Decide = Callable[[Request], Verdict | Awaitable[Verdict] | None]
@@ -58,9 +58,9 @@ def _if_issued(
 
 def _issuers(sources: Sequence[JwtSource], reactor: Any) -> Admit:
     # Imported only here, because PyJWT is an extra.
-    from relay.admission.issuers import admit_by_issuer
+    from relay.admission.issuers import admits_by_issuer
 
-    return first_of([admit_by_issuer(each, reactor) for each in sources])
+    return first_of(admits_by_issuer(sources, reactor))
 
 
 def by_kind(kinds: Sequence[Decide]) -> Admit:
@@ -80,16 +80,21 @@ def by_kind(kinds: Sequence[Decide]) -> Admit:
 
 
 def first_of(admits: Sequence[Admit]) -> Admit:
-    """Let in whom one of these lets in. The first refusal but C{unauthorized} ends it."""
+    """
+    Let in whom one of these lets in. If none does, the first refusal but C{unauthorized} counts:
+    the one that cannot tell at present might have let the client in.
+    """
 
     async def admit(request: Request) -> Verdict:
-        details = []
+        refusals: list[Refusal] = []
         for each in admits:
             verdict: Verdict = await answer_of(each(request))
-            if isinstance(verdict, Grant) or verdict.code != "unauthorized":
+            if isinstance(verdict, Grant):
                 return verdict
-            details.append(verdict.detail)
-        return refuse("unauthorized", detail="; ".join(dict.fromkeys(details)))
+            refusals.append(verdict)
+        others = [each for each in refusals if each.code != "unauthorized"]
+        details = dict.fromkeys(each.detail for each in refusals)
+        return others[0] if others else refuse("unauthorized", detail="; ".join(details))
 
     return admit
 

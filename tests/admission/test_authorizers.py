@@ -63,7 +63,8 @@ def test_of_two_tables_for_one_issuer_either_may_let_in() -> None:
     wrong = refuse("unauthorized", detail="one")
     assert first(wrong, Grant("b")) == Grant("b")
     away = refuse("authorizer_unavailable")
-    assert first(away, Grant("b")) is away
+    assert first(away, Grant("b")) == Grant("b")
+    assert first(away, wrong) is first(wrong, away) is away
     both = first(wrong, refuse("unauthorized", detail="two"))
     assert isinstance(both, Refusal)
     assert both.detail == "one; two"

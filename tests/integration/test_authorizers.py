@@ -285,6 +285,18 @@ async def test_a_token_lets_in_also_when_its_issuer_changes_keys(
     assert await answer_to(loopback, relay, token(second, "one")) == "unauthorized"
 
 
+@pytest_twisted.ensureDeferred
+async def test_two_tables_of_one_issuer_fetch_its_keys_once(loopback: Loopback) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    public = {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "one"}
+    service, url = serve(loopback, lambda _: json.dumps({"keys": [public]}).encode())
+    tables = [JwtTable(issuer=ISSUER, audience=each, jwks_url=url) for each in ("web", "phone")]
+    relay, _ = relay_for(loopback, Access(jwt=tuple(JwtSource(each, None) for each in tables)))
+    for audience, status in (("web", "101"), ("phone", "101"), ("other", "unauthorized")):
+        assert await answer_to(loopback, relay, token(key, "one", aud=audience)) == status
+    assert len(service.asked) == 1
+
+
 @pytest.mark.parametrize("good", [True, False])
 @pytest_twisted.ensureDeferred
 async def test_a_token_goes_neither_upstream_nor_into_a_log_however_it_is_sent(
