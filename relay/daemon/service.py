@@ -22,7 +22,8 @@ from relay.admission.authorizers import admit_by
 from relay.config.certificates import server_options
 from relay.config.listeners import fault_of_access, is_public
 from relay.config.plan import Plan
-from relay.config.settings import ListenerTable
+from relay.config.settings import ListenerTable, Settings
+from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
@@ -133,6 +134,7 @@ class RelayService(Service):
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
         self._accepting = Accepting(reactor)
+        self._secure = SecureDemo(reactor)
         self._withdrawn: Withdrawn | None = None
         self._faults: list[str] = []
 
@@ -176,6 +178,8 @@ class RelayService(Service):
             )
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
+        if self._plan.demo and self._settings.listeners == Settings().listeners:
+            self._listen_securely(self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready
             self._listen_for_admin(self._settings.admin, self._factory.admin(metrics, self.end))
         if self._faults:
@@ -243,6 +247,7 @@ class RelayService(Service):
         for port in ports:
             await _done(port.stopListening())
         self._accepting.stop()
+        self._secure.stop()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
 
@@ -251,6 +256,13 @@ class RelayService(Service):
         listening = endpoint.listen(self._with_tls(listener, factory))
         listening.addCallback(self._listens, listener)
         listening.addErrback(self._cannot_listen, listener.endpoint)
+
+    def _listen_securely(self, factory: RelayFactory) -> None:
+        port = self._secure.listen(factory.at(ENDPOINT))
+        if port is not None:
+            self._ports.append(port)
+            self._accepting.guard(port)
+            make_room(port, ENDPOINT)
 
     def _with_tls(self, listener: ListenerTable, factory: RelayFactory) -> IProtocolFactory:
         """TLS around the factory, rather than in the endpoint, so that adopted sockets have it."""
@@ -304,6 +316,7 @@ class RelayService(Service):
 
     def _give_up(self) -> NoReturn:
         self._accepting.stop()
+        self._secure.stop()
         for port in [*self._ports, self._simulator]:
             if port is not None:
                 port.stopListening()

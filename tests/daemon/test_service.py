@@ -16,13 +16,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from relay.config.access import Access, ClientKey, digest_of
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
 from relay.config.settings import Limits, ListenerTable, Settings
+from relay.daemon import demo
 from relay.daemon import service as module
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
@@ -261,14 +262,34 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_a_demo_relays_to_the_simulator_on_loopback_only(stage: Stage, given: list[Any]) -> None:
     stage.service(demo=True).privilegedStartService()
-    simulator, relay = stage.reactor.factories
+    simulator, relay, secure = stage.reactor.factories
     assert isinstance(simulator, SimulatorFactory)
     assert isinstance(relay, FrontFactory)
+    assert isinstance(secure.wrappedFactory, FrontFactory)
+    assert stage.reactor.ports[2].getHost() == IPv4Address("TCP", "127.0.0.1", 8443)
     address = stage.reactor.ports[0].getHost()
     assert address == IPv4Address("TCP", "127.0.0.1", 40000)
     ((upstream,), _) = given[0]
     assert (upstream.name, upstream.url) == ("simulator", "ws://127.0.0.1:40000/v1/realtime")
     assert (upstream.provider, upstream.credential) == ("openai", None)
+
+
+def test_a_demo_whose_tls_port_is_taken_goes_on_without(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    warns = Logger("relay.daemon.demo", observer=lambda event: said.append(formatEvent(event)))  # type: ignore[arg-type]
+    monkeypatch.setattr(demo, "_log", warns)
+    stage.reactor.taken.add(8443)
+    stage.service(demo=True).privilegedStartService()
+    assert len(stage.reactor.ports) == 2
+    assert said == ["no TLS in this demo: cannot listen on 8443: Address already in use"]
+
+
+def test_a_demo_that_says_where_to_listen_listens_nowhere_else(stage: Stage) -> None:
+    stage.service("tcp:9000:interface=127.0.0.1", demo=True).privilegedStartService()
+    addresses: list[Any] = [port.getHost() for port in stage.reactor.ports]
+    assert [address.port for address in addresses] == [40000, 9000]
 
 
 def test_a_service_with_tokens_demands_one(stage: Stage, given: list[Any]) -> None:
@@ -292,7 +313,7 @@ def test_the_service_drains_then_stops_listening_then_ends_the_simulator(
     monkeypatch.setattr(RelayFactory, "drain", drain)
     service = stage.service(demo=True)
     service.startService()
-    simulator, port = stage.reactor.ports
+    simulator, port, _ = stage.reactor.ports
     port.stopped = Deferred()
     ended: list[object] = []
     service.stopService().addCallback(ended.append)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from e2e import node_scripts
 from e2e.relays import Authority, Relay, authority, demo_command, listening
 
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
 CHIRP = Path(__file__).parent.parent / "data" / "chirp.wav"
 
 
@@ -60,6 +63,21 @@ def test_openai_for_node_writes_and_speaks_over_tls(
     assert told["text"] == "Grüß dich, 🦜!"
     assert heard(told) == samples.read_bytes()
     assert told["close"] == 3001
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("gpt-realtime", "Hello, parrot."), ("fault-error-3000", "502")]
+)
+def test_the_tutorials_script_talks_and_shows_a_refusal(
+    demo: Relay, trusted: Authority, model: str, said: str
+) -> None:
+    (code,) = re.findall(r"`talk.mjs`.*?```js\n(.*?)```", TUTORIAL.read_text("utf-8"), re.DOTALL)
+    script = node_scripts.FOLDER / f"tutorial-{os.getpid()}.mjs"  # beside the packages
+    script.write_text(code.replace("https://localhost:8443", demo.secure), "utf-8")
+    try:
+        assert said in node_scripts.run(script.name, model, ca_file=trusted.ca_file)
+    finally:
+        script.unlink()
 
 
 def test_agents_realtime_speaks_with_a_demo_relay(
