@@ -15,6 +15,7 @@ from twisted.python import usage
 from twisted.scripts.twistd import run as twistd
 
 from relay.commands.check import check as check_all
+from relay.commands.services import ask_services
 from relay.commands.token import token
 from relay.daemon import tap
 from relay.daemon.service import start_simulator
@@ -48,13 +49,16 @@ class CheckOptions(tap.Options):
     """The command line of C{realtime-relay check}: the relay's options, and those of the check."""
 
     synopsis = "Usage: realtime-relay check [options]"
-    longdesc = "Checks the settings, then dials each upstream once."
+    longdesc = (
+        "Checks the settings, dials each upstream once, and asks each service that decides who may"
+        " come in."
+    )
     optFlags: ClassVar = [["json", None, "Print one JSON value instead of a table."]]
     optParameters: ClassVar = [["model", None, None, "The model to ask for."]]
 
 
 def check(arguments: Sequence[str]) -> None:
-    """Check all upstreams; exit with 1 unless all of them open."""
+    """Check all upstreams and services; exit with 1 unless all of them open or answer."""
     options = CheckOptions()
     options.parseOptions(arguments)
     react(_check, (options,))
@@ -65,11 +69,13 @@ async def _check(reactor: Any, options: CheckOptions) -> None:
     plan = options.plan
     upstreams = (start_simulator(reactor)[1],) if plan.demo else plan.upstreams
     findings = await check_all(upstreams, plan.settings, options["model"], reactor)
+    services = await ask_services(plan.access, reactor)
     if options["json"]:
-        print(json.dumps([as_json(finding) for finding in findings], indent=2))
+        told = [*map(as_json, findings), *(service.as_json() for service in services)]
+        print(json.dumps(told, indent=2))
     else:
-        print(as_table(findings))
-    if any(finding.refusal for finding in findings):
+        print("\n\n".join([as_table(findings), *(service.as_line() for service in services)]))
+    if any(finding.refusal for finding in findings) or any(each.fault for each in services):
         raise SystemExit(1)
 
 

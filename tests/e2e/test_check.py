@@ -261,6 +261,17 @@ def test_the_check_tells_of_a_proxy_that_opens_the_tls(tmp_path: Path) -> None:
     assert "authority" in done.stdout.splitlines()[-1]
 
 
+def test_a_service_that_cannot_be_asked_fails_the_check(simulator: str, tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    config.write_text('[auth.callback]\nurl = "http://127.0.0.1:1/"\n', "utf-8")
+    done = relay(
+        tmp_path, "check", "--config", str(config), "--upstream", simulator, OPENAI_API_KEY=KEY
+    )
+    assert done.returncode == 1
+    assert "[auth.callback]: http://127.0.0.1:1/" in done.stdout
+    assert "It cannot be asked: ConnectionRefusedError." in done.stdout
+
+
 def test_the_check_of_a_demo_is_open(tmp_path: Path) -> None:
     done = relay(tmp_path, "check", "--demo")
     assert done.returncode == 0
