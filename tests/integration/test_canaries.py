@@ -183,6 +183,15 @@ def refusals(*quoted: str) -> list[object]:
     return [{"refusal": said}, words, *odd]
 
 
+@pytest.fixture(autouse=True)
+def _only_these_objects() -> Iterator[None]:
+    """Those of other tests are not looked at: they have secrets of their own, and are many."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def secrets(logged: Logged) -> Secrets:
     secrets = Secrets()
