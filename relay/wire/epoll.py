@@ -18,21 +18,14 @@ _log = Logger()
 LINES_A_TURN = 256
 """Most lines that are read or written in one turn of the reactor."""
 
-AGE_SECONDS = 0.2
-"""How long what a line took is added up."""
-
-HEAVY_SECONDS = AGE_SECONDS / 100
-"""Seconds that a line may take in L{AGE_SECONDS}. One that takes more is heavy."""
-
-SLICE_SECONDS = 0.0003
+SHARE_SECONDS = TURN_SECONDS / 10
 """
-Seconds for which heavy lines are served until the hub looks again who else is ready. Else a few
-that flood would make everybody wait. Also the seconds that one read may take: a line whose read
-takes longer reads less next time.
+Seconds that one line may take at once. A line that takes longer is dear: it reads less next time,
+and waits until all others have been served. Else a few that flood would make everybody wait.
 """
 
-HEAVY_AT_ONCE = 16
-"""Most heavy lines that are looked for at once."""
+DEAR_SECONDS = TURN_SECONDS / 5
+"""Seconds of a turn in which dear lines are served: the others wait no longer for the next turn."""
 
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 
@@ -45,15 +38,9 @@ class WatchedLine(Protocol):
     A line, as the hub sees it: an L{IReadWriteDescriptor}.
 
     @ivar number: the number of its socket, also after the socket is closed.
-    @ivar age: the hub's, in which it was served last. This and the next two are the hub's to set.
-    @ivar took: seconds that it took in that age.
-    @ivar is_heavy: whether it took too much of them.
     """
 
     number: int
-    age: int
-    took: float
-    is_heavy: bool
 
     def fileno(self) -> int:
         """The number of its socket; -1 if the socket is closed."""
@@ -62,7 +49,7 @@ class WatchedLine(Protocol):
         """Read what there is, or say how the connection ended."""
 
     def read_less(self) -> None:
-        """Read less at once: what was read took longer than L{SLICE_SECONDS}."""
+        """Read less at once: what was read took longer than L{SHARE_SECONDS}."""
 
     def doWrite(self) -> Exception | None:
         """Write what waits, or say how the connection ended."""
@@ -96,10 +83,7 @@ class Hub:
         self._epoll: Any = None  # open only while there are lines
         self._opening = Deadline(reactor)
         self._ready: list[tuple[int, int]] = []  # found by the epoll, and still to be served
-        self._age, self._aged = 0, 0.0  # when it began
-        self._heavy: dict[int, WatchedLine] = {}  # by number: watched by an epoll of their own
-        self._heavy_epoll: Any = None
-        self._heavy_ready: list[tuple[int, int]] = []
+        self._dear: dict[int, None] = {}  # numbers of lines that take long, last served last
 
     def addReader(self, line: WatchedLine) -> None:
         """Watch whether there is something to read."""
@@ -131,18 +115,14 @@ class Hub:
             self._watched[line.number] = (line, mask)
         else:
             del self._watched[line.number]
+            self._dear.pop(line.number, None)
         if self._epoll is None:
             self._open_or_not()
             return
         if not before:
-            self._put(line)
-        epoll = self._epoll_of(line)
-        if not before:
-            epoll.register(line.number, mask)
+            self._epoll.register(line.number, mask)
         elif not is_closed:  # the kernel takes a closed socket out of the epoll by itself
-            epoll.modify(line.number, mask) if mask else epoll.unregister(line.number)
-        if not mask:
-            self._heavy.pop(line.number, None)
+            self._epoll.modify(line.number, mask) if mask else self._epoll.unregister(line.number)
         if not self._watched:
             self._close()
 
@@ -169,46 +149,8 @@ class Hub:
 
     def _close(self) -> None:
         self._reactor.removeReader(self)
-        for epoll in filter(None, (self._heavy_epoll, self._epoll)):
-            epoll.close()
-        self._epoll = self._heavy_epoll = None
-
-    # -- heavy lines -----------------------------------------------------------------------
-
-    def _epoll_of(self, line: WatchedLine) -> Any:
-        """The epoll that watches a line, or is to do so."""
-        return self._heavy_epoll if line.number in self._heavy else self._epoll
-
-    def _weigh(self, line: WatchedLine, is_heavy: bool) -> None:
-        """Let the other epoll watch a line; if none does at present, as soon as one has to."""
-        line.is_heavy = is_heavy
-        mask = self._mask(line)
-        if mask and line.fileno() == line.number:
-            self._epoll_of(line).unregister(line.number)
-            self._put(line)
-            self._epoll_of(line).register(line.number, mask)
-
-    def _put(self, line: WatchedLine) -> None:
-        """Remember which epoll watches a line."""
-        self._heavy.pop(line.number, None)
-        if line.is_heavy and self._heavy_epoll is not None:
-            self._heavy[line.number] = line
-
-    def _is_too_heavy(self, line: WatchedLine) -> None:
-        if self._heavy_epoll is None:
-            try:
-                self._heavy_epoll = select.epoll()
-            except OSError:
-                return  # out of descriptors
-            self._epoll.register(self._heavy_epoll.fileno(), IN)
-        self._weigh(line, True)
-
-    def _grow_older(self, now: float) -> None:
-        """Count anew what lines take. Those that took little lately are heavy no more."""
-        for line in list(self._heavy.values()):
-            if line.age < self._age or line.took < HEAVY_SECONDS / 8:
-                self._weigh(line, False)
-        self._age, self._aged = self._age + 1, now
+        epoll, self._epoll = self._epoll, None
+        epoll.close()
 
     # -- IReadDescriptor -------------------------------------------------------------------
 
@@ -223,44 +165,28 @@ class Hub:
     def doRead(self) -> None:
         """
         Let the lines read and write that can, for L{TURN_SECONDS}; the rest goes first next turn.
-        Heavy lines come behind all others.
+        Dear lines come behind all others, but at least one of them in each turn.
         """
-        now = self._reactor.seconds()
-        if now >= self._aged + AGE_SECONDS:
-            self._grow_older(now)
-        self._ready = self._serve(self._ready or self._poll(), now + TURN_SECONDS)
-        if self._heavy:
-            self._serve_heavy(now + TURN_SECONDS)
+        ready = self._ready or self._epoll.poll(0, LINES_A_TURN)
+        if not self._dear:
+            self._ready = self._serve(ready, SHARE_SECONDS)
+            return
+        dear = {number: events for number, events in ready if number in self._dear}
+        self._ready = self._serve([each for each in ready if each[0] not in dear], SHARE_SECONDS)
+        self._serve_dear(dear)
+        if self._ready:  # then the next turn does not ask the epoll, which finds them again
+            self._ready += dear.items()
 
-    def _poll(self) -> list[tuple[int, int]]:
+    def _serve(self, ready: list[tuple[int, int]], share: float) -> list[tuple[int, int]]:
         """
-        Numbers of lines that can read or write, with the events. Among them may be that of the
-        epoll of heavy lines, which is no line's.
-        """
-        ready: list[tuple[int, int]] = self._epoll.poll(0, LINES_A_TURN)
-        return ready
+        Serve lines, one after the other.
 
-    def _serve_heavy(self, end: float) -> None:
-        """Serve heavy lines, one after the other, and between two slices of them all others."""
-        seconds = self._reactor.seconds
-        while self._heavy:
-            ready = self._heavy_ready or self._heavy_epoll.poll(0, HEAVY_AT_ONCE)
-            if not ready:
-                return
-            self._heavy_ready = self._serve(ready, seconds() + SLICE_SECONDS)
-            if self._ready or seconds() >= end or self._epoll is None:
-                return
-            self._ready = self._serve(self._poll(), end)
-
-    def _serve(self, ready: list[tuple[int, int]], end: float) -> list[tuple[int, int]]:
-        """
-        Serve lines, one after the other, at least one.
-
-        @param end: the time at which to stop.
+        @param share: seconds after which a line is dear.
         @return: those for which there was no time.
         """
-        watched, seconds, age = self._watched, self._reactor.seconds, self._age
+        watched, seconds = self._watched, self._reactor.seconds
         before = seconds()
+        end = before + TURN_SECONDS
         for at, (number, events) in enumerate(ready, 1):
             line, mask = watched.get(number, (None, 0))
             if line is None:
@@ -271,20 +197,26 @@ class Hub:
             except Exception as error:
                 _log.failure("exception while reading or writing")
                 why = error
-            now = seconds()
-            took = now - before
-            line.took = took if line.age != age else line.took + took
-            line.age = age
-            if took > SLICE_SECONDS:
-                line.read_less()
-            if line.took > HEAVY_SECONDS and not line.is_heavy:
-                self._is_too_heavy(line)
             if why is not None:
                 self._end(line, Failure(why))
+            now = seconds()
+            if now - before > share and number in watched:
+                self._dear[number] = None
+                line.read_less()
             if now >= end:
                 return ready[at:]
             before = now
         return []
+
+    def _serve_dear(self, ready: dict[int, int]) -> None:
+        """Serve dear lines for L{DEAR_SECONDS}, first those that have waited longest."""
+        end = self._reactor.seconds() + DEAR_SECONDS
+        for number in [number for number in self._dear if number in ready]:
+            if number in self._dear:  # else another line's end in this turn ended this one too
+                del self._dear[number]
+                self._serve([(number, ready[number])], SHARE_SECONDS / 4)
+            if self._reactor.seconds() >= end:
+                return
 
     def _write_and_read(self, line: WatchedLine, events: int) -> Exception | None:
         """Serve a line that waits for room to write."""

@@ -58,7 +58,6 @@ class SocketLine:
         self._queue: list[bytes | memoryview] = []
         self._recv = self.socket.recv
         self._send = self.socket.send
-        self.age, self.took, self.is_heavy = 0, 0.0, False
         self._over = self._broken = False
         self._most = FIRST_READ
         self.number: int = transport.fileno()

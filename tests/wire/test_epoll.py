@@ -6,7 +6,6 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 import pytest
 from twisted.internet.main import CONNECTION_LOST
@@ -14,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from relay.timing.turns import TURN_SECONDS
-from relay.wire.epoll import AGE_SECONDS, HEAVY_SECONDS, RETRY_SECONDS, SLICE_SECONDS, Hub
+from relay.wire.epoll import DEAR_SECONDS, RETRY_SECONDS, Hub
 
 
 class Reactor(Clock):
@@ -44,7 +43,6 @@ class Line:
         self.writes = 0
         self.leaves: Hub | None = None
         self.told_to_read_less = 0
-        self.age, self.took, self.is_heavy = 0, 0.0, False
         self.lost: Failure | None = None
 
     def fileno(self) -> int:
@@ -78,14 +76,14 @@ class Line:
 
 
 class Slow(Line):
-    """To read it takes a fourth of a turn."""
+    """To read it takes a whole share."""
 
     def __init__(self, reactor: Reactor) -> None:
         super().__init__()
         self._reactor = reactor
 
     def doRead(self) -> Exception | None:
-        self._reactor.rightNow += TURN_SECONDS / 4
+        self._reactor.rightNow += TURN_SECONDS
         return super().doRead()
 
 
@@ -185,154 +183,32 @@ def test_a_line_that_takes_long_is_told_to_read_less(
     slow.close()
 
 
-class Flooding(Line):
-    """There is always more to read, and each read takes a slice."""
-
-    def __init__(self, reactor: Reactor) -> None:
-        super().__init__()
-        self._reactor = reactor
-        self.other.send(b"x" * 100_000)
-
-    def doRead(self) -> Exception | None:
-        self._reactor.rightNow += SLICE_SECONDS
-        return super().doRead()
-
-
-def test_one_that_speaks_is_heard_between_two_reads_of_those_that_flood(
+def test_dear_lines_wait_behind_all_others_and_have_their_turns(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
-    class Speaking(Flooding):
-        """Somebody else speaks while it is read."""
-
-        def doRead(self) -> Exception | None:
-            line.other.send(b"word")
-            said.append((len(line.heard), sum(len(each.heard) for each in floods)))
-            return super().doRead()
-
-    floods: list[Flooding] = [Flooding(reactor) for _ in range(3)]
-    floods.append(Speaking(reactor))
-    said: list[tuple[int, int]] = []
-    for each in (*floods, line):
+    slow = [Slow(reactor) for _ in range(3)]
+    for each in (*slow, line):
         hub.addReader(each)
+        each.other.send(b"x")
     reactor.advance(0)
-    while not all(each.is_heavy for each in floods):
+    for _ in range(4):
         hub.doRead()
-    said.clear()
-    for _ in range(20):
+    assert [each.told_to_read_less for each in slow] == [1, 1, 1]
+    for turn in range(1, 7):
+        for each in (*slow, line):
+            each.other.send(b"y")
         hub.doRead()
-    words = [heard for heard, _ in said]
-    assert words == [*range(words[0], words[0] + len(said))], "before the next was said"
-    reads = [after - before for (_, before), (_, after) in pairwise(said)]
-    assert set(reads) == {4}, "one after the other"
-    for each in floods:
+        assert len(line.heard) == 1 + turn, "in each turn"
+        assert sum(len(each.heard) for each in slow) == 3 + turn, "one of them in each turn"
+    assert [len(each.heard) for each in slow] == [3, 3, 3], "one after the other"
+    for each in slow:
         each.close()
 
 
-def heavy(reactor: Reactor, hub: Hub) -> Flooding:
-    """A line that is heavy already."""
-    made = Flooding(reactor)
-    hub.addReader(made)
-    reactor.advance(0)
-    while not made.is_heavy:
-        hub.doRead()
-    return made
-
-
-def test_a_line_that_is_quiet_for_a_while_is_heavy_no_more(
+def test_a_dear_line_that_another_ends_in_the_same_turn_ends_nobody_else(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
-    hub.addReader(line)
-    flooding = heavy(reactor, hub)
-    hub.removeReader(flooding)
-    reactor.rightNow += 2 * AGE_SECONDS
-    hub.doRead()
-    hub.addReader(flooding)
-    assert flooding.is_heavy, "it was not looked at"
-    reactor.rightNow += AGE_SECONDS
-    hub.doRead()
-    assert not flooding.is_heavy
-    count = len(flooding.heard)
-    hub.doRead()
-    assert len(flooding.heard) > count, "by the other epoll"
-    flooding.close()
-
-
-def test_a_heavy_line_may_wait_for_room_pause_and_end(
-    reactor: Reactor, hub: Hub, line: Line
-) -> None:
-    hub.addReader(line)
-    flooding = heavy(reactor, hub)
-    hub.addWriter(flooding)
-    hub.doRead()
-    assert flooding.writes > 0
-    hub.removeReader(flooding)
-    count = len(flooding.heard)
-    hub.doRead()
-    assert len(flooding.heard) == count
-    hub.removeWriter(flooding)
-    hub.addReader(flooding)
-    hub.doRead()
-    assert len(flooding.heard) > count
-    flooding.other.close()
-    while flooding.lost is None:
-        hub.doRead()
-    flooding.socket.close()
-    line.other.send(b"still here")
-    hub.doRead()
-    assert line.heard == [b"still here"]
-
-
-def test_a_heavy_line_whose_socket_is_closed_is_left_alone(
-    reactor: Reactor, hub: Hub, line: Line
-) -> None:
-    hub.addReader(line)
-    flooding = heavy(reactor, hub)
-    flooding.close()
-    reactor.rightNow += AGE_SECONDS
-    hub.doRead()
-    hub.removeReader(flooding)
-    line.other.send(b"still here")
-    hub.doRead()
-    assert line.heard == [b"still here"]
-
-
-def test_without_a_descriptor_for_them_no_line_is_heavy(
-    reactor: Reactor, hub: Hub, line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_epoll() -> object:
-        raise OSError(24, "Too many open files")
-
-    flooding = Flooding(reactor)
-    for each in (flooding, line):
-        hub.addReader(each)
-    reactor.advance(0)
-    monkeypatch.setattr(select, "epoll", no_epoll)
-    while flooding.took < 2 * HEAVY_SECONDS:
-        hub.doRead()
-    assert not flooding.is_heavy
-    line.other.send(b"still here")
-    hub.doRead()
-    assert line.heard == [b"still here"]
-    flooding.close()
-
-
-def test_when_all_have_left_both_epolls_are_closed(reactor: Reactor, hub: Hub) -> None:
-    flooding = heavy(reactor, hub)
-    hub.removeReader(flooding)
-    assert reactor.readers == []
-    hub.addReader(flooding)
-    reactor.advance(0)
-    count = len(flooding.heard)
-    hub.doRead()
-    assert len(flooding.heard) > count
-    hub.removeReader(flooding)
-    flooding.close()
-
-
-def test_a_line_that_another_ends_in_the_same_turn_ends_nobody_else(
-    reactor: Reactor, hub: Hub, line: Line
-) -> None:
-    class Ending(Line):
+    class Ending(Slow):
         """Ends the other, as one side of a session does."""
 
         pair: Line | None = None
@@ -340,29 +216,32 @@ def test_a_line_that_another_ends_in_the_same_turn_ends_nobody_else(
         def doRead(self) -> Exception | None:
             if self.pair is not None:
                 hub.removeReader(self.pair)
+            self._reactor.rightNow += DEAR_SECONDS / 2 - TURN_SECONDS
             return super().doRead()
 
-    lines = [Ending() for _ in range(3)]
-    for each in (*lines, line):
+    slow = [Ending(reactor) for _ in range(3)]
+    for each in (*slow, line):
         hub.addReader(each)
         each.other.send(b"x")
     reactor.advance(0)
-    lines[0].pair = lines[1]
+    for each in slow:
+        hub._dear[each.number] = None
+    slow[0].pair = slow[1]
     hub.doRead()
-    assert [len(each.heard) for each in (*lines, line)] == [1, 0, 1, 1]
-    for each in lines:
+    assert [len(each.heard) for each in (*slow, line)] == [1, 0, 1, 1]
+    for each in slow:
         each.close()
 
 
 def test_each_turn_reads_for_its_share_of_time_and_the_next_goes_on(
     reactor: Reactor, hub: Hub
 ) -> None:
-    lines = [Slow(reactor) for _ in range(8)]
+    lines = [Slow(reactor) for _ in range(4)]
     for line in lines:
         hub.addReader(line)
         line.other.send(b"first")
     reactor.advance(0)
-    for read in (4, 8):
+    for read in range(1, 5):
         hub.doRead()
         # Those that were read have more already, and the others are not forgotten.
         assert [len(line.heard) for line in lines].count(1) == read
