@@ -98,7 +98,7 @@ async def attacked(folder: Path) -> None:
         # What the attackers send is echoed by another process, which would slow this one. On the
         # relay's own machine, neither must take the processor from it.
         other, theirs = await stack.enter_async_context(upstream_process())
-        os.setpriority(os.PRIO_PROCESS, other.pid, 19)
+        os.sched_setscheduler(other.pid, os.SCHED_IDLE, os.sched_param(0))
         config = listener_table(LOOPBACK, certificates.file) + LIMITS
         config += upstream_table(target, "honest", model="honest")
         config += upstream_table(theirs, "theirs", model="echo")
