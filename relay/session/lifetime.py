@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 
 from twisted.internet.interfaces import IReactorTime
 
 from relay.admission.quota import Pace
-from relay.rules.closes import IDLE, TOO_LONG, Close
+from relay.rules.closes import EXPIRED, IDLE, TOO_LONG, Close
 from relay.timing.deadline import Deadline
 
 LOOKS = 4
@@ -16,23 +17,30 @@ LOOKS = 4
 
 class Lifetime:
     """
-    Ends a session that is too old, or idle.
+    Ends a session that is too old, whose grant has expired, or that is idle.
 
+    @ivar ends: when it ends in any case, by the clock, and with which Close; L{None} if that is not
+        known.
+    @param expires_in: seconds until the grant expires, if the session ends with it.
     @param crossed: tells how much has crossed so far.
     @param end: ends the session.
     """
 
-    __slots__ = ("_crossed", "_deadline", "_end", "_ends", "_idle", "_moved", "_now", "_seen")
+    __slots__ = ("_crossed", "_deadline", "_end", "_idle", "_moved", "_now", "_seen", "ends")
 
     def __init__(
         self,
         clock: IReactorTime,
         pace: Pace,
+        expires_in: float | None,
         crossed: Callable[[], int],
         end: Callable[[Close], None],
     ) -> None:
         self._now = clock.seconds
-        self._ends = clock.seconds() + pace.session_seconds if pace.session_seconds else None
+        ends = [(pace.session_seconds, TOO_LONG)] if pace.session_seconds else []
+        ends += [(expires_in, EXPIRED)] if expires_in is not None else []
+        in_order = sorted(((clock.seconds() + s, close) for s, close in ends), key=itemgetter(0))
+        self.ends: tuple[float, Close] | None = next(iter(in_order), None)
         self._idle = pace.idle_seconds
         self._moved = clock.seconds()
         self._seen = 0
@@ -46,7 +54,7 @@ class Lifetime:
         self._wait()
 
     def _wait(self) -> None:
-        waits = [self._ends - self._now()] if self._ends is not None else []
+        waits = [self.ends[0] - self._now()] if self.ends is not None else []
         waits += [self._idle / LOOKS] if self._idle else []
         if waits:
             self._deadline.set(max(0.0, min(waits)), self._look)
@@ -60,8 +68,8 @@ class Lifetime:
         now, crossed = self._now(), self._crossed()
         if crossed != self._seen:
             self._seen, self._moved = crossed, now
-        if self._ends is not None and now >= self._ends:
-            self._end(TOO_LONG)
+        if self.ends is not None and now >= self.ends[0]:
+            self._end(self.ends[1])
         elif self._idle and now - self._moved >= self._idle:
             self._end(IDLE)
         else:

@@ -31,7 +31,6 @@ from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
 from relay.telemetry.records import ClosedRecord, HoldRecord, OpenRecord, Traffic, no_traffic
 from relay.timing.clock import epoch
-from relay.timing.deadline import Deadline
 
 _log = Logger()
 
@@ -92,11 +91,10 @@ class Session(PeerListener):
         self._visit = visit
         self._tells = settings.closes == "event" and opened.shaped
         self._clock = clock
-        self._expires_in = grant.seconds_left(epoch())
-        self._expiry = Deadline(clock)
         self._owner = owner
         self.began = clock.seconds()
-        self._lifetime = Lifetime(clock, pace, self._crossed, self.close)
+        expires_in = grant.seconds_left(epoch())
+        self._lifetime = Lifetime(clock, pace, expires_in, self._crossed, self.close)
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
         self._has_failed = self._is_over = self._was_done = False
@@ -134,12 +132,6 @@ class Session(PeerListener):
         except Exception:
             self.failed("downstream", Failure())
         self._opened.first.clear()  # else they would be kept as long as the session
-        if self._expires_in is not None and not self._is_over:
-            self._expiry.set(self._expires_in, self._expired)
-
-    def _expired(self) -> None:
-        if not self.is_ending:
-            self.close(closes.EXPIRED)
 
     def close(self, close: Close) -> None:
         """End the session with this Close to both sides."""
@@ -299,7 +291,6 @@ class Session(PeerListener):
         if self._peers or self._is_over:
             return
         self._is_over = True
-        self._expiry.clear()
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self.began
         self._visit.closed(seconds, self._was_done)
