@@ -167,6 +167,12 @@ class Settings:
     drain_seconds: float = wait(
         "After that, how long its sessions may go on; then all are closed.", 30.0, 86400
     )
+    notice_seconds: float = wait(
+        "How long before its end a session is told of it, if its client asked for"
+        " [notices](notices.md).",
+        60.0,
+        86400,
+    )
     drain_spread_seconds: float | None = documented(
         "The last part of drain_seconds, over which the sessions still open are closed one by"
         " one; 10, or half of drain_seconds where that is less. Seconds, 0 to drain_seconds.",

@@ -190,6 +190,7 @@ class Hold:
             context.clock,
             context.settings,
             context.register,
+            self.request.head.subprotocols,
         )
         context.register.sessions.add(session)
         session.start()

@@ -9,6 +9,7 @@ relays.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Literal, ParamSpec
 
@@ -104,6 +105,7 @@ class Drain:
         self._pace = Pace(0.0)
         self._step = Deadline(clock)
         self._bound = Deadline(clock)
+        self._telling = Deadline(clock)
         self._to_cut: list[OpenSession | OpenConnection] = []
         self._waiting: list[Deferred[None]] = []
 
@@ -151,10 +153,21 @@ class Drain:
             spread=settings.drain_spread,
             seconds=settings.drain_seconds,
         )
+        closes_in = settings.drain_delay_seconds + settings.drain_seconds - settings.drain_spread
+        at = self._clock.seconds() + closes_in
+        self._tell_some(at, [each for each in self._register.sessions if each.notices])
         if settings.drain_delay_seconds:
             self._step.set(settings.drain_delay_seconds, self._drain)
         else:
             self._drain()
+
+    def _tell_some(self, at: float, sessions: list[OpenSession]) -> None:
+        """Tell those of the drain that asked for it, some in each turn."""
+        for session in sessions[:BATCH]:
+            if session.notices is not None:
+                _alone(session.notices.drains, at)
+        if sessions[BATCH:] and self.phase in ("leaving", "draining"):
+            self._telling.set(BREATH, partial(self._tell_some, at, sessions[BATCH:]))
 
     def _refuse(self, phase: Phase) -> None:
         self.phase = phase
@@ -219,6 +232,7 @@ class Drain:
         self.phase = "ended"
         self._step.clear()
         self._bound.clear()
+        self._telling.clear()
         self._to_cut = []
         _log.info("drained")
         waiting, self._waiting = self._waiting, []

@@ -36,6 +36,13 @@ class OpenHold(Protocol):
         """End it with a refusal."""
 
 
+class Notified(Protocol):
+    """A client that is told of the relay's end."""
+
+    def drains(self, at: float) -> None:
+        """The relay ends. From then on, by the clock, it closes sessions."""
+
+
 class OpenSession(Protocol):
     """A session, as the register sees it."""
 
@@ -49,6 +56,10 @@ class OpenSession(Protocol):
 
     def record(self) -> OpenRecord:
         """How it is going now."""
+
+    @property
+    def notices(self) -> Notified | None:
+        """Tells its client of its end; L{None} if that did not ask for it."""
 
     @property
     def is_ending(self) -> bool:

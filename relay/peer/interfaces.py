@@ -30,14 +30,18 @@ class Inlet(Protocol):
 class Outlet(Protocol):
     """
     Where the frames go that the relay itself sends to a spliced peer: Pings, Pongs, the Close, and
-    one message before it.
+    messages of its own.
 
     @ivar within: whether a frame is crossing to the peer, so that these frames have to wait.
+    @ivar amid: whether a message is, so that no other can stand there.
     @ivar waiting: whether some of them wait.
     """
 
     @property
     def within(self) -> bool: ...
+
+    @property
+    def amid(self) -> bool: ...
 
     @property
     def waiting(self) -> bool: ...

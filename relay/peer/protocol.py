@@ -75,6 +75,16 @@ class PeerProtocol(ClosingWebSocket):
         self.sendMessage(payload, is_binary)
         return True
 
+    def tell(self, payload: bytes) -> bool:
+        """
+        Send a text of the relay's own, unless the peer does not read, or another message is
+        crossing to it.
+
+        @return: whether it was sent.
+        """
+        is_amid = self._outlet is not None and self._outlet.amid
+        return self.keeps_up and not is_amid and self.relay(payload, False)
+
     @property
     def keeps_up(self) -> bool:
         """Whether it reads what it is sent."""

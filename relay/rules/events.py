@@ -18,6 +18,10 @@ MAX_ID = 256
 """Most characters of a session's id: it is kept as long as the session."""
 
 
+LATEST = 2**40
+"""No service says a later time, in seconds since 1970."""
+
+
 @frozen
 class ServerEvent:
     """
@@ -50,3 +54,10 @@ def parse_event(payload: bytes) -> ServerEvent:
         return ServerEvent(kind, error_in(table))
     session = as_table(table.get("session"))
     return ServerEvent(kind, session_id=as_text(session.get("id"))[:MAX_ID] or None)
+
+
+def expires_at(payload: bytes) -> float | None:
+    """When the service ends the session, in seconds since 1970, if its first event says so."""
+    said = as_table(as_table(parse_json(payload)).get("session")).get("expires_at")
+    is_number = isinstance(said, (int, float)) and not isinstance(said, bool)
+    return float(said) if is_number and 0 < said < LATEST else None  # type: ignore[arg-type,operator]

@@ -14,6 +14,12 @@ from collections.abc import Sequence
 REFUSALS_EVENT = "relay.refusals.event"
 """A client that offers this reads refusals in band."""
 
+NOTICES = "relay.notices"
+"""A client that offers this is told before its session ends."""
+
+_OWN = (REFUSALS_EVENT, NOTICES)
+"""Names that are the relay's, and mean nothing upstream."""
+
 _KEYS = ("openai-insecure-api-key.", "xai-client-secret.")
 """What stands before a credential in the subprotocol that carries it."""
 
@@ -69,7 +75,8 @@ def select(offered: Sequence[str], by_upstream: str | None) -> str | None:
         return by_upstream  # Autobahn has checked that it was offered
     if "realtime" in offered:
         return "realtime"
-    return REFUSALS_EVENT if _harmless(offered) == [REFUSALS_EVENT] else None
+    harmless = _harmless(offered)
+    return harmless[0] if harmless and set(harmless) <= {*_OWN} else None
 
 
 def select_for_refusal(offered: Sequence[str]) -> str | None:
@@ -77,7 +84,7 @@ def select_for_refusal(offered: Sequence[str]) -> str | None:
     The subprotocol to select for a WebSocket that only carries a refusal; never a credential.
     """
     harmless = _harmless(offered)
-    for choice in ("realtime", REFUSALS_EVENT, *harmless):
+    for choice in ("realtime", *_OWN, *harmless):
         if choice in harmless:
             return choice
     return None

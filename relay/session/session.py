@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
@@ -24,8 +24,10 @@ from relay.rules import closes
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.said import Said
 from relay.rules.scrub import redact
+from relay.rules.subprotocols import NOTICES
 from relay.session.checked import CheckedPlane
 from relay.session.lifetime import Lifetime
+from relay.session.notices import Notices
 from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
@@ -58,6 +60,8 @@ class Session(PeerListener):
 
     @ivar hold: the record of the hold that it began with.
     @ivar began: when it was opened, by the clock.
+    @ivar notices: tells the client of its end in time; L{None} if it did not ask for that.
+    @param offered: the subprotocols that the client has offered.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Session(PeerListener):
         clock: IReactorTime,
         settings: Settings,
         owner: SessionOwner,
+        offered: Sequence[str] = (),
     ) -> None:
         self._peers: dict[Side, PeerProtocol] = {
             "downstream": downstream,
@@ -93,8 +98,11 @@ class Session(PeerListener):
         self._clock = clock
         self._owner = owner
         self.began = clock.seconds()
-        expires_in = grant.seconds_left(epoch())
-        self._lifetime = Lifetime(clock, pace, expires_in, self._crossed, self.close)
+        left = grant.seconds_left(epoch())
+        self._lifetime = Lifetime(clock, pace, left, self._crossed, self.close)
+        wants = NOTICES in offered
+        before = settings.notice_seconds
+        self.notices = Notices(clock, hold.request_id, before, self._tell) if wants else None
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
         self._has_failed = self._is_over = self._was_done = False
@@ -129,9 +137,19 @@ class Session(PeerListener):
             self._plane.start(self._opened.first)
             if not self.is_ending:
                 self._lifetime.begin()
+                if self.notices is not None:
+                    first = self._opened.first[0][0] if self._opened.first else b""
+                    self.notices.begin(self._lifetime.ends, first)
         except Exception:
             self.failed("downstream", Failure())
         self._opened.first.clear()  # else they would be kept as long as the session
+
+    def _tell(self, event: bytes) -> bool:
+        try:
+            return self._peers["downstream"].tell(event)
+        except Exception:
+            self.failed("downstream", Failure())
+            return True
 
     def close(self, close: Close) -> None:
         """End the session with this Close to both sides."""
@@ -280,6 +298,8 @@ class Session(PeerListener):
         if self._cause is None:
             self._cause = (code, by)
             self._lifetime.stop()
+            if self.notices is not None:
+                self.notices.stop()
 
     def _close_other(self, side: Side, close: Close) -> None:
         peer = self._peers.get(opposite(side))

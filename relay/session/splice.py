@@ -129,6 +129,11 @@ class Lane:
         return bool(self.walk.remaining and not self._kept)
 
     @property
+    def amid(self) -> bool:
+        """Whether a message is crossing to the receiver, in one frame or in several."""
+        return self.within or (self.walk.continues if self._kept else self.walk.goes_on)
+
+    @property
     def waiting(self) -> bool:
         """Whether frames of the relay's own wait for the end of that frame."""
         return bool(self._waiting)

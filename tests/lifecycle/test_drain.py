@@ -33,6 +33,7 @@ class Session:
     closed_at: float | None = None
     aborted_at: float | None = None
     hold = HOLD
+    notices = None
     began = 0.0
 
     def record(self) -> OpenRecord:

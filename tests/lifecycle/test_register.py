@@ -41,6 +41,7 @@ class FakeSession(FakeConnection):
 
     is_ending = is_responding = False
     hold = HOLD
+    notices = None
     began = 0.0
 
     def record(self) -> OpenRecord:
