@@ -18,6 +18,7 @@ from relay.web.admitted import Behind, Door
 from relay.web.client_secrets import client_secrets_page
 from relay.web.models import Model, models_page
 from relay.web.page import Page, Pages, PlainRequest, refusing, telling
+from relay.web.static_files import KINDS, static_page
 from relay.web.unsupported import instead_of
 
 _MODELS = re.compile("(?:/openai)?/v1/models(?:/(.+))?")
@@ -71,6 +72,8 @@ class Public(Resource):
         self.putChild(b"", telling(self._welcome))
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready))
+        for name in KINDS:
+            self.putChild(name.encode("ascii"), static_page(name))
 
     def _welcome(self, request: PlainRequest) -> str:
         scheme = "https" if request.asked.secure else "http"

@@ -56,7 +56,8 @@ NEEDED_BY_THEM = ("hypothesis", "pytest", "pytest-twisted", "trustme", "websocke
 def package_files(checkout: Path) -> set[str]:
     """What is installed of the project. Nothing else may be in "twisted", which is Twisted's."""
     modules = {str(path.relative_to(checkout)) for path in checkout.glob("relay/**/*.py")}
-    return {*modules, "relay/py.typed", PLUGIN}
+    served = {str(path.relative_to(checkout)) for path in checkout.glob("relay/web/static/*")}
+    return {*modules, *served, "relay/py.typed", PLUGIN}
 
 
 def contents(wheel: Path) -> tuple[set[str], Message, set[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any, cast
 
 import pytest
@@ -219,3 +220,23 @@ def test_the_welcome_names_the_scheme_that_the_client_came_by(
     line.deliver(f"GET / HTTP/1.1\r\n{fields}\r\n\r\n".encode())
     expected = scheme if trusted else "http"
     assert f'base_url="{expected}://localhost/v1"'.encode() in line.take()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("realtime-client.js", "text/javascript; charset=utf-8"),
+        ("realtime-client.d.ts", "text/plain; charset=utf-8"),
+    ],
+)
+def test_the_browsers_client_is_served_as_it_is(name: str, kind: str) -> None:
+    file = resources.files("relay.web").joinpath("static", name)
+    visitor = Visitor()
+    answer = visitor.fetch(f"/{name}")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.body == file.read_bytes()
+    assert visitor.fetch(f"/{name}", "HEAD").headers["Content-Length"] == str(len(answer.body))
+    assert visitor.fetch(f"/{name}", "POST").status == 405
+    for other in ("/package.json", "/static/realtime-client.js", "/%2e%2e/page.py"):
+        assert visitor.fetch(other).status == 404

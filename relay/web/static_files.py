@@ -1,0 +1,36 @@
+"""Files of the package that the relay serves as they are."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from relay.rules.refusals import refuse
+from relay.web.page import Page, PlainRequest, refused
+
+KINDS = {
+    "realtime-client.js": "text/javascript; charset=utf-8",
+    "realtime-client.d.ts": "text/plain; charset=utf-8",
+}
+"""The files, each with its type."""
+
+SECONDS = 3600
+"""How long a browser may keep one."""
+
+
+def static_page(name: str) -> Page:
+    """
+    The page of one file, which is read once.
+
+    @param name: one of L{KINDS}.
+    """
+    body = files("relay.web").joinpath("static", name).read_bytes()
+
+    def answer(request: PlainRequest) -> bytes:
+        if request.method not in (b"GET", b"HEAD"):
+            return refused(request, refuse("method_not_allowed", "Ask for this with GET."))
+        request.setHeader("Content-Type", KINDS[name])
+        request.setHeader("Cache-Control", f"public, max-age={SECONDS}")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        return body
+
+    return Page(answer)
