@@ -80,11 +80,12 @@ def test_the_tutorials_script_talks_and_shows_a_refusal(
         script.unlink()
 
 
+@pytest.mark.parametrize("more", [[], ["by-client"]])
 def test_agents_realtime_speaks_with_a_demo_relay(
-    demo: Relay, trusted: Authority, samples: Path
+    demo: Relay, trusted: Authority, samples: Path, more: list[str]
 ) -> None:
     url = demo.plain.replace("http", "ws") + "/v1/realtime?model=gpt-realtime"
-    out = node_scripts.run("agents_turn.mjs", url, str(samples), ca_file=trusted.ca_file)
+    out = node_scripts.run("agents_turn.mjs", url, str(samples), *more, ca_file=trusted.ca_file)
     told = json.loads(out)
     assert told["first"] == "session.created"
     assert heard(told) == samples.read_bytes()

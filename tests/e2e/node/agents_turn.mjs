@@ -1,10 +1,15 @@
-// A turn of speech by agents-realtime: node agents_turn.mjs WS_URL SAMPLES
+// A turn of speech by agents-realtime: node agents_turn.mjs WS_URL SAMPLES [by-client]
+// With the last word it speaks through the browser's client, in place of a WebSocket.
 import { readFileSync } from "node:fs";
 import { OpenAIRealtimeWebSocket } from "@openai/agents-realtime";
+import WebSocket from "ws";
+import { RealtimeSocket } from "../../../relay/web/static/realtime-client.js";
 
-const [url, samples] = process.argv.slice(2);
+const [url, samples, byClient] = process.argv.slice(2);
 const speech = readFileSync(samples);
-const transport = new OpenAIRealtimeWebSocket({ url });
+const createWebSocket = async ({ url, apiKey }) =>
+  new RealtimeSocket(url, { credential: apiKey, WebSocket });
+const transport = new OpenAIRealtimeWebSocket(byClient ? { url, createWebSocket } : { url });
 const told = { first: null, audio: [] };
 
 transport.on("*", (event) => (told.first ??= event.type));
