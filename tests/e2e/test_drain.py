@@ -181,6 +181,22 @@ def test_a_signal_ends_the_relay_gently_and_in_time(tmp_path: Path, plane: str) 
     assert took < 30, "what is stuck would last for a minute"
 
 
+@pytest.mark.parametrize("plane", ["splice", "message"])
+def test_a_client_that_asks_is_told_of_the_end_and_may_leave_in_time(
+    tmp_path: Path, plane: str
+) -> None:
+    with relay(tmp_path, plane=plane, drain_seconds=60, drain_spread_seconds=10) as running:
+        url = f"{running.url.replace('http', 'ws')}/v1/realtime?model=idle"
+        offered: Any = ["realtime", "relay.notices"]
+        with connect(url, subprotocols=offered, ping_interval=None) as asking:
+            asking.recv(SECONDS)
+            running.process.terminate()
+            event = json.loads(asking.recv(SECONDS))
+        running.ended()
+    assert event["type"] == "relay.draining"
+    assert 40 < event["seconds"] <= 50
+
+
 def test_in_the_delay_the_relay_is_not_ready_and_goes_on_accepting(tmp_path: Path) -> None:
     with relay(tmp_path, drain_delay_seconds=600) as running:
         running.session("before")
