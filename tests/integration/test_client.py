@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from integration.canary import CANARY
 from integration.logged import Logged
 from integration.loopback import BOUND, REACTOR, until
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import deferLater
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from relay import RelayFactory, Settings, Upstream
 from relay.client import RealtimeClient, Refused, Times
+from relay.daemon.demo import certified
 from relay.simulator import SimulatorFactory
 
 QUICK = Times(first_event=5, backoff_base=0.01, backoff_most=0.05)
@@ -133,6 +137,26 @@ async def test_a_service_without_a_relay_refuses_by_its_status(house: House) -> 
     with pytest.raises(Refused) as refused:
         await heard(client.events(), "session.created")
     assert refused.value.told.code == "status_401"
+
+
+@pytest_twisted.ensureDeferred
+async def test_by_tls_it_trusts_whom_it_is_told_to(house: House, logged: Logged) -> None:
+    logged.expected.add("SSL error: certificate verify failed")  # by Twisted
+    made = certified(datetime.now(UTC))
+    secure: Any = TLSMemoryBIOFactory(made.options, False, house.relay)
+    port = REACTOR.listenTCP(0, secure, interface="127.0.0.1")
+    url = f"wss://localhost:{port.getHost().port}/v1/realtime?model=gpt-realtime"
+    trust = trustRootFromCertificates([Certificate.loadPEM(made.authority)])
+    for trusted in (trust, None):
+        client = RealtimeClient(url, CANARY, reactor=REACTOR, times=QUICK, trust=trusted)
+        house.clients.append(client)
+        client.startService()
+        if trusted is None:
+            await until(lambda c=client: c.state == "reconnecting", "the failure")  # type: ignore[misc]
+        else:
+            await heard(client.events(), "session.created")
+        client.stopService()
+    await maybeDeferred(port.stopListening)
 
 
 @pytest_twisted.ensureDeferred
