@@ -212,11 +212,16 @@ class RealtimeClient(Service):
     def _renew(self) -> None:
         """Open the next session while this one goes on."""
         self._leaving = False
-        opening = Deferred.fromCoroutine(self._connected())
-        opening.addCallbacks(self._take_next, lambda _: None)
+        if self._next is None:
+            opening = Deferred.fromCoroutine(self._connected())
+            opening.addCallbacks(self._take_next, lambda _: None)
 
     def _take_next(self, socket: _Socket) -> None:
-        self._next = socket
+        if self.running and self._next is None and self._socket is not None:
+            self._next = socket
+        else:
+            socket.gone = True
+            socket.dropConnection(abort=True)
 
     # -- what a connection tells -----------------------------------------------------------
 
@@ -260,7 +265,10 @@ class RealtimeClient(Service):
         if socket is self._next:
             self._next = None  # the session that goes on will end, and be followed by another
             return
-        self._socket = None
+        self._socket, self._next = self._next, None
+        if self._socket is not None:
+            self.state = "reconnecting"  # it is under way already
+            return
         told = told_by(socket.error, code, reason)
         kind = kind_of(socket.error, code, reason, socket.opened)
         if kind == "closed":

@@ -297,8 +297,13 @@ export class RealtimeConnection extends EventTarget {
       return;
     }
     if (slot !== this.socket) return;
-    this.socket = null;
     this.#clear("look");
+    this.socket = this.next ?? null;
+    this.next = null;
+    if (this.socket) {
+      this.#become("reconnecting", { error: slot.error ?? undefined }); // it is under way already
+      return;
+    }
     const end = meaning({ code, reason, error: slot.error, opened: slot.opened, asked: false });
     if (end.kind === "closed" || (end.kind === "refused" && !end.retryable)) {
       this.#forget();

@@ -306,6 +306,19 @@ test("if the next session is refused, the one that goes on goes on", async () =>
   assert.deepEqual(told, ["connecting", "open"]);
 });
 
+test("if the session ends while the next one is under way, there is no third", async () => {
+  const { clock, told } = await opened();
+  const old = last();
+  old.says({ type: "relay.expiring", seconds: 60 });
+  await settle();
+  old.ends(1012);
+  await clock.pass(0.1);
+  last().says(CREATED);
+  await clock.pass(19);
+  assert.equal(Socket.all.length, 2);
+  assert.deepEqual(told, ["connecting", "open", "reconnecting", "open", ["renewed", { items: 0 }]]);
+});
+
 test("the app's own close is the end, also while a credential is awaited", async () => {
   let give;
   const { connection, clock, timers, told } = world({ credential: () => new Promise((r) => (give = r)) });
