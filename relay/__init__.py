@@ -31,6 +31,7 @@ from relay.upstreams.endpoints import Endpoint, EndpointPath, Route
 from relay.upstreams.proxies import Proxy
 from relay.upstreams.upstream import Credential, Upstream
 from relay.web.admin import AdminFactory
+from relay.web.console import Console
 
 __all__ = [
     "AdminFactory",
@@ -39,6 +40,7 @@ __all__ = [
     "AttemptRecord",
     "BreakerState",
     "ClosedRecord",
+    "Console",
     "Credential",
     "Endpoint",
     "EndpointPath",

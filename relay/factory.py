@@ -33,6 +33,7 @@ from relay.upstreams.endpoints import Served
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.admitted import Door
+from relay.web.console import Console
 from relay.web.models import named_by
 from relay.web.public import public_site
 from relay.wire.choice import Lines
@@ -101,6 +102,7 @@ class RelayFactory(FrontFactory):
         reactor: IReactorTime | None = None,
         settings: Settings | None = None,
         signing_keys: Sequence[bytes] = (),
+        console: Console | None = None,
     ) -> None:
         _check_keys(signing_keys)
         _check(upstreams, admit, listeners, site, settings)
@@ -124,7 +126,8 @@ class RelayFactory(FrontFactory):
         decide = with_secrets(admit, mint, reactor)
         callers = Callers(settings.limits, _seconds_of(reactor))
         door = Door(decide, settings.hold_seconds, reactor, callers)
-        own = public_site(served, lambda: self.is_ready, named_by(upstreams), door, mint, reactor)
+        models = named_by(upstreams)
+        own = public_site(served, lambda: self.is_ready, models, door, mint, reactor, console)
         guarded = admit is not None
         context = FrontContext(
             HoldContext(settings, decide, dialer, self._register, callers, reactor, guarded),

@@ -43,6 +43,7 @@ class Flags:
     What the command line says. It overrides the file.
 
     @ivar demo: whether the built-in simulator is the only upstream.
+    @ivar console: whether the console is served, also if the file does not say so.
     @ivar listen: endpoint strings; empty for the file's.
     @ivar upstream: URLs in the order to try them; empty for the file's.
     @ivar admin: an endpoint string, or empty for no admin listener; L{None} for the file's.
@@ -50,6 +51,7 @@ class Flags:
     """
 
     demo: bool = False
+    console: bool = False
     listen: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
     admin: str | None = None
@@ -130,7 +132,7 @@ def settings_from(path: str | None) -> Settings:
 
 
 def _with_flags(settings: Settings, flags: Flags, faults: list[str]) -> Settings:
-    said: dict[str, Any] = {}
+    said: dict[str, Any] = {"console": True} if flags.console or flags.demo else {}
     if flags.listen:
         said["listen"], said["listener"] = flags.listen, ()
     if flags.upstream:

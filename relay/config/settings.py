@@ -208,6 +208,12 @@ class Settings:
         False,
         checks.true_or_false,
     )
+    console: bool = documented(
+        "Whether the page at / is the [console](console.md), on which to talk with a session. A"
+        " demo always has it.",
+        False,
+        checks.true_or_false,
+    )
     hosts: tuple[str, ...] = documented(
         "Host names, without port, that a request's Host may have, besides loopback ones.",
         (),

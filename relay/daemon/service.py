@@ -36,6 +36,7 @@ from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
+from relay.web.console import Console
 
 _log = Logger()
 
@@ -171,6 +172,7 @@ class RelayService(Service):
             reactor=self._reactor,
             settings=self._settings,
             signing_keys=access.signing,
+            console=self._console(upstreams[0]) if self._settings.console else None,
         )
         if access.client_keys is not None and self._settings.auth.end_revoked:
             self._withdrawn = Withdrawn(
@@ -184,6 +186,10 @@ class RelayService(Service):
             self._listen_for_admin(self._settings.admin, self._factory.admin(metrics, self.end))
         if self._faults:
             self._give_up()
+
+    def _console(self, upstream: Upstream) -> Console:
+        models = [*upstream.models, upstream.traits.sample]
+        return Console(is_demo=self._plan.demo, model=models[0])
 
     def _follow_descriptors(self) -> None:
         """Take no more sessions than there can be descriptors for, and say so."""

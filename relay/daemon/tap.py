@@ -42,6 +42,7 @@ class Options(usage.Options):
     )
     optFlags: ClassVar = [
         ["demo", None, "Relay to the built-in simulator only; needs no key and no network."],
+        ["console", None, "Serve the console at /: a page on which to talk with a session."],
     ]
     optParameters: ClassVar = [
         ["config", None, None, "TOML file of settings; the other flags go over it."],
@@ -107,6 +108,7 @@ class Options(usage.Options):
     def _flags(self) -> Flags:
         return Flags(
             demo=bool(self["demo"]),
+            console=bool(self["console"]),
             listen=tuple(self._listen),
             upstream=tuple(self._urls),
             admin=self["admin"],

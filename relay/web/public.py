@@ -16,6 +16,7 @@ from relay.rules.session_kinds import SessionKind
 from relay.upstreams.endpoints import Served, normal
 from relay.web.admitted import Behind, Door
 from relay.web.client_secrets import client_secrets_page
+from relay.web.console import Console, Front
 from relay.web.models import Model, models_page
 from relay.web.page import Page, Pages, PlainRequest, refusing, telling
 from relay.web.static_files import KINDS, static_page
@@ -62,6 +63,7 @@ class Public(Resource):
         models: dict[str, Model],
         door: Door,
         mint: Mint,
+        console: Console | None,
     ) -> None:
         super().__init__()
         self._models = models
@@ -69,11 +71,13 @@ class Public(Resource):
         self._mint = mint
         self._served = served
         self._is_ready = is_ready
-        self.putChild(b"", telling(self._welcome))
+        text = telling(self._welcome)
+        self.putChild(b"", text if console is None else Front(console.page(), text))
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready))
-        for name in KINDS:
-            self.putChild(name.encode("ascii"), static_page(name))
+        pages = {name: static_page(name) for name in KINDS}
+        for name, page in (pages | (console.files() if console is not None else {})).items():
+            self.putChild(name.encode("ascii"), page)
 
     def _welcome(self, request: PlainRequest) -> str:
         scheme = "https" if request.asked.secure else "http"
@@ -128,9 +132,10 @@ def public_site(
     door: Door,
     mint: Mint,
     reactor: IReactorTime,
+    console: Console | None = None,
 ) -> Pages:
     """The relay's own site; see L{Public}."""
-    root: Resource = Public(served, is_ready, models, door, mint)
+    root: Resource = Public(served, is_ready, models, door, mint, console)
     for segment in reversed(served.base_path.encode("ascii").split(b"/")[1:]):
         above = _Above(served)
         above.putChild(segment, root)
