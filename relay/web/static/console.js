@@ -232,6 +232,19 @@ realtime.on("event", (event) => console.log(event.type));`;
 const connection = new RealtimeConnection("${url()}", { credential: SECRET });
 connection.addEventListener("event", ({ detail }) => console.log(detail.type));
 connection.connect();`;
+  $("react").textContent = `import { useEffect, useState } from "react";
+import { RealtimeConnection } from "./realtime-client.js"; // a copy of this relay's
+
+export function useRealtime(url, credential) {
+  const [state, setState] = useState("closed");
+  useEffect(() => {
+    const connection = new RealtimeConnection(url, { credential });
+    connection.addEventListener("state", ({ detail }) => setState(detail.state));
+    connection.connect();
+    return () => connection.close();
+  }, [url, credential]);
+  return state;
+}`;
 }
 
 $("connect").addEventListener("submit", start);
