@@ -60,6 +60,14 @@ class _Socket(WebSocketClientProtocol):
     def _too_late(self) -> None:
         self.dropConnection(abort=True)
 
+    def leave(self) -> None:
+        """End it, and tell nothing more."""
+        self.gone = True
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(1000, b"")
+        else:  # Autobahn cannot close what is not open yet
+            self.dropConnection(abort=True)
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if not isBinary:
             self.factory.hears(self, payload)
@@ -138,8 +146,7 @@ class RealtimeClient(Service):
         if work is not None:
             work.cancel()
         for socket in filter(None, (self._socket, self._next)):
-            socket.gone = True
-            socket.sendClose(1000)
+            socket.leave()
         self._socket = self._next = None
         self._finish("closed", OVER)
 
@@ -220,8 +227,7 @@ class RealtimeClient(Service):
         if self.running and self._next is None and self._socket is not None:
             self._next = socket
         else:
-            socket.gone = True
-            socket.dropConnection(abort=True)
+            socket.leave()
 
     # -- what a connection tells -----------------------------------------------------------
 
@@ -255,8 +261,7 @@ class RealtimeClient(Service):
         for event in [*_all(self._setup), *(_all(self._items) if self.sessions > 1 else ())]:
             self.send(event)
         if old is not None:
-            old.gone = True
-            old.sendClose(1000)
+            old.leave()
 
     def _ended(self, socket: _Socket, code: int | None, reason: str) -> None:
         if socket.gone:

@@ -17,8 +17,8 @@ class Socket:
     error = None
     dropped = False
 
-    def dropConnection(self, abort: bool) -> None:
-        self.dropped = abort
+    def leave(self) -> None:
+        self.dropped = self.gone = True
 
 
 @pytest.fixture

@@ -139,6 +139,16 @@ async def test_a_service_without_a_relay_refuses_by_its_status(house: House) -> 
     assert refused.value.told.code == "status_401"
 
 
+@pytest.mark.parametrize("model", ["fault-hang", "fault-silent"])
+@pytest_twisted.ensureDeferred
+async def test_it_stops_also_while_a_session_is_awaited(house: House, model: str) -> None:
+    client = house.client(model)
+    await until(lambda: house.relay.active_holds == 1, "the hold")
+    client.stopService()
+    assert client.state == "closed"
+    await until(lambda: house.relay.active_holds == 0, "its end")
+
+
 @pytest_twisted.ensureDeferred
 async def test_by_tls_it_trusts_whom_it_is_told_to(house: House, logged: Logged) -> None:
     logged.expected.add("SSL error: certificate verify failed")  # by Twisted
