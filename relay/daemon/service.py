@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -27,6 +29,7 @@ from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.logfile import LogWriter
+from relay.daemon.notify import Notify
 from relay.daemon.signals import Signals
 from relay.daemon.withdrawn import Withdrawn
 from relay.factory import RelayFactory
@@ -119,11 +122,13 @@ class RelayService(Service):
         reactor: Any,
         observer: ILogObserver | None = None,
         log: LogWriter | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         """
         @param plan: what the relay is to be. In a demo its upstreams are not used.
         @param observer: what the application logs to, instead of C{twistd}'s own observer.
         @param log: what C{observer} writes to; it is started with this service.
+        @param environ: the environment variables, where systemd says whether it is to be told.
         """
         self._plan = plan
         self._settings = plan.settings
@@ -134,6 +139,7 @@ class RelayService(Service):
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
+        self._notify = Notify(reactor, self._status, environ)
         self._accepting = Accepting(reactor)
         self._secure = SecureDemo(reactor)
         self._withdrawn: Withdrawn | None = None
@@ -214,10 +220,20 @@ class RelayService(Service):
         self._garbage.start()
         if self._withdrawn is not None:
             self._withdrawn.start()
-        settings = self._settings
-        seconds = settings.drain_delay_seconds + settings.drain_seconds + 1
-        signals = Signals(self._reactor, seconds, self.end, self._abort)
+        signals = Signals(self._reactor, self._drain_seconds, self.end, self._abort)
         self._reactor.callWhenRunning(signals.install)
+        self._reactor.callWhenRunning(self._notify.ready)
+
+    @property
+    def _drain_seconds(self) -> float:
+        """Seconds that the end may take."""
+        return self._settings.drain_delay_seconds + self._settings.drain_seconds + 1
+
+    def _status(self) -> str:
+        factory = self._factory
+        assert factory is not None, "it is asked once the relay listens"
+        state = "serving" if factory.is_ready else "draining"
+        return f"{state}: {factory.active_sessions} sessions, {factory.active_holds} holds"
 
     def _served(self) -> int:
         factory = self._factory
@@ -241,6 +257,7 @@ class RelayService(Service):
         """
         if self.running:
             self._garbage.stop()
+            self._notify.stopping(self._drain_seconds)
             if self._withdrawn is not None:
                 self._withdrawn.stop()
         super().stopService()
@@ -254,6 +271,7 @@ class RelayService(Service):
             await _done(port.stopListening())
         self._accepting.stop()
         self._secure.stop()
+        self._notify.stop()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
 

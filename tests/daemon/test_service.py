@@ -27,6 +27,7 @@ from relay.daemon import demo
 from relay.daemon import service as module
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
+from relay.daemon.notify import Notify
 from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService, url_of
 from relay.daemon.signals import Signals
 from relay.downstream.acceptor import FrontFactory
@@ -385,6 +386,25 @@ def test_signals_are_taken_once_the_reactor_runs(
     for hook, _, _ in stage.reactor.whenRunningHooks:
         hook()
     assert len(installed) == 1
+
+
+def test_systemd_is_told_when_the_reactor_runs_and_when_the_end_begins(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(Notify, "ready", lambda notify: told.append(notify._status()))
+    monkeypatch.setattr(Notify, "stopping", lambda _, seconds: told.append(seconds))
+    monkeypatch.setattr(Notify, "stop", lambda notify: told.append(notify._status()))
+    service = stage.service(drain_delay_seconds=5, drain_seconds=20)
+    service.startService()
+    assert told == [], "it listens, but nothing is accepted yet"
+    for hook, _, _ in stage.reactor.whenRunningHooks:
+        hook()
+    assert told == ["serving: 0 sessions, 0 holds"]
+    service.stopService()
+    assert told[1:] == [26]
+    stage.reactor.advance(5)
+    assert told[2:] == ["draining: 0 sessions, 0 holds"]
 
 
 def test_a_service_that_never_started_can_be_stopped(stage: Stage) -> None:
