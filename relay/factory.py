@@ -185,15 +185,18 @@ class RelayFactory(FrontFactory):
             raise wanted("drain must be a callable without arguments, or None", drain)
         return AdminFactory(self._context, self, metrics, drain or self.drain, self._reactor)
 
-    def drain(self) -> Deferred[None]:
+    def drain(self, shut: Callable[[], object] | None = None) -> Deferred[None]:
         """
         End, in the times of the settings. First the relay is no longer ready. Then it lets nothing
         new in, and gives what is open time to end by itself. At last it closes that with 1012.
 
+        @param shut: called when nothing new is to be let in, to stop listening on sockets that
+            another process has too, so that clients wait there for it. Then nobody is refused who
+            was accepted before, and asks within a second.
         @return: fires when nothing is open any more, at most a second after C{drain_delay_seconds}
             and C{drain_seconds}.
         """
-        return self._drain.begin()
+        return self._drain.begin(shut)
 
     def abort(self) -> None:
         """Drop every connection now and let nothing new in, which ends a drain under way."""

@@ -84,6 +84,11 @@ def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
     return f"{scheme}://{bracketed(address.host)}:{address.port}{base_path}"
 
 
+def is_inherited(endpoint: str) -> bool:
+    """Whether the socket of this endpoint string is systemd's, which keeps it when we end."""
+    return "systemd:" in endpoint
+
+
 def make_room(port: IListeningPort, endpoint: str) -> None:
     """
     Let L{QUEUE} connections wait on a listener.
@@ -91,7 +96,7 @@ def make_room(port: IListeningPort, endpoint: str) -> None:
     @param endpoint: the listener's endpoint string. One with C{backlog=} keeps what it says, and an
         adopted socket keeps what systemd says.
     """
-    if ":backlog=" in endpoint or "systemd:" in endpoint:
+    if ":backlog=" in endpoint or is_inherited(endpoint):
         return
     listening = getattr(port, "socket", None)  # a plug-in's endpoint may have none
     if listening is not None:
@@ -136,6 +141,7 @@ class RelayService(Service):
         self._observer = observer
         self._log = log
         self._ports: list[IListeningPort] = []
+        self._inherited: list[IListeningPort] = []
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
@@ -251,7 +257,8 @@ class RelayService(Service):
     def stopService(self) -> Deferred[None]:
         """
         Drain the relay (see L{RelayFactory.drain}), then stop listening. During the drain, a client
-        that connects is told that the relay ends, rather than finding the port closed.
+        that connects is told that the relay ends, rather than finding the port closed. On a socket
+        of systemd's it waits instead, for the relay that comes next.
 
         @return: fires when that is done.
         """
@@ -265,7 +272,7 @@ class RelayService(Service):
 
     async def _stop(self) -> None:
         if self._factory is not None:
-            await self._factory.drain()
+            await self._factory.drain(self._leave_inherited if self._inherited else None)
         ports, self._ports = self._ports, []
         for port in ports:
             await _done(port.stopListening())
@@ -274,6 +281,11 @@ class RelayService(Service):
         self._notify.stop()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
+
+    def _leave_inherited(self) -> None:
+        for port in self._inherited:
+            self._ports.remove(port)
+            port.stopListening()
 
     def _listen(self, listener: ListenerTable, factory: RelayFactory) -> None:
         endpoint = serverFromString(self._reactor, listener.endpoint)
@@ -300,6 +312,8 @@ class RelayService(Service):
         self._ports.append(port)
         self._accepting.guard(port)
         make_room(port, listener.endpoint)
+        if is_inherited(listener.endpoint):
+            self._inherited.append(port)
         address = port.getHost()
         # The address of an adopted socket is known only now.
         guarded = self._plan.guarded

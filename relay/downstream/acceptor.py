@@ -91,6 +91,7 @@ class Front(Connection):
 
     def connectionMade(self) -> None:
         """Start the deadline for the head, which neither Autobahn nor HTTPChannel has."""
+        self._context.holds.register.silent.add(self)
         self._deadline.set(self._limits.head_seconds, self._time_is_up)
 
     @bulkhead
@@ -159,7 +160,7 @@ class Front(Connection):
             self.transport.abortConnection()
 
     def _route(self, head: Head) -> None:
-        self._context.holds.register.connections.add(self)
+        self._context.holds.register.asked(self)
         self._believe(head)
         route = self._route_of(head)
         request = self._describe(head, route)
@@ -309,7 +310,7 @@ class Front(Connection):
 
     def _answer(self, refusal: Refusal) -> None:
         """Write the whole answer and end the connection."""
-        self._context.holds.register.connections.add(self)
+        self._context.holds.register.asked(self)
         self._take = drop
         bodiless = self._reader.bodiless
         answer = http_response(refusal, self.name, bodiless=bodiless, more=self._cors)

@@ -47,6 +47,9 @@ TICK = 0.02
 BREATH = 0.001
 """Seconds between two such turns once the time is up, so that other work gets its turns."""
 
+SETTLE_SECONDS = 1.0
+"""How long who was accepted may still ask, where nobody new is (see L{Drain.begin}); at most."""
+
 
 Ps = ParamSpec("Ps")
 
@@ -107,12 +110,16 @@ class Drain:
         self._bound = Deadline(clock)
         self._telling = Deadline(clock)
         self._to_cut: list[OpenSession | OpenConnection] = []
+        self._shut: Callable[[], object] | None = None
         self._waiting: list[Deferred[None]] = []
 
-    def begin(self) -> Deferred[None]:
+    def begin(self, shut: Callable[[], object] | None = None) -> Deferred[None]:
         """
         Begin, unless it has begun.
 
+        @param shut: called when nothing new is to be let in, to stop accepting clients, if they can
+            wait in the listener's queue for another process. Then who was accepted before is not
+            refused, though its request may come later.
         @return: fires when all is over, at most a second after C{drain_delay_seconds} and
             C{drain_seconds}; sooner if all ends sooner.
         """
@@ -121,6 +128,7 @@ class Drain:
         drained: Deferred[None] = Deferred()
         self._waiting.append(drained)
         if self.phase == "serving":
+            self._shut = shut
             self._leave()
         return drained
 
@@ -177,11 +185,26 @@ class Drain:
     def _drain(self) -> None:
         seconds = self._settings.drain_seconds
         _log.info("accepting nothing new; open: {open}", open=self._open)
-        self._refuse("draining")
-        self._pace = Pace(self._clock.seconds() + seconds)
+        now = self._clock.seconds()
+        self._pace = Pace(now + seconds)
         self._bound.set(seconds + GRACE_SECONDS, self.cut)
-        wait = seconds - self._settings.drain_spread
-        self._step.set(wait, self._begin_to_close)
+        if self._shut is not None:
+            self._shut()
+            self._settle(now + min(SETTLE_SECONDS, seconds - self._settings.drain_spread))
+        else:
+            self._refuse_all()
+
+    def _settle(self, until: float) -> None:
+        """Nobody is accepted any more: wait for the requests of those who were."""
+        if self._register.silent and self._clock.seconds() < until:
+            self._step.set(TICK, partial(self._settle, until))
+        else:
+            self._refuse_all()
+
+    def _refuse_all(self) -> None:
+        self._refuse("draining")
+        closes_at = self._pace.deadline - self._settings.drain_spread
+        self._step.set(max(0.0, closes_at - self._clock.seconds()), self._begin_to_close)
         self._look()
 
     def _begin_to_close(self) -> None:

@@ -92,6 +92,7 @@ class Register:
 
     @ivar holds: holds that are not yet answered.
     @ivar sessions: sessions that still have a connection.
+    @ivar silent: accepted connections whose request is not there yet.
     @ivar connections: accepted connections with a request: in a hold, in a session, or being
         answered.
     @ivar draining: whether nothing new is let in.
@@ -102,6 +103,7 @@ class Register:
     def __init__(self, capacity: int, listeners: Sequence[RelayListener]) -> None:
         self.holds: set[OpenHold] = set()
         self.sessions: set[OpenSession] = set()
+        self.silent: set[OpenConnection] = set()
         self.connections: set[OpenConnection] = set()
         self.draining = False
         self.ended: Callable[[], None] = _nothing
@@ -143,8 +145,14 @@ class Register:
         self._tell(record.hold.request_id, lambda listener: listener.closed(record))
         self.ended()
 
+    def asked(self, connection: OpenConnection) -> None:
+        """An accepted connection has a request, or is answered without one."""
+        self.silent.discard(connection)
+        self.connections.add(connection)
+
     def gone(self, connection: OpenConnection) -> None:
         """An accepted connection is gone: forget it."""
+        self.silent.discard(connection)
         self.connections.discard(connection)
         self.ended()
 

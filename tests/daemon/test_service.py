@@ -13,9 +13,10 @@ from processes import SECONDS
 from twisted.application.service import Application, IServiceCollection, MultiService
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IAddress
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
@@ -307,7 +308,8 @@ def test_the_service_drains_then_stops_listening_then_ends_the_simulator(
     drained: Deferred[None] = Deferred()
     asked: list[RelayFactory] = []
 
-    def drain(factory: RelayFactory) -> Deferred[None]:
+    def drain(factory: RelayFactory, shut: object) -> Deferred[None]:
+        assert shut is None, "who comes is to be told that it drains"
         asked.append(factory)
         return drained
 
@@ -319,7 +321,7 @@ def test_the_service_drains_then_stops_listening_then_ends_the_simulator(
     ended: list[object] = []
     service.stopService().addCallback(ended.append)
     assert len(asked) == 1
-    assert port.listening, "who comes is to be told that it drains"
+    assert port.listening
     drained.callback(None)
     assert not port.listening
     assert simulator.listening, "it is the last, for the sessions need it"
@@ -327,6 +329,33 @@ def test_the_service_drains_then_stops_listening_then_ends_the_simulator(
     port.stopped.callback(None)
     assert not simulator.listening
     assert ended == [None]
+
+
+def test_on_a_socket_of_systemds_the_service_stops_listening_when_it_lets_nobody_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted = Late()
+    own = serverFromString
+
+    def endpoint(reactor: Any, said: str) -> Any:
+        return adopted if said.startswith("systemd:") else own(reactor, said)
+
+    monkeypatch.setattr(module, "serverFromString", endpoint)
+    service = stage.service("systemd:domain=INET:index=0", LOOPBACK, drain_delay_seconds=5)
+    service.startService()
+    inherited = Port(IPv4Address("TCP", "127.0.0.1", 8081))
+    adopted.listening.callback(inherited)
+    ended: list[object] = []
+    service.stopService().addCallback(ended.append)
+    stage.reactor.advance(4)
+    assert inherited.listening, "in the delay it goes on accepting"
+    session = FrontFactory.buildProtocol(stage.reactor.factories[0], inherited.getHost())
+    session.makeConnection(StringTransport())
+    stage.reactor.pump([1, 0])
+    assert [inherited.listening, stage.reactor.ports[0].listening] == [False, True]
+    stage.reactor.pump([0.01] * 200)
+    assert ended == [None]
+    assert not stage.reactor.ports[0].listening
 
 
 ADMIN = "tcp:9090:interface=127.0.0.1"

@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 
 from relay import Grant, Refusal, RefusalRule, RelayListener, Request, Settings, Upstream, refuse
 from relay.dial.attempt import ANSWER_SECONDS, CLOSE_SECONDS
-from relay.testing.peers import Peer
+from relay.testing.peers import Peer, client
 
 CREATED = '{"type":"session.created"}'
 FAILING = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
@@ -625,6 +625,20 @@ def test_a_hold_over_the_limit_of_sessions_is_relay_full() -> None:
 def test_a_drain_refuses_new_requests(world: World) -> None:
     world.downstream()
     world.factory.drain()
+    assert answer_of(world.downstream())[1]["code"] == "draining"
+
+
+def test_who_was_accepted_where_clients_can_wait_is_not_refused_by_a_drain(world: World) -> None:
+    early = Peer(world.accept(), client("/v1/realtime?model=m"))
+    shut: list[str] = []
+    world.factory.drain(lambda: shut.append("shut"))
+    assert shut == ["shut"]
+    world.advance(0.2)
+    early.ask({})
+    world.advance(0.2)
+    world.answering().send(CREATED)
+    early.read()
+    assert early.received == [CREATED]
     assert answer_of(world.downstream())[1]["code"] == "draining"
 
 

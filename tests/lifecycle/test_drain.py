@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from relay import Settings
-from relay.lifecycle.drain import BATCH, BREATH, CUT_SECONDS, GRACE_SECONDS, TICK, Drain, Pace
+from relay.lifecycle.drain import (
+    BATCH,
+    BREATH,
+    CUT_SECONDS,
+    GRACE_SECONDS,
+    SETTLE_SECONDS,
+    TICK,
+    Drain,
+    Pace,
+)
 from relay.lifecycle.register import Register
 from relay.rules import closes
 from relay.rules.closes import Close, Side
@@ -97,8 +106,8 @@ class Stage:
         self.drain = Drain(self.register, settings, self.clock)
         self.over: list[float] = []
 
-    def begin(self) -> None:
-        self.drain.begin().addCallback(lambda _: self.over.append(self.clock.seconds()))
+    def begin(self, shut: Callable[[], object] | None = None) -> None:
+        self.drain.begin(shut).addCallback(lambda _: self.over.append(self.clock.seconds()))
 
     def until(self, seconds: float) -> None:
         """Let time pass in steps of a millisecond; an event is at most that late."""
@@ -424,3 +433,66 @@ def test_thousands_of_sessions_are_cut_in_more_than_one_turn() -> None:
     stage.until(0.1)
     assert all(session.aborted_at is not None for session in stuck)
     assert stage.drain.phase == "ended"
+
+
+class Door:
+    """A listener whose clients can wait for another process."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.shut_at: list[float] = []
+
+    def shut(self) -> None:
+        assert not self.stage.register.draining
+        self.shut_at.append(self.stage.clock.seconds())
+
+    def accepted(self) -> Connection:
+        silent = Connection(self.stage)
+        self.stage.register.silent.add(silent)
+        return silent
+
+
+def test_who_was_accepted_before_the_door_was_shut_may_still_ask() -> None:
+    stage = Stage(delay=5)
+    door = Door(stage)
+    stage.begin(door.shut)
+    first, second = door.accepted(), door.accepted()
+    stage.until(5.5)
+    assert door.shut_at == [pytest.approx(5, abs=0.01)]
+    assert stage.register.admission_refusal() is None
+    stage.register.gone(first)
+    stage.register.asked(second)
+    hold = stage.hold()
+    stage.until(5.6)
+    assert stage.register.admission_refusal() == refuse("draining")
+    assert stage.over == []
+    stage.until(35.1)
+    assert [at for _, at in hold.ended] == [pytest.approx(35, abs=0.01)], "as long as without"
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(30, SETTLE_SECONDS), (1, 0.5), (0, 0)])
+def test_who_was_accepted_and_stays_silent_is_not_waited_for_longer(
+    seconds: float, wait: float
+) -> None:
+    stage = Stage(seconds=seconds)
+    door = Door(stage)
+    door.accepted()
+    stage.begin(door.shut)
+    stage.until(wait + 2 * TICK)
+    assert stage.over == [pytest.approx(wait, abs=2 * TICK)]
+
+
+def test_where_nobody_is_silent_nothing_is_waited_for() -> None:
+    stage = Stage()
+    stage.begin(Door(stage).shut)
+    assert stage.over == [0]
+
+
+def test_a_cut_ends_the_wait_for_the_silent() -> None:
+    stage = Stage()
+    door = Door(stage)
+    door.accepted()
+    stage.begin(door.shut)
+    stage.until(0.1)
+    stage.drain.cut()
+    assert stage.over == [pytest.approx(0.1, abs=0.01)]
