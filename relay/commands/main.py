@@ -48,6 +48,8 @@ def run(arguments: Sequence[str]) -> None:
 class CheckOptions(tap.Options):
     """The command line of C{realtime-relay check}: the relay's options, and those of the check."""
 
+    listens: ClassVar = False
+
     synopsis = "Usage: realtime-relay check [options]"
     longdesc = (
         "Checks the settings, dials each upstream once, and asks each service that decides who may"

@@ -17,19 +17,28 @@ OPEN_TO_ALL = (
 )
 """The fault of a listener that is public and not guarded."""
 
+UNUSABLE = "is no endpoint that can be used here; one is tcp:8080:interface=127.0.0.1"
+"""The fault of an endpoint string that no parser takes."""
 
-def fault_of_endpoint(endpoint: str) -> str | None:
-    """What is wrong with an endpoint string, or L{None}. Opens nothing."""
+NOT_HANDED = "is no socket that systemd has handed to the relay: start its socket unit first"
+"""The fault of an endpoint string for a socket of systemd's that is not there."""
+
+
+def fault_of_endpoint(endpoint: str, *, listens: bool = True) -> str | None:
+    """
+    What is wrong with an endpoint string, or L{None}. Opens nothing.
+
+    @param listens: whether this process is to listen there, and so must have systemd's socket.
+    """
     try:
         # Any object will do for the reactor: a parser only keeps it for listen(), which is not
         # called here. Importing the global one would install it, and the process must choose it.
         serverFromString(object(), endpoint)
-    except Exception:
+    except Exception as error:
         # Parsers are plug-ins, and may raise any exception, such as TypeError without an argument.
-        return (
-            f"{shown(endpoint)} is no endpoint that can be used here; one is"
-            " tcp:8080:interface=127.0.0.1"
-        )
+        if isinstance(error, LookupError) and endpoint.startswith("systemd:"):
+            return f"{shown(endpoint)} {NOT_HANDED}" if listens else None
+        return f"{shown(endpoint)} {UNUSABLE}"
     return None
 
 

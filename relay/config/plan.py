@@ -44,6 +44,7 @@ class Flags:
 
     @ivar demo: whether the built-in simulator is the only upstream.
     @ivar console: whether the console is served, also if the file does not say so.
+    @ivar listens: whether the process is to listen at all; a check does not.
     @ivar listen: endpoint strings; empty for the file's.
     @ivar upstream: URLs in the order to try them; empty for the file's.
     @ivar admin: an endpoint string, or empty for no admin listener; L{None} for the file's.
@@ -52,6 +53,7 @@ class Flags:
 
     demo: bool = False
     console: bool = False
+    listens: bool = True
     listen: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
     admin: str | None = None
@@ -103,10 +105,11 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
     if access.client_keys is not None and not flags.demo:
         faults.extend(_faults_of_keys(access.client_keys, settings))
     for listener in settings.listeners:
-        faults.extend(_faults_of_listener(listener, guarded))
+        faults.extend(_faults_of_listener(listener, guarded, flags.listens))
     if not flags.listen:  # which would replace the listeners that the file's rules name
         faults.extend(_faults_of_rules(settings))
-    if settings.admin and (fault := fault_of_endpoint(settings.admin)):
+    fault = fault_of_endpoint(settings.admin, listens=flags.listens) if settings.admin else None
+    if fault:
         faults.append(f"admin: {fault}")
     return tuple(faults) or found
 
@@ -235,9 +238,9 @@ def _faults_of_rules(settings: Settings) -> Iterator[str]:
             )
 
 
-def _faults_of_listener(listener: ListenerTable, guarded: bool) -> Iterator[str]:
+def _faults_of_listener(listener: ListenerTable, guarded: bool, listens: bool) -> Iterator[str]:
     endpoint = listener.endpoint
-    if fault := fault_of_endpoint(endpoint):
+    if fault := fault_of_endpoint(endpoint, listens=listens):
         yield f"listen: {fault}"
     elif fault := fault_of_access(endpoint, guarded=guarded):
         yield fault

@@ -33,7 +33,10 @@ class Options(usage.Options):
     The command line of C{twistd realtime-relay}.
 
     @ivar plan: what the options and the configuration file ask for.
+    @cvar listens: whether the process is to listen.
     """
+
+    listens: ClassVar = True
 
     synopsis = "[options]"
     longdesc = (
@@ -109,6 +112,7 @@ class Options(usage.Options):
         return Flags(
             demo=bool(self["demo"]),
             console=bool(self["console"]),
+            listens=self.listens,
             listen=tuple(self._listen),
             upstream=tuple(self._urls),
             admin=self["admin"],

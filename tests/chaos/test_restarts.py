@@ -1,4 +1,4 @@
-"""A relay on a socket of systemd's is restarted under a stream of clients, and none of them is lost."""
+"""A relay on systemd's socket is restarted under a stream of clients, and none of them is lost."""
 
 from __future__ import annotations
 
@@ -59,6 +59,11 @@ class Stream:
     def start(self) -> None:
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
         self.thread.start()
+
+    def serve_some(self) -> None:
+        """Until some more have been served."""
+        enough = self.ends.total() + 20
+        until(lambda: self.ends.total() > enough)
 
     def stop(self) -> None:
         """No more come; those who have come are served."""
@@ -124,8 +129,8 @@ class Systemd:
         relay = [*TWISTD, *arguments, "--demo", "--config", str(self.folder / "relay.toml")]
         fd = self.server.fileno()
         command = ["bash", "-c", shell, "sh", str(fd), *relay]
-        where = {"NOTIFY_SOCKET": str(self.told.getsockname())}
-        with running(command, self.folder, pass_fds=(fd,), **where) as process:
+        notify = str(self.told.getsockname())
+        with running(command, self.folder, pass_fds=(fd,), NOTIFY_SOCKET=notify) as process:
             self.hears(b"READY=1")
             yield process
 
@@ -152,16 +157,15 @@ def systemd(folder: Path) -> Iterator[Systemd]:
 
 
 def test_no_client_is_refused_or_reset_by_restarts(tmp_path: Path) -> None:
-    with systemd(tmp_path) as unit:
-        with streaming(unit.server.getsockname()[1]) as stream:
-            for _ in range(RESTARTS):
-                with unit.started() as relay:
-                    before = stream.ends.total()
-                    until(lambda before=before: stream.ends.total() > before + 20)
-                    unit.stop(relay)
-            stream.over = True
-            with unit.started():
-                stream.stop()
+    with systemd(tmp_path) as unit, streaming(unit.server.getsockname()[1]) as stream:
+        for _ in range(RESTARTS):
+            with unit.started() as relay:
+                before = stream.ends.total()
+                until(lambda before=before: stream.ends.total() > before + 20)
+                unit.stop(relay)
+        stream.over = True
+        with unit.started():
+            stream.stop()
     print(f"\n{RESTARTS} restarts, {stream.ends}, of which {stream.drained} stayed until the drain")
     assert set(stream.ends) == {OPENED}
     assert stream.drained > RESTARTS

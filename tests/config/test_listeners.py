@@ -6,7 +6,13 @@ import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-from relay.config.listeners import OPEN_TO_ALL, fault_of_access, fault_of_endpoint, is_public
+from relay.config.listeners import (
+    NOT_HANDED,
+    OPEN_TO_ALL,
+    fault_of_access,
+    fault_of_endpoint,
+    is_public,
+)
 
 PUBLIC = [
     "tcp:80",
@@ -79,9 +85,18 @@ def test_an_endpoint_that_can_be_used_has_no_fault(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["", "nonsense", "tcp", "tcp:http-alt", "systemd:domain=INET:index=7"]
+    "endpoint", ["", "nonsense", "tcp", "tcp:http-alt", "systemd:index=7", "systemd:domain=INET"]
 )
 def test_an_endpoint_that_cannot_be_used_is_told_with_an_example(endpoint: str) -> None:
     assert fault_of_endpoint(endpoint) == (
         f'"{endpoint}" is no endpoint that can be used here; one is tcp:8080:interface=127.0.0.1'
     )
+
+
+@pytest.mark.parametrize("socket", ["index=7", "name=relay"])
+def test_a_socket_that_systemd_has_not_handed_over_is_missed_only_by_who_listens(
+    socket: str,
+) -> None:
+    endpoint = f"systemd:domain=INET:{socket}"
+    assert fault_of_endpoint(endpoint) == f'"{endpoint}" {NOT_HANDED}'
+    assert fault_of_endpoint(endpoint, listens=False) is None
