@@ -130,11 +130,19 @@ def _find(table: UpstreamTable, whose: str, environ: Mapping[str, str]) -> str |
     if table.key_env is not None:
         return variable(table.key_env, f"{whose}key_env", environ)
     credentials = environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (path := Path(credentials, f"{table.name}.key")).exists():
+    if credentials and _is_there(path := Path(credentials, f"{table.name}.key")):
         return KeyFile(path, f"{whose}systemd credential {table.name}.key")
     if table.provider == "openai" and environ.get("OPENAI_API_KEY"):
         return variable("OPENAI_API_KEY", whose.rstrip(": "), environ)
     return None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file. One that may not be looked at is there: reading it says why not."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
 
 
 def variable(name: str, what: str, environ: Mapping[str, str]) -> str:

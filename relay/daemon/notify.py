@@ -76,7 +76,9 @@ class Notify:
 
     def stopping(self, seconds: float) -> None:
         """The relay ends. It needs so many seconds at most, though the unit may allow it fewer."""
-        self._send(STOPPING=1, EXTEND_TIMEOUT_USEC=round(seconds * 1e6))
+        if self._address is not None:
+            self._send(STOPPING=1, EXTEND_TIMEOUT_USEC=round(seconds * 1e6))
+            self._tell()
 
     def stop(self) -> None:
         """Send nothing more."""
@@ -92,8 +94,7 @@ class Notify:
             self._send(STATUS=status)
 
     def _send(self, **fields: object) -> None:
-        if self._address is None:
-            return
+        assert self._address is not None, "somebody asked for it"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
                 # Not to wait for it: the reactor would stand still.

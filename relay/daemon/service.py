@@ -239,7 +239,7 @@ class RelayService(Service):
         factory = self._factory
         assert factory is not None, "it is asked once the relay listens"
         state = "serving" if factory.is_ready else "draining"
-        return f"{state}: {factory.active_sessions} sessions, {factory.active_holds} holds"
+        return f"{state}, sessions: {factory.active_sessions}, holds: {factory.active_holds}"
 
     def _served(self) -> int:
         factory = self._factory
@@ -264,7 +264,6 @@ class RelayService(Service):
         """
         if self.running:
             self._garbage.stop()
-            self._notify.stopping(self._drain_seconds)
             if self._withdrawn is not None:
                 self._withdrawn.stop()
         super().stopService()
@@ -272,7 +271,9 @@ class RelayService(Service):
 
     async def _stop(self) -> None:
         if self._factory is not None:
-            await self._factory.drain(self._leave_inherited if self._inherited else None)
+            drained = self._factory.drain(self._leave_inherited if self._inherited else None)
+            self._notify.stopping(self._drain_seconds)
+            await drained
         ports, self._ports = self._ports, []
         for port in ports:
             await _done(port.stopListening())

@@ -113,6 +113,17 @@ def test_a_broken_systemd_credential_is_named(tmp_path: Path) -> None:
     assert line.startswith("upstream openai: systemd credential openai.key: line 1: holds a space")
 
 
+def test_a_systemd_credential_that_may_not_be_looked_at_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exists(path: Path) -> bool:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    line = fault_of(UpstreamTable(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert line.startswith("upstream openai: systemd credential openai.key: cannot be read: ")
+
+
 @pytest.mark.parametrize("value", ["hunter2 hunter2", "hunter2\n", "hünter2", "hunter2\udcff"])
 def test_a_variable_without_a_key_is_a_fault(value: str) -> None:
     line = fault_of(UpstreamTable(), {"OPENAI_API_KEY": value})

@@ -422,18 +422,18 @@ def test_systemd_is_told_when_the_reactor_runs_and_when_the_end_begins(
 ) -> None:
     told: list[object] = []
     monkeypatch.setattr(Notify, "ready", lambda notify: told.append(notify._status()))
-    monkeypatch.setattr(Notify, "stopping", lambda _, seconds: told.append(seconds))
-    monkeypatch.setattr(Notify, "stop", lambda notify: told.append(notify._status()))
+    monkeypatch.setattr(Notify, "stop", lambda _: told.append("the end"))
+    monkeypatch.setattr(Notify, "stopping", lambda notify, s: told.extend((s, notify._status())))
     service = stage.service(drain_delay_seconds=5, drain_seconds=20)
     service.startService()
     assert told == [], "it listens, but nothing is accepted yet"
     for hook, _, _ in stage.reactor.whenRunningHooks:
         hook()
-    assert told == ["serving: 0 sessions, 0 holds"]
+    assert told == ["serving, sessions: 0, holds: 0"]
     service.stopService()
-    assert told[1:] == [26]
+    assert told[1:] == [26, "draining, sessions: 0, holds: 0"]
     stage.reactor.advance(5)
-    assert told[2:] == ["draining: 0 sessions, 0 holds"]
+    assert told[3:] == ["the end"]
 
 
 def test_a_service_that_never_started_can_be_stopped(stage: Stage) -> None:
