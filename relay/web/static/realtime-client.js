@@ -217,7 +217,9 @@ export class RealtimeConnection extends EventTarget {
     let credential;
     try {
       const given = this.options.credential;
-      credential = typeof given === "function" ? await given() : given;
+      // Awaited in any case: an app that connects and closes at once, as React does in its StrictMode,
+      // opens no WebSocket.
+      credential = await (typeof given === "function" ? given() : given);
     } catch (error) {
       this.#ended(slot, { code: 1006, reason: `No credential: ${error?.message ?? error}` });
       return;

@@ -331,6 +331,16 @@ test("the app's own close is the end, also while a credential is awaited", async
   assert.deepEqual(told, ["connecting", "closed"]);
 });
 
+test("an app that closes at once, as a component in React's StrictMode does, opens nothing", async () => {
+  const { connection, clock } = world();
+  connection.connect().close();
+  await settle();
+  assert.equal(Socket.all.length, 0);
+  connection.connect();
+  await clock.pass(60);
+  assert.equal(Socket.all.length, 1);
+});
+
 test("in place of a WebSocket it opens once, and closes for good", async () => {
   const { clock, page } = world();
   const all = { WebSocket: Socket, clock, page, random: () => 1 };
