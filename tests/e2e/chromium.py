@@ -44,10 +44,15 @@ def page(name: str, *options: str, told: tuple[str, ...] = ()) -> Iterator[Page]
             executable_path="/usr/bin/chromium", args=[*OPTIONS, *options]
         )
         made = chromium.new_page(viewport={"width": 1200, "height": 900})
-        made.set_default_timeout(SECONDS * 1000)
+        made.set_default_timeout(SECONDS * 500)
         made.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
         made.on("pageerror", lambda error: faults.append(str(error)))
-        yield made
-        made.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-        chromium.close()
+        try:
+            yield made
+        except Exception as error:
+            error.add_note(f"the page has logged {faults}")
+            raise
+        finally:
+            made.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+            chromium.close()
     assert [fault for fault in faults if not fault.startswith(told or ("\0",))] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import shutil
 import subprocess
@@ -12,14 +13,15 @@ from processes import SECONDS, environ
 
 FOLDER = Path(__file__).parent / "node"
 MODULES = FOLDER / "node_modules"
-INSTALLED = MODULES / ".installed"
-"""A copy of the C{package.json} that the packages were installed by."""
 
 OLDEST = 18
 """The version of node that these tests were tried with; the packages ask for 22 and run with it."""
 
 NATIVE = 22
 """The first version with a WebSocket of its own; 20 has one when asked by a flag."""
+
+BUNDLING = 20
+"""The oldest version that Vite runs with."""
 
 INSTALL_SECONDS = 300
 NPM_INSTALL = "npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error"
@@ -35,30 +37,55 @@ def _flags() -> list[str]:
     return ["--experimental-websocket", "--no-warnings"] if _version() < NATIVE else []
 
 
-def lacking() -> str | None:
+def lacking(oldest: int = OLDEST) -> str | None:
     """What there must be and is not."""
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     version = _version()
-    return f"node is {version}, not {OLDEST} or newer" if version < OLDEST else None
+    return f"node is {version}, not {oldest} or newer" if version < oldest else None
 
 
-def install() -> None:
-    """Install the packages, if those that are there are not the right ones."""
-    wanted = (FOLDER / "package.json").read_bytes()
-    if INSTALLED.is_file() and INSTALLED.read_bytes() == wanted:
+def install(folder: Path = FOLDER) -> None:
+    """Install a folder's packages, if those that are there are not the right ones."""
+    wanted = (folder / "package.json").read_bytes()
+    installed = folder / "node_modules" / ".installed"
+    if installed.is_file() and installed.read_bytes() == wanted:
         return
+    _done(NPM_INSTALL, folder)
+    installed.write_bytes(wanted)
+
+
+def _done(command: str, folder: Path) -> None:
+    """Run it, which must end well."""
     done = subprocess.run(
-        NPM_INSTALL.split(), cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS
+        command.split(),
+        cwd=folder,
+        env=environ(NODE_ENV="development"),
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
     )
-    assert done.returncode == 0, f"npm install: {done.stderr}"
-    INSTALLED.write_bytes(wanted)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
-def require() -> None:
+def bundled(folder: Path, out: Path) -> dict[str, tuple[str, bytes]]:
+    """
+    Bundle a folder's C{index.html} by Vite, for development.
+
+    @return: the type and content of each file, by its path.
+    """
+    _done(f"npx vite build --mode development --outDir {out} --emptyOutDir", folder)
+    return {
+        f"/{path.relative_to(out)}": (mimetypes.guess_type(path)[0] or "", path.read_bytes())
+        for path in out.rglob("*")
+        if path.is_file()
+    }
+
+
+def require(oldest: int = OLDEST) -> None:
     """Install the packages, or skip and say why."""
-    lack = lacking()
+    lack = lacking(oldest)
     if lack:
         pytest.skip(lack)
     install()

@@ -14,7 +14,7 @@ from typing import Any
 import openai
 import pytest
 from attrs import frozen
-from e2e import node_scripts
+from e2e import chromium, node_scripts
 from e2e.pages import browse, lacking, serving
 from e2e.relays import Authority, Relay, authority, demo_command, listening
 from openai import AsyncOpenAI, OpenAI
@@ -218,3 +218,22 @@ def test_the_agent_of_the_tutorial_mints_and_talks(tmp_path: Path) -> None:
     assert "session.created" in lines
     assert "response.output_audio_transcript.done Hello, parrot." in lines
     assert not [line for line in lines if "error" in line]
+
+
+def test_the_browser_build_of_openai_connects_with_a_secret(tmp_path: Path) -> None:
+    node_scripts.require(node_scripts.BUNDLING)
+    trusted = authority(tmp_path)
+    files = node_scripts.bundled(node_scripts.FOLDER / "browser", tmp_path / "bundle")
+    with listening(demo_command(tmp_path, trusted), tmp_path) as relay, serving() as pages:
+        client = OpenAI(base_url=f"{relay.plain}/v1", api_key="anything", max_retries=0)
+        session: Any = {"type": "realtime", "model": "gpt-realtime"}
+        value = client.realtime.client_secrets.create(session=session).value
+        told = {"base": f"{relay.secure}/v1", "value": value, "model": "gpt-realtime"}
+        pages.files = {**files, "/openai.json": ("application/json", json.dumps(told).encode())}
+        with chromium.page("openai", "--ignore-certificate-errors") as page:
+            page.goto(f"{pages.origin()}/index.html")
+            page.get_by_text("closed").wait_for()
+            lines = page.inner_text("pre").split()
+    assert lines[0] == "session.created"
+    assert " ".join(lines).endswith("response.done closed 1000")
+    assert "response.output_text.delta Hello, parrot." in " ".join(lines)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,34 +10,9 @@ import pytest
 from e2e import chromium, node_scripts
 from e2e.pages import lacking, serving
 from playwright.sync_api import expect
-from processes import LOOPBACK, SECONDS, address_of, admin_of, environ, relay_command, running
+from processes import LOOPBACK, SECONDS, address_of, admin_of, relay_command, running
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "react"
-
-
-def built(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Build the example as it is for development, and return its files."""
-    copy = shutil.copytree(EXAMPLE, folder / "react", ignore=shutil.ignore_patterns("node_modules"))
-    manifest = copy / "package.json"
-    ours = str(EXAMPLE.parents[1] / "relay" / "web" / "static")
-    text = manifest.read_text("utf-8").replace("file:../../relay/web/static", f"file:{ours}")
-    manifest.write_text(text, "utf-8")
-    for command in (node_scripts.NPM_INSTALL, "npx vite build --mode development"):
-        done = subprocess.run(
-            command.split(),
-            cwd=copy,
-            env=environ(NODE_ENV="development"),
-            capture_output=True,
-            text=True,
-            timeout=node_scripts.INSTALL_SECONDS,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    made = copy / "dist"
-    return {
-        f"/{path.relative_to(made)}": (mimetypes.guess_type(path)[0] or "", path.read_bytes())
-        for path in made.rglob("*")
-        if path.is_file()
-    }
 
 
 def sessions(admin: str) -> dict[str, int]:
@@ -53,9 +25,10 @@ def sessions(admin: str) -> dict[str, int]:
 
 
 def test_a_component_talks_and_strict_mode_leaves_one_session(tmp_path: Path) -> None:
-    if lack := lacking() or node_scripts.lacking():
+    if lack := lacking() or node_scripts.lacking(node_scripts.BUNDLING):
         pytest.skip(lack)
-    files = built(tmp_path)
+    node_scripts.install(EXAMPLE)
+    files = node_scripts.bundled(EXAMPLE, tmp_path / "bundle")
     command = relay_command("--demo", "--admin", LOOPBACK)
     with running(command, tmp_path) as relay, serving() as pages:
         base, admin = address_of(relay), admin_of(relay)
