@@ -15,6 +15,7 @@ KINDS = {
 
 CONSOLE = {
     "console.js": "text/javascript; charset=utf-8",
+    "console-bare.js": "text/javascript; charset=utf-8",
     "console-audio.js": "text/javascript; charset=utf-8",
     "capture.js": "text/javascript; charset=utf-8",
     "console.css": "text/css; charset=utf-8",

@@ -91,6 +91,11 @@ def require(oldest: int = OLDEST) -> None:
     install()
 
 
+def command() -> list[str]:
+    """Node, with a WebSocket of its own."""
+    return ["node", *_flags()]
+
+
 def ran(script: str, *arguments: str, ca_file: Path) -> subprocess.CompletedProcess[str]:
     """
     Run a script to its end, however that comes.
@@ -98,7 +103,7 @@ def ran(script: str, *arguments: str, ca_file: Path) -> subprocess.CompletedProc
     @param ca_file: PEM of whom it trusts.
     """
     return subprocess.run(
-        ["node", *_flags(), os.fspath(FOLDER / script), *arguments],
+        [*command(), os.fspath(FOLDER / script), *arguments],
         env=environ(NODE_EXTRA_CA_CERTS=os.fspath(ca_file)),
         capture_output=True,
         text=True,

@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import subprocess
+import sys
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.pages import lacking
-from playwright.sync_api import Page, sync_playwright
+from e2e import chromium
+from e2e.pages import lacking, serving
+from e2e.test_microphone import speaking
+from playwright.sync_api import Page, expect
 from processes import SECONDS, address_of, relay_command, running
 
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-)
+from relay.simulator import faults as simulator
+
+LATER = "Try again later: this may pass."
+NEVER = "Trying again will not help."
 
 FAULTS = {
-    "fault-http-401": ("upstream_unauthorized", "Trying again will not help."),
-    "fault-error-3000": ("upstream_unauthorized", "Trying again will not help."),
-    "fault-error-4000": ("upstream_rejected_request", "Trying again will not help."),
-    "fault-quota": ("upstream_quota_exhausted", "Trying again will not help."),
-    "fault-reset": ("upstream_connect_failed", "Try again later: this may pass."),
+    "fault-http-401": ("upstream_unauthorized", NEVER, 4502),
+    "fault-http-403": ("upstream_unauthorized", NEVER, 4502),
+    "fault-http-429": ("upstream_rate_limited", LATER, 1013),
+    "fault-http-500": ("upstream_refused", LATER, 1013),
+    "fault-http-503": ("upstream_refused", LATER, 1013),
+    "fault-quota": ("upstream_quota_exhausted", NEVER, 4502),
+    "fault-error-3000": ("upstream_unauthorized", NEVER, 4502),
+    "fault-error-4000": ("upstream_rejected_request", NEVER, 4400),
+    "fault-silent": ("upstream_timeout", LATER, 1013),
+    "fault-hang": ("upstream_timeout", LATER, 1013),
+    "fault-reset": ("upstream_connect_failed", LATER, 1013),
 }
+"""Of each: the code that is shown, the advice, and with what a bare WebSocket is closed."""
+
+LATE = {
+    "fault-reset-after-N": ("upstream_lost", LATER, "open, then close 1011"),
+    "fault-close-CODE": ("upstream_closed", LATER, "open, then close 1013 "),
+}
+"""Those that come in a session: the same, but what a bare WebSocket is shown."""
+
+MOST = SECONDS * 1000
+
+HARMLESS = {"fault-slow"}
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
+def page(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The console of a demo, in a browser that allows it no fault."""
     if lack := lacking():
         pytest.skip(lack)
-    faults: list[str] = []
-    with running(relay_command("--demo"), tmp_path) as relay, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=OPTIONS)
-        made = chromium.new_page(viewport={"width": 1200, "height": 900})
-        made.set_default_timeout(SECONDS * 1000)
-        # Violations of the Content-Security-Policy are among these.
-        made.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-        made.on("pageerror", lambda error: faults.append(str(error)))
-        made.goto(address_of(relay))
-        made.wait_for_selector("#model option:nth-child(5)", state="attached")
-        yield made
-        made.screenshot(path=tmp_path / "console.png", full_page=True)
-        chromium.close()
-    assert not faults
+    config = tmp_path / "relay.toml"
+    config.write_text("hold_seconds = 3.0", "utf-8")
+    with running(relay_command("--demo", "--config", str(config)), tmp_path) as relay:
+        name = request.node.name.removeprefix("test_")
+        with chromium.page(name, told=(chromium.REFUSED,)) as made:
+            made.goto(address_of(relay))
+            made.wait_for_selector("#model option:nth-child(5)", state="attached")
+            yield made
 
 
 def connects(page: Page, model: str | None = None) -> None:
@@ -80,25 +95,42 @@ def test_one_writes_plays_and_speaks_and_hears_the_answer(page: Page) -> None:
     assert page.locator("#timeline tr").count() == 1
     page.click("#timeline button")
     assert '"type": "session.created"' in page.inner_text("#inspect")
-    with page.expect_download() as download:
-        page.click("#export")
-    lines = Path(download.value.path()).read_text("utf-8").splitlines()
-    assert len(lines) > 20
+    assert len(exported(page)) > 20
     page.click("#stop")
     state_is(page, "closed")
     assert page.is_disabled("#microphone")
 
 
-def test_each_fault_is_told_in_words_with_what_to_do(page: Page) -> None:
-    for model, (code, advice) in FAULTS.items():
-        connects(page, model)
-        page.locator("#code", has_text=code).wait_for()
-        assert page.inner_text("#todo") == advice
-        assert page.inner_text("#message")
-        assert page.inner_text("#request").startswith("in the log by req_")
-        assert "1006" in page.inner_text("#bare")
-        page.evaluate("document.getElementById('code').textContent = ''")
-    page.click("#stop")
+def test_each_fault_of_the_simulator_is_tried() -> None:
+    assert {*FAULTS, *LATE, *HARMLESS} == {row.name for row in simulator.FAULTS}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_refusal_is_told_in_words_with_what_to_do(page: Page, fault: str) -> None:
+    code, advice, close = FAULTS[fault]
+    connects(page, fault)
+    expect(page.locator("#code")).to_have_text(code, timeout=MOST)
+    expect(page.locator("#todo")).to_have_text(advice)
+    expect(page.locator("#message")).not_to_be_empty()
+    assert page.inner_text("#request").startswith("in the log by req_")
+    bare = f"open, then an error event, {code}, then close {close} “relay: {code}”"
+    expect(page.locator("#bare")).to_have_text(bare, timeout=MOST)
+    status = "an error without a word, then close 1006 without a reason"
+    expect(page.locator("#status")).to_have_text(status)
+
+
+@pytest.mark.parametrize("fault", LATE)
+def test_an_end_in_a_session_is_told_too(page: Page, fault: str) -> None:
+    code, advice, bare = LATE[fault]
+    page.select_option("#model", fault)
+    page.fill("#number", "1013" if "CODE" in fault else "1")
+    connects(page)
+    state_is(page, "open")
+    page.fill("#text", "Hello, parrot.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#code")).to_have_text(code)
+    expect(page.locator("#todo")).to_have_text(advice)
+    expect(page.locator("#bare")).to_contain_text(bare)
 
 
 def test_a_demo_asks_for_nothing_that_it_does_not_need(page: Page) -> None:
@@ -106,9 +138,60 @@ def test_a_demo_asks_for_nothing_that_it_does_not_need(page: Page) -> None:
     assert page.is_hidden("#number-label")
     page.select_option("#model", "fault-close-CODE")
     assert page.is_visible("#number-label")
-    base = page.url.rstrip("/")
-    for name in ("python", "node", "browser"):
-        assert base in page.inner_text(f"#{name}")
+    assert "https://localhost:8443/v1" in page.inner_text("#node")
     page.set_viewport_size({"width": 360, "height": 740})
     width: Any = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
+
+
+def test_its_snippets_run_as_pasted(page: Page) -> None:
+    command = [sys.executable, "-c", page.inner_text("#python")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout.startswith("SessionCreatedEvent(")
+    text = (
+        f'<link rel="icon" href="data:,"><script type=module>{page.inner_text("#browser")}</script>'
+    )
+    with serving() as pages, page.expect_console_message(lambda it: it.text == "session.created"):
+        pages.files = {"/app.html": ("text/html", text.encode())}
+        page.goto(f"{pages.origin()}/app.html")
+
+
+def exported(page: Page) -> list[dict[str, Any]]:
+    """The events that the page has kept."""
+    with page.expect_download() as download:
+        page.click("#export")
+    return [
+        json.loads(line) for line in Path(download.value.path()).read_text("utf-8").splitlines()
+    ]
+
+
+def test_one_speaks_and_hears_the_same_samples(tmp_path: Path) -> None:
+    if lack := lacking():
+        pytest.skip(lack)
+    speech = speaking(tmp_path / "turn.wav")
+    with (
+        running(relay_command("--demo"), tmp_path) as relay,
+        chromium.page("speaks", *speech) as page,
+    ):
+        page.goto(address_of(relay))
+        connects(page)
+        state_is(page, "open")
+        page.click("#microphone")
+        page.locator("#timeline tr", has_text="response.done").first.wait_for()
+        page.click("#microphone")
+        events = [each["event"] for each in exported(page)]
+    sent, heard = (
+        b"".join(base64.b64decode(each[key]) for each in events if each["type"] == kind)
+        for kind, key in (
+            ("input_audio_buffer.append", "audio"),
+            ("response.output_audio.delta", "delta"),
+        )
+    )
+    assert len(heard) > 24_000
+    assert heard in sent
+    assert is_loud(heard)
+
+
+def is_loud(samples: bytes) -> bool:
+    """Whether it is speech, not silence."""
+    return max(abs(each) for each in array("h", samples)) > 1000

@@ -1,15 +1,12 @@
 /** The console: talk with a session, and see what happens to it. */
 
 import { Speaker, Wave, clip, decode, encode, microphone } from "./console-audio.js";
+import { closed, shown } from "./console-bare.js";
 import { RealtimeConnection } from "./realtime-client.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_ROWS = 500;
 const TODO = { true: "Try again later: this may pass.", false: "Trying again will not help." };
-const BARE = {
-  refused: "open, then close 1006 without a reason. Nobody could tell why.",
-  lost: "close 1006 without a reason.",
-};
 
 const about = await (await fetch("console.json")).json();
 const base = new URL(".", location.href);
@@ -19,6 +16,7 @@ let audio = null;
 let speaker = null;
 let mute = null;
 let asked = null;
+let compared = false;
 const waves = { up: new Wave($("mine")), down: new Wave($("theirs")) };
 
 for (const { name, text } of [{ name: about.model, text: "A session that works." }, ...about.faults]) {
@@ -53,6 +51,7 @@ function start(submitted) {
   speaker ??= new Speaker(audio);
   audio.resume();
   $("why").hidden = true;
+  compared = false;
   connection = new RealtimeConnection(url(), { credential: $("credential").value || null });
   connection.addEventListener("state", ({ detail }) => becomes(detail));
   connection.addEventListener("event", ({ detail }) => hears(detail));
@@ -85,8 +84,20 @@ function explains(kind, error) {
   $("todo").textContent = TODO[error.retryable ?? true];
   $("code").textContent = error.code ?? "";
   $("request").textContent = error.request_id ? `in the log by ${error.request_id}` : "";
-  $("bare").textContent = BARE[kind];
   $("why").hidden = false;
+  if (kind !== "said" && !compared) compares(kind, error.close);
+}
+
+/** Once for each press of Connect, because it asks the service again. */
+async function compares(kind, close) {
+  compared = true;
+  const about = connection;
+  const tell = (id, told) => (about === connection ? ($(id).textContent = told) : null);
+  tell("bare", "asking…");
+  // No session is there, so the relay answers this one by a status, whoever asks.
+  shown(new URL("healthz", connection.url)).then((told) => tell("status", told));
+  if (kind === "refused") tell("bare", await shown(connection.url, $("credential").value));
+  else tell("bare", close ? `open, then ${closed(close.code, close.reason)}` : "");
 }
 
 function hears(event) {
@@ -109,7 +120,7 @@ function hears(event) {
   } else if (type === "conversation.item.input_audio_transcription.completed") {
     says("you", event.transcript);
   } else if (type === "error") {
-    explains("lost", event.error);
+    explains("said", event.error);
   }
 }
 
@@ -137,7 +148,7 @@ async function listen() {
     mute = await microphone(audio, gives);
     $("microphone").setAttribute("aria-pressed", "true");
   } catch (error) {
-    explains("lost", { message: `The browser gives no microphone: ${error.message}`, retryable: true });
+    explains("said", { message: `The browser gives no microphone: ${error.message}`, retryable: true });
   }
 }
 
@@ -215,22 +226,34 @@ function exports() {
 
 function snippets() {
   const http = String(new URL("v1", base));
-  const key = about.demo ? '"anything"' : "KEY";
-  $("python").textContent = `from openai import AsyncOpenAI
+  const secure = about.demo ? "https://localhost:8443/v1" : http.replace("http:", "https:");
+  const trust = about.demo ? ", and trusts whom NODE_EXTRA_CA_CERTS names: see the relay's log" : "";
+  const key = (named) => (about.demo ? '"anything"' : named);
+  const secret = about.demo ? "null" : 'async () => (await fetch("/secret", { method: "POST" })).text()';
+  $("python").textContent = `import asyncio
+${about.demo ? "" : "import os\n"}
+from openai import AsyncOpenAI
 
-client = AsyncOpenAI(base_url="${http}", api_key=${key})
-async with client.realtime.connect(model="${about.model}") as connection:
-    print(await connection.recv())`;
+
+async def main():
+    client = AsyncOpenAI(base_url="${http}", api_key=${key('os.environ["RELAY_KEY"]')})
+    async with client.realtime.connect(model="${about.model}") as connection:
+        print(await connection.recv())
+
+
+asyncio.run(main())`;
   $("node").textContent = `import OpenAI from "openai";
-import { OpenAIRealtimeWS } from "openai/realtime/ws"; // it opens only wss:
+import { OpenAIRealtimeWS } from "openai/realtime/ws"; // it opens only wss:${trust}
 
-const client = new OpenAI({ baseURL: "${http}", apiKey: ${key} });
+const client = new OpenAI({ baseURL: "${secure}", apiKey: ${key("process.env.RELAY_KEY")} });
 const realtime = new OpenAIRealtimeWS({ model: "${about.model}" }, client);
-realtime.on("event", (event) => console.log(event.type));`;
+realtime.on("event", (event) => console.log(event.type));
+realtime.on("error", (error) => console.log(error.message));`;
   $("browser").textContent = `import { RealtimeConnection } from "${new URL("realtime-client.js", base)}";
 
-const connection = new RealtimeConnection("${url()}", { credential: SECRET });
+const connection = new RealtimeConnection("${url()}", { credential: ${secret} });
 connection.addEventListener("event", ({ detail }) => console.log(detail.type));
+connection.addEventListener("state", ({ detail }) => console.log(detail.state, detail.error?.message));
 connection.connect();`;
   $("react").textContent = `import { useEffect, useState } from "react";
 import { RealtimeConnection } from "./realtime-client.js"; // a copy of this relay's

@@ -51,7 +51,8 @@ export function delay(attempt, asked, options = DEFAULTS, random = Math.random) 
  *   error: object}}
  */
 export function meaning({ code, reason = "", error = null, opened, asked }) {
-  const told = error ?? { code: `close_${code}`, message: reason || `The connection ended (${code}).` };
+  const said = error ?? { code: `close_${code}`, message: reason || `The connection ended (${code}).` };
+  const told = { ...said, close: { code, reason } };
   const after = typeof told.retry_after === "number" ? told.retry_after : null;
   if (asked) return { kind: "closed", retryable: false, after: null, error: told };
   const retryable = error?.retryable ?? (code < QUIET && RETRIED.has(code));
