@@ -195,7 +195,10 @@ class RelayFactory(FrontFactory):
             was accepted before, and asks within a second.
         @return: fires when nothing is open any more, at most a second after C{drain_delay_seconds}
             and C{drain_seconds}.
+        @raise InvalidValue: if C{shut} cannot be called.
         """
+        if shut is not None and not callable(shut):
+            raise wanted("shut must be a callable without arguments, or None", shut)
         return self._drain.begin(shut)
 
     def abort(self) -> None:

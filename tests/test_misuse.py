@@ -134,6 +134,7 @@ FACTORIES: list[tuple[Callable[[], Any], str]] = [
     (lambda: factory(site=Resource()), "site must be a factory such as a twisted.web.server.Site"),
     (lambda: factory().admin({}), "metrics must be a relay.Metrics, not a dict"),  # type: ignore[arg-type]
     (lambda: factory().admin(Metrics(), True), "drain must be a callable"),  # type: ignore[arg-type]
+    (lambda: factory().drain(True), "shut must be a callable"),  # type: ignore[arg-type]
     (lambda: Settings(limits={"sessions": 1}), "limits: must be a Limits, not a dict"),  # type: ignore[arg-type]
     (lambda: Settings(limits=None), "limits: must be a Limits, not None"),  # type: ignore[arg-type]
     (lambda: Settings(hosts=["a"]), "hosts: must be a tuple, not a list"),  # type: ignore[arg-type]

@@ -16,8 +16,9 @@ from websockets.sync.client import connect
 from relay import Settings
 from relay.config.settings import LOOPBACK_ENDPOINT
 from relay.daemon.descriptors import sessions_within
+from relay.daemon.listening import QUEUE
 from relay.daemon.notify import STATUS_SECONDS
-from relay.daemon.service import QUEUE, SESSION
+from relay.daemon.service import SESSION
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "systemd"
 UNIT = FOLDER / "realtime-relay.service"

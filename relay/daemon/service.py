@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 
 from attrs import evolve
 from twisted.application.service import Service
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError, ReactorNotRunning
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import ILogObserver, Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
@@ -28,12 +27,12 @@ from relay.config.settings import ListenerTable, Settings
 from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
+from relay.daemon.listening import is_inherited, make_room, reason_of, url_of
 from relay.daemon.logfile import LogWriter
 from relay.daemon.notify import Notify
 from relay.daemon.signals import Signals
 from relay.daemon.withdrawn import Withdrawn
 from relay.factory import RelayFactory
-from relay.rules.addresses import bracketed
 from relay.simulator import SimulatorFactory
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import LogRecords
@@ -47,13 +46,6 @@ OTHER_ADMIN = (
     "name another endpoint by --admin or the key admin, or an empty one for no admin listener"
 )
 """What the operator can do about an admin listener that cannot listen."""
-
-
-QUEUE = 4096
-"""
-Connections that may wait until they are accepted. Twisted's default of 50 is less than a burst. The
-kernel limits it to C{net.core.somaxconn}.
-"""
 
 
 SESSION, SESSION_IN_DEMO = 2, 3
@@ -75,46 +67,11 @@ class CannotStart(SystemExit, Exception):
         self.code = 1
 
 
-def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
-    """The URL of a listener, for people to read; its endpoint string if it has none."""
-    if not isinstance(address, (IPv4Address, IPv6Address)):
-        return listener.endpoint
-    secure = listener.certificate is not None or listener.endpoint.startswith("ssl:")
-    scheme = "https" if secure else "http"
-    return f"{scheme}://{bracketed(address.host)}:{address.port}{base_path}"
-
-
-def is_inherited(endpoint: str) -> bool:
-    """Whether the socket of this endpoint string is systemd's, which keeps it when we end."""
-    return "systemd:" in endpoint
-
-
-def make_room(port: IListeningPort, endpoint: str) -> None:
-    """
-    Let L{QUEUE} connections wait on a listener.
-
-    @param endpoint: the listener's endpoint string. One with C{backlog=} keeps what it says, and an
-        adopted socket keeps what systemd says.
-    """
-    if ":backlog=" in endpoint or is_inherited(endpoint):
-        return
-    listening = getattr(port, "socket", None)  # a plug-in's endpoint may have none
-    if listening is not None:
-        listening.listen(QUEUE)  # a second listen() on Linux only changes the queue's length
-
-
 def start_simulator(reactor: Any) -> tuple[IListeningPort, Upstream]:
     """The built-in upstream, listening on loopback."""
     port = reactor.listenTCP(0, SimulatorFactory(reactor), interface="127.0.0.1")
     url = f"ws://127.0.0.1:{port.getHost().port}/v1/realtime"
     return port, Upstream(url, name="simulator", breaker=False)
-
-
-def _reason(failure: Failure) -> str:
-    error = failure.value
-    if isinstance(error, CannotListenError):
-        error = error.socketError
-    return str(getattr(error, "strerror", None) or error).partition("\n")[0]
 
 
 class RelayService(Service):
@@ -325,7 +282,7 @@ class RelayService(Service):
         _log.info("listening on {url}", url=url, endpoint=listener.endpoint)
 
     def _cannot_listen(self, failure: Failure, endpoint: str) -> None:
-        self._fault(f"cannot listen on {endpoint}: {_reason(failure)}")
+        self._fault(f"cannot listen on {endpoint}: {reason_of(failure)}")
 
     def _listen_for_admin(self, endpoint: str, admin: AdminFactory) -> None:
         listening = serverFromString(self._reactor, endpoint).listen(admin)
@@ -342,7 +299,7 @@ class RelayService(Service):
         _log.info("admin listener at {url}", url=url)
 
     def _cannot_listen_for_admin(self, failure: Failure, endpoint: str) -> None:
-        line = f"cannot listen on {endpoint} for admin: {_reason(failure)}; {OTHER_ADMIN}"
+        line = f"cannot listen on {endpoint} for admin: {reason_of(failure)}; {OTHER_ADMIN}"
         self._fault(line)
 
     def _fault(self, line: str) -> None:

@@ -11,7 +11,7 @@ import attrs
 import pytest
 from processes import SECONDS
 from twisted.application.service import Application, IServiceCollection, MultiService
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError, ReactorNotRunning
@@ -23,13 +23,13 @@ from zope.interface import implementer
 from relay.config.access import Access, ClientKey, digest_of
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
-from relay.config.settings import Limits, ListenerTable, Settings
+from relay.config.settings import Limits, Settings
 from relay.daemon import demo
 from relay.daemon import service as module
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
 from relay.daemon.notify import Notify
-from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService, url_of
+from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService
 from relay.daemon.signals import Signals
 from relay.downstream.acceptor import FrontFactory
 from relay.factory import RelayFactory
@@ -237,16 +237,6 @@ def test_tokens_a_demo_or_allow_anonymous_let_a_public_address_start(
 ) -> None:
     stage.service("tcp:8080", **named).privilegedStartService()
     assert all(port.listening for port in stage.reactor.ports)
-
-
-def test_the_url_of_a_listener_says_where_it_is_found() -> None:
-    v4 = IPv4Address("TCP", "10.0.0.1", 443)
-    plain = ListenerTable(endpoint="systemd:domain=INET:index=0")
-    assert url_of(plain, v4, "") == "http://10.0.0.1:443"
-    assert url_of(attrs.evolve(plain, certificate="c", key="k"), v4, "") == "https://10.0.0.1:443"
-    assert url_of(attrs.evolve(plain, endpoint="ssl:443"), v4, "") == "https://10.0.0.1:443"
-    local = ListenerTable(endpoint="unix:/run/relay.sock")
-    assert url_of(local, UNIXAddress("/run/relay.sock"), "/x") == "unix:/run/relay.sock"
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from twisted.internet.protocol import Factory, Protocol
 
 from relay import Settings, Upstream
 from relay.config.plan import Plan
-from relay.daemon.service import RelayService, make_room
+from relay.daemon.listening import make_room
+from relay.daemon.service import RelayService
 
 BURST = 300
 """More than Twisted's 50, less than anybody's limit of descriptors."""

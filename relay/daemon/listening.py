@@ -1,0 +1,53 @@
+"""What is to be known of a place where the relay listens."""
+
+from __future__ import annotations
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.python.failure import Failure
+
+from relay.config.settings import ListenerTable
+from relay.rules.addresses import bracketed
+
+QUEUE = 4096
+"""
+Connections that may wait until they are accepted. Twisted's default of 50 is less than a burst. The
+kernel limits it to C{net.core.somaxconn}.
+"""
+
+
+def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
+    """The URL of a listener, for people to read; its endpoint string if it has none."""
+    if not isinstance(address, (IPv4Address, IPv6Address)):
+        return listener.endpoint
+    secure = listener.certificate is not None or listener.endpoint.startswith("ssl:")
+    scheme = "https" if secure else "http"
+    return f"{scheme}://{bracketed(address.host)}:{address.port}{base_path}"
+
+
+def is_inherited(endpoint: str) -> bool:
+    """Whether the socket of this endpoint string is systemd's, which keeps it when we end."""
+    return "systemd:" in endpoint
+
+
+def make_room(port: IListeningPort, endpoint: str) -> None:
+    """
+    Let L{QUEUE} connections wait on a listener.
+
+    @param endpoint: the listener's endpoint string. One with C{backlog=} keeps what it says, and an
+        adopted socket keeps what systemd says.
+    """
+    if ":backlog=" in endpoint or is_inherited(endpoint):
+        return
+    listening = getattr(port, "socket", None)  # a plug-in's endpoint may have none
+    if listening is not None:
+        listening.listen(QUEUE)  # a second listen() on Linux only changes the queue's length
+
+
+def reason_of(failure: Failure) -> str:
+    """Why it cannot listen, in a few words."""
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        error = error.socketError
+    return str(getattr(error, "strerror", None) or error).partition("\n")[0]
