@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,10 +56,14 @@ class ListeningUpstream:
 
 
 @contextmanager
-def listening_upstream() -> Iterator[ListeningUpstream]:
-    """It, running."""
+def listening_upstream(tls: ssl.SSLContext | None = None) -> Iterator[ListeningUpstream]:
+    """
+    It, running.
+
+    @param tls: to speak TLS with; its C{url} does not say so.
+    """
     upstream = ListeningUpstream()
-    with serve(upstream, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
+    with serve(upstream, "127.0.0.1", 0, ssl=tls, compression=None, ping_interval=None) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         upstream.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"
