@@ -190,7 +190,7 @@ class Drain:
         self._bound.set(seconds + GRACE_SECONDS, self.cut)
         if self._shut is not None:
             self._shut()
-            self._settle(now + min(SETTLE_SECONDS, seconds - self._settings.drain_spread))
+            self._settle(now + min(SETTLE_SECONDS, seconds / 2))
         else:
             self._refuse_all()
 

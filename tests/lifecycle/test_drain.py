@@ -470,16 +470,31 @@ def test_who_was_accepted_before_the_door_was_shut_may_still_ask() -> None:
     assert [at for _, at in hold.ended] == [pytest.approx(35, abs=0.01)], "as long as without"
 
 
-@pytest.mark.parametrize(("seconds", "wait"), [(30, SETTLE_SECONDS), (1, 0.5), (0, 0)])
+@pytest.mark.parametrize(
+    ("seconds", "spread", "wait"),
+    [(30, None, SETTLE_SECONDS), (30, 30, SETTLE_SECONDS), (1, None, 0.5), (0, None, 0)],
+)
 def test_who_was_accepted_and_stays_silent_is_not_waited_for_longer(
-    seconds: float, wait: float
+    seconds: float, spread: float | None, wait: float
 ) -> None:
-    stage = Stage(seconds=seconds)
+    stage = Stage(seconds=seconds, spread=spread)
     door = Door(stage)
     door.accepted()
     stage.begin(door.shut)
     stage.until(wait + 2 * TICK)
     assert stage.over == [pytest.approx(wait, abs=2 * TICK)]
+
+
+def test_what_is_closed_after_the_wait_is_closed_in_time() -> None:
+    stage = Stage(seconds=4, spread=4)
+    door = Door(stage)
+    door.accepted()
+    sessions = [stage.session() for _ in range(4)]
+    stage.begin(door.shut)
+    stage.until(4.1)
+    closed = [session.closed_at or 0 for session in sessions]
+    assert SETTLE_SECONDS <= min(closed) <= SETTLE_SECONDS + 2 * TICK
+    assert max(closed) <= 4
 
 
 def test_where_nobody_is_silent_nothing_is_waited_for() -> None:
