@@ -11,6 +11,7 @@ const TODO = { true: "Try again later: this may pass.", false: "Trying again wil
 const about = await (await fetch("console.json")).json();
 const base = new URL(".", location.href);
 const events = [];
+const turns = [];
 let connection = null;
 let audio = null;
 let speaker = null;
@@ -125,7 +126,8 @@ function hears(event) {
 }
 
 function turn(milliseconds) {
-  $("turns").textContent = `First audio of the last turn after ${Math.round(milliseconds)} ms.`;
+  turns.push(Math.round(milliseconds));
+  $("turns").textContent = `First audio, turn by turn, after ${turns.join(", ")} ms.`;
 }
 
 function says(who, text) {
