@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -42,7 +43,8 @@ class SocketLine:
     transport. The transport still aborts the connection, and tells the protocol of its loss.
 
     @param hub: watches the line; the reactor itself will do.
-    @param transport: the transport that has the socket, not TLS on top of it.
+    @param transport: the transport that has the socket, or such a wrapper of it as the PROXY
+        protocol's; not TLS on top of it.
     """
 
     direct = True
@@ -51,6 +53,7 @@ class SocketLine:
         self, hub: Hub | IReactorFDSet, transport: Any, end: LineEnd, received: Received
     ) -> None:
         self.received = received
+        transport = below_wrappers(transport)
         self.socket = transport.getHandle()
         self._hub = hub
         self._transport = transport
@@ -203,6 +206,16 @@ class SocketLine:
         """Tell the transport, which closes the socket and tells the protocol."""
         self._leave()
         self._transport.connectionLost(reason)
+
+
+def below_wrappers(transport: Any) -> Any:
+    """
+    The transport that has the socket. A wrapper looks like it, but of its C{connectionLost} only the
+    protocol learns, and the socket stays open.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
 
 
 def _nowhere(data: bytes | memoryview) -> int:

@@ -3,7 +3,7 @@ All families of attacks on a relay at once.
 
     python attacker.py PORT TLS_PORT SECONDS SEED
 
-It prints as JSON how often it did what. The relay may refuse, close or drop each connection as it
+Both ports take the PROXY protocol, and each attack comes from one of L{WORKERS} addresses. It prints as JSON how often it did what. The relay may refuse, close or drop each connection as it
 likes; only a relay that no longer accepts any ends the script with an error.
 """
 
@@ -183,9 +183,14 @@ PLAIN: tuple[Attack, ...] = (
 BY_TLS: tuple[Attack, ...] = (malformed, usual, broken, pings, empty, unread)
 
 
-async def _attack(port: int, attack: Attack, random: Random, tls: ssl.SSLContext | None) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, limit=2**26)
+async def _attack(
+    port: int, address: str, attack: Attack, random: Random, tls: ssl.SSLContext | None
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**26)
+    writer.write(f"PROXY TCP4 {address} 127.0.0.1 1024 443\r\n".encode())
     try:
+        if tls is not None:
+            await writer.start_tls(tls)
         await asyncio.wait_for(attack(reader, writer, random), 10)
     except (OSError, EOFError, AssertionError, TimeoutError, NotImplementedError):
         pass  # whatever the relay makes of it; some ways are none by TLS
@@ -202,18 +207,20 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-async def _work(ports: tuple[int, int], until: float, random: Random, done: Counter[str]) -> None:
+async def _work(
+    ports: tuple[int, int], address: str, until: float, random: Random, done: Counter[str]
+) -> None:
     plain, secure = ports
     while monotonic() < until:
         await asyncio.sleep(2 * PAUSE_SECONDS * random.random())
         if random.random() < 0.1:
             attack = random.choice(BY_TLS)
             with_tls = random.random() < 0.8
-            await _attack(secure, attack, random, _tls() if with_tls else None)
+            await _attack(secure, address, attack, random, _tls() if with_tls else None)
             done[f"{attack.__name__} by TLS" if with_tls else "no TLS"] += 1
         else:
             attack = random.choice(PLAIN)
-            await _attack(plain, attack, random, None)
+            await _attack(plain, address, attack, random, None)
             done[attack.__name__] += 1
 
 
@@ -223,7 +230,9 @@ async def main(ports: tuple[int, int], seconds: float, seed: int) -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     done: Counter[str] = Counter()
     until = monotonic() + seconds
-    works = [_work(ports, until, Random(seed + n), done) for n in range(WORKERS)]
+    works = [
+        _work(ports, f"198.51.100.{n}", until, Random(seed + n), done) for n in range(WORKERS)
+    ]
     await asyncio.gather(*works)
     print(json.dumps(done))
 

@@ -18,7 +18,7 @@ from chaos.relays import Relay, listener_table, relay, upstream_table
 from chaos.scale import run, scaled, seed
 from chaos.upstream_process import upstream_process
 from picows import WSCloseCode, WSMsgType, ws_connect
-from processes import LOOPBACK, environ
+from processes import closed_port, environ
 
 HONEST = scaled(20, 100)
 SECONDS = scaled(4, 20)
@@ -33,7 +33,6 @@ AUDIO = 6400
 LIMITS = """
 [limits]
 sessions = 1000
-short_sessions = 0
 head_seconds = 2.0
 linger_seconds = 0.5
 """
@@ -99,7 +98,12 @@ async def attacked(folder: Path) -> None:
         # relay's own machine, neither must take the processor from it.
         other, theirs = await stack.enter_async_context(upstream_process())
         os.sched_setscheduler(other.pid, os.SCHED_IDLE, os.sched_param(0))
-        config = listener_table(LOOPBACK, certificates.file) + LIMITS
+        plain, secure = closed_port(), closed_port()
+        config = listener_table(f"haproxy:tcp:{plain}:interface=127.0.0.1")
+        config += listener_table(
+            f"haproxy:tcp:{secure}:interface=127.0.0.1", certificates.file
+        )
+        config += LIMITS
         config += upstream_table(target, "honest", model="honest")
         config += upstream_table(theirs, "theirs", model="echo")
         running = await stack.enter_async_context(relay(folder, config))
@@ -109,7 +113,7 @@ async def attacked(folder: Path) -> None:
             attacker = await asyncio.create_subprocess_exec(
                 sys.executable,
                 str(Path(__file__).with_name("attacker.py")),
-                *map(str, (running.port, running.tls_port, SECONDS, seed())),
+                *map(str, (plain, secure, SECONDS, seed())),
                 env=environ(PYTHONPATH=os.pathsep.join([str(TESTS), str(TESTS.parent)])),
                 stdout=asyncio.subprocess.PIPE,
             )
