@@ -18,13 +18,13 @@ _log = Logger()
 LINES_A_TURN = 256
 """Most lines that are read or written in one turn of the reactor."""
 
-SHARE_SECONDS = TURN_SECONDS / 10
+SHARE_SECONDS = TURN_SECONDS / 25
 """
 Seconds that one line may take at once. A line that takes longer is dear: it reads less next time,
 and waits until all others have been served. Else a few that flood would make everybody wait.
 """
 
-DEAR_SECONDS = TURN_SECONDS / 5
+DEAR_SECONDS = TURN_SECONDS / 20
 """Seconds of a turn in which dear lines are served: the others wait no longer for the next turn."""
 
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
@@ -38,9 +38,11 @@ class WatchedLine(Protocol):
     A line, as the hub sees it: an L{IReadWriteDescriptor}.
 
     @ivar number: the number of its socket, also after the socket is closed.
+    @ivar has_more: whether its last read took as much as it may, so that more may wait.
     """
 
     number: int
+    has_more: bool
 
     def fileno(self) -> int:
         """The number of its socket; -1 if the socket is closed."""
@@ -200,9 +202,10 @@ class Hub:
             if why is not None:
                 self._end(line, Failure(why))
             now = seconds()
-            if now - before > share and number in watched:
-                self._dear[number] = None
+            if now - before > share:
                 line.read_less()
+                if line.has_more and number in watched:
+                    self._dear[number] = None
             if now >= end:
                 return ready[at:]
             before = now

@@ -24,13 +24,13 @@ from relay.wire.interfaces import LineEnd, Received, in_transport
 READ = 65536
 """Most bytes of one read."""
 
-FIRST_READ = 2048
+FIRST_READ = 256
 """
 Most bytes of a line's first read. Each read of as many doubles it, up to L{READ}: what a few bytes
 cost is known before many are read.
 """
 
-LEAST_READ = 1024
+LEAST_READ = 128
 """Most bytes of one read of a line whose bytes cost very much, such as empty messages."""
 
 
@@ -61,7 +61,7 @@ class SocketLine:
         self._queue: list[bytes | memoryview] = []
         self._recv = self.socket.recv
         self._send = self.socket.send
-        self._over = self._broken = False
+        self._over = self._broken = self.has_more = False
         self._most = FIRST_READ
         self.number: int = transport.fileno()
         transport.pauseProducing()
@@ -160,7 +160,8 @@ class SocketLine:
             data = self._recv(self._most)
             if not data:
                 return CONNECTION_DONE
-            if len(data) == self._most:
+            self.has_more = len(data) == self._most
+            if self.has_more:
                 self._most = min(2 * self._most, READ)
             self.received(data)
         except BlockingIOError:

@@ -100,7 +100,8 @@ class TlsLine(SocketLine):
             data = self._recv(self._most)
             if not data:
                 return CONNECTION_DONE
-            if len(data) == self._most:
+            self.has_more = len(data) == self._most
+            if self.has_more:
                 self._most = min(2 * self._most, AT_ONCE)
             self._connection.bio_write(data)
             return self._decrypt(len(data) if _is_one_record(data) else 0)

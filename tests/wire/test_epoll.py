@@ -43,6 +43,7 @@ class Line:
         self.writes = 0
         self.leaves: Hub | None = None
         self.told_to_read_less = 0
+        self.has_more = True
         self.lost: Failure | None = None
 
     def fileno(self) -> int:
