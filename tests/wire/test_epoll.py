@@ -206,6 +206,26 @@ def test_dear_lines_wait_behind_all_others_and_have_their_turns(
         each.close()
 
 
+def test_a_line_that_took_long_once_and_has_no_more_waits_for_nobody(
+    reactor: Reactor, hub: Hub, line: Line
+) -> None:
+    slow, dear = Slow(reactor), [Slow(reactor) for _ in range(3)]
+    slow.has_more = False
+    for each in (slow, *dear):
+        hub.addReader(each)
+        each.other.send(b"x")
+    reactor.advance(0)
+    for _ in range(4):
+        hub.doRead()
+    for turn in range(1, 4):
+        for each in (slow, *dear):
+            each.other.send(b"y")
+        hub.doRead()
+        assert len(slow.heard) == 1 + turn, "in each turn"
+    for each in (slow, *dear):
+        each.close()
+
+
 def test_a_dear_line_that_another_ends_in_the_same_turn_ends_nobody_else(
     reactor: Reactor, hub: Hub, line: Line
 ) -> None:
