@@ -230,9 +230,7 @@ async def main(ports: tuple[int, int], seconds: float, seed: int) -> None:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     done: Counter[str] = Counter()
     until = monotonic() + seconds
-    works = [
-        _work(ports, f"198.51.100.{n}", until, Random(seed + n), done) for n in range(WORKERS)
-    ]
+    works = [_work(ports, f"198.51.100.{n}", until, Random(seed + n), done) for n in range(WORKERS)]
     await asyncio.gather(*works)
     print(json.dumps(done))
 

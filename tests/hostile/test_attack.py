@@ -100,9 +100,7 @@ async def attacked(folder: Path) -> None:
         os.sched_setscheduler(other.pid, os.SCHED_IDLE, os.sched_param(0))
         plain, secure = closed_port(), closed_port()
         config = listener_table(f"haproxy:tcp:{plain}:interface=127.0.0.1")
-        config += listener_table(
-            f"haproxy:tcp:{secure}:interface=127.0.0.1", certificates.file
-        )
+        config += listener_table(f"haproxy:tcp:{secure}:interface=127.0.0.1", certificates.file)
         config += LIMITS
         config += upstream_table(target, "honest", model="honest")
         config += upstream_table(theirs, "theirs", model="echo")
