@@ -211,8 +211,8 @@ class SocketLine:
 
 def below_wrappers(transport: Any) -> Any:
     """
-    The transport that has the socket. A wrapper looks like it, but of its C{connectionLost} only the
-    protocol learns, and the socket stays open.
+    The transport that has the socket. A wrapper looks like it, but its C{connectionLost} tells only
+    the protocol, and the socket stays open.
     """
     while isinstance(transport, ProtocolWrapper):
         transport = transport.transport

@@ -3,7 +3,8 @@ All families of attacks on a relay at once.
 
     python attacker.py PORT TLS_PORT SECONDS SEED
 
-Both ports take the PROXY protocol, and each attack comes from one of L{WORKERS} addresses. It prints as JSON how often it did what. The relay may refuse, close or drop each connection as it
+Both ports take the PROXY protocol, and each attack comes from one of L{WORKERS} addresses. It
+prints as JSON how often it did what. The relay may refuse, close or drop each connection as it
 likes; only a relay that no longer accepts any ends the script with an error.
 """
 
