@@ -13,13 +13,13 @@ from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
 from relay.rules.session_kinds import SessionKind
+from relay.telemetry.lines import LogRecords
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import (
     AnsweredRecord,
     AttemptRecord,
     ClosedRecord,
     HoldRecord,
-    LogRecords,
     OpenRecord,
     RelayListener,
     Traffic,

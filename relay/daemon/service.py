@@ -34,8 +34,8 @@ from relay.daemon.signals import Signals
 from relay.daemon.withdrawn import Withdrawn
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
+from relay.telemetry.lines import LogRecords
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.records import LogRecords
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.console import Console

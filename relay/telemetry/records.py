@@ -11,14 +11,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import define, field, fields, frozen
-from twisted.logger import Logger
+from attrs import define, field, frozen
 
 from relay.rules.closes import Side
 from relay.rules.refusals import Refusal, Stage
-
-_log = Logger()
-
 
 LONGEST_SHOWN = 200
 """Characters of a method and of a path that a record repeats."""
@@ -229,92 +225,3 @@ class RelayListener:
 
     def answered(self, record: AnsweredRecord) -> None:
         """A page of the relay's own answered a plain request."""
-
-
-_KINDS = (HoldRecord, AttemptRecord, AnsweredRecord)
-_NAMES = {kind: tuple(a.name for a in fields(kind)) for kind in _KINDS}
-
-
-def _fields(record: HoldRecord | AttemptRecord | AnsweredRecord) -> dict[str, Any]:
-    """
-    The record as a table. Not by C{asdict}, which inspects each value, and costs more than all
-    the rest of a log line.
-    """
-    return {name: getattr(record, name) for name in _NAMES[type(record)]}
-
-
-def _hold_fields(record: HoldRecord) -> dict[str, Any]:
-    return {**_fields(record), "attempts": [_fields(attempt) for attempt in record.attempts]}
-
-
-def _said(record: HoldRecord) -> str:
-    """The words of the upstreams that refused."""
-    return "".join(f"; {a.upstream} said: {a.said}" for a in record.attempts if a.said)
-
-
-def _literal(line: str) -> str:
-    """
-    The line as a format without fields, because Twisted's formatter takes four times as long as
-    Python's.
-    """
-    return line.replace("{", "{{").replace("}", "}}")
-
-
-class LogRecords(RelayListener):
-    """Logs each record as one line with its fields; not events, which hold what was said."""
-
-    def opened(self, record: HoldRecord) -> None:
-        """Log at info."""
-        line = f"opened {record.request_id} for {record.peer} by {record.upstream}"
-        _log.info(_literal(f"{line} in {record.seconds:.3f} s"), **_hold_fields(record))
-
-    def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
-        """Log at warn a refusal with a status of 500 or above, and any other at info."""
-        log = _log.warn if refusal and refusal.status >= 500 else _log.info
-        note = f" ({record.detail})" if record.detail else ""
-        asked = f", {record.method} {record.path}" if record.path else ""
-        line = f"refused {record.request_id} for {record.peer}: {record.outcome}"
-        log(
-            _literal(f"{line} after {record.seconds:.3f} s{asked}{note}{_said(record)}"),
-            **_hold_fields(record),
-            status=refusal and refusal.status,
-        )
-
-    def answered(self, record: AnsweredRecord) -> None:
-        """Log at info, but for what is asked again and again."""
-        if record.is_routine:
-            return
-        line = f"answered {record.request_id} for {record.peer}: {record.status}"
-        _log.info(_literal(f"{line}, {record.method} {record.path}"), **_fields(record))
-
-    def closed(self, record: ClosedRecord) -> None:
-        """Log at info."""
-        hold = record.hold
-        down, up = record.sent["upstream"], record.sent["downstream"]
-        line = (
-            f"closed {hold.request_id} for {hold.peer}: {record.close_code} by {record.closed_by}"
-            f" after {record.seconds:.3f} s, {up.messages} messages up, {down.messages} down"
-        )
-        _log.info(
-            _literal(line),
-            request_id=hold.request_id,
-            trace_id=hold.trace_id,
-            peer=hold.peer,
-            subject=hold.subject,
-            model=hold.model,
-            upstream=hold.upstream,
-            session_id=record.session_id,
-            close_code=record.close_code,
-            closed_by=record.closed_by,
-            seconds=record.seconds,
-            messages_up=up.messages,
-            messages_down=down.messages,
-            bytes_up=up.bytes,
-            bytes_down=down.bytes,
-            plane=record.plane,
-            tokens=record.tokens,
-            usage_seconds=record.usage_seconds,
-            responses=record.responses,
-            turns=record.turns,
-            stalled=record.stalled,
-        )

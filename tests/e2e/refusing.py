@@ -15,7 +15,7 @@ from twisted.logger import Logger, globalLogBeginner
 from relay import Grant, Refusal, RefusalCode, RelayFactory, Request, Upstream, refuse
 from relay.config.certificates import server_options
 from relay.daemon.logs import JSONObserver
-from relay.telemetry.records import LogRecords
+from relay.telemetry.lines import LogRecords
 
 NOBODY = Upstream("ws://127.0.0.1:1/", name="nobody")
 """An upstream that is never dialled: every request is refused before."""

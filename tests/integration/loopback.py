@@ -20,7 +20,7 @@ from zope.interface import directlyProvides, providedBy
 
 from relay import HoldRecord, RelayFactory, Upstream
 from relay.admission.evenly import EVEN_SECONDS
-from relay.telemetry.records import LogRecords
+from relay.telemetry.lines import LogRecords
 from relay.testing import RecordingListener
 
 REACTOR: Any = _installed

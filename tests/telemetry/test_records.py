@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -9,13 +10,15 @@ import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from relay.rules.refusals import Refusal, refuse
+from relay.telemetry.lines import LogRecords
 from relay.telemetry.records import (
     AnsweredRecord,
     AttemptRecord,
     ClosedRecord,
     HoldRecord,
-    LogRecords,
     Traffic,
+    no_traffic,
+    shown,
 )
 
 Event = dict[str, Any]
@@ -98,25 +101,31 @@ def test_the_level_of_a_refusal_says_whose_matter_it_is(
 ) -> None:
     LogRecords().refused(hold(outcome=outcome, upstream=None), refusal)
     (event,) = logged
-    assert said(event) == f"refused req_1 for 192.0.2.1: {outcome} after 0.123 s"
+    asked = 'model "gpt-realtime"; openai at first_event: open'
+    assert said(event) == f"refused req_1 for 192.0.2.1: {outcome} after 0.123 s, {asked}"
     assert (event["log_level"], event["status"]) == (level, status)
     assert (event["outcome"], event["subject"]) == (outcome, "ann")
 
 
 def test_a_refusals_line_tells_the_operator_a_detail(logged: list[Event]) -> None:
     LogRecords().refused(hold(outcome="x", detail="add {this} to hosts"), refuse("bad_request"))
-    assert said(logged[0]).endswith("0.123 s (add {this} to hosts)")
+    assert said(logged[0]).endswith(
+        '0.123 s, model "gpt-realtime" (add {this} to hosts); openai at first_event: open'
+    )
 
 
 def test_a_refusals_line_tells_the_operator_the_upstreams_own_words(logged: list[Event]) -> None:
     attempts = [
         AttemptRecord("a", outcome="upstream_unauthorized", said="bad_key: {why}"),
-        AttemptRecord("b", outcome="upstream_connect_failed"),
+        AttemptRecord("b", "tcp", outcome="upstream_connect_failed", error="NoRouteError"),
         AttemptRecord("c", outcome="upstream_unauthorized", said="No."),
     ]
     refused = hold(outcome="upstream_unauthorized", attempts=attempts)
     LogRecords().refused(refused, refuse("upstream_unauthorized"))
-    assert said(logged[0]).endswith("0.123 s; a said: bad_key: {why}; c said: No.")
+    assert said(logged[0]).endswith(
+        '0.123 s, model "gpt-realtime"; a: upstream_unauthorized, said: bad_key: {why}'
+        "; b at tcp: upstream_connect_failed (NoRouteError); c: upstream_unauthorized, said: No."
+    )
     assert [attempt["said"] for attempt in logged[0]["attempts"]] == ["bad_key: {why}", None, "No."]
     assert logged[0]["log_level"] is LogLevel.warn
 
@@ -139,7 +148,8 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
     LogRecords().closed(closed)
     (event,) = logged
     assert said(event) == (
-        "closed req_1 for 192.0.2.1: 1011 by upstream after 61.500 s, 3 messages up, 5 down"
+        "closed req_1 for 192.0.2.1 by upstream with code 1011 after 61.500 s,"
+        " 3 messages up, 5 down"
     )
     fields = {
         "request_id": "req_1",
@@ -180,7 +190,9 @@ def test_an_attempt_that_is_not_over_is_recorded_as_cancelled() -> None:
 def test_a_refusals_line_tells_what_was_asked(logged: list[Event]) -> None:
     asked = {"method": "GET", "path": "/v1/{x}", "detail": "d", "outcome": "not_found"}
     LogRecords().refused(hold(**asked), refuse("not_found"))
-    assert said(logged[0]).endswith("not_found after 0.123 s, GET /v1/{x} (d)")
+    assert said(logged[0]).endswith(
+        'after 0.123 s, GET /v1/{x}, model "gpt-realtime" (d); openai at first_event: open'
+    )
     assert (logged[0]["method"], logged[0]["path"]) == ("GET", "/v1/{x}")
 
 
@@ -213,3 +225,22 @@ def test_what_a_program_asks_again_and_again_is_not_logged(
 ) -> None:
     LogRecords().answered(answered(method, path, 200))
     assert len(logged) == lines
+
+
+def test_a_model_that_a_caller_made_up_stays_within_its_quotes(logged: list[Event]) -> None:
+    model = 'a" (b); openai at tls: open\n\x1b[2J' + "x" * 300
+    refused = hold(outcome="model_not_allowed", model=model, attempts=[])
+    LogRecords().refused(refused, refuse("model_not_allowed"))
+    line = said(logged[0])
+    quoted = line.partition(", model ")[2]
+    assert json.loads(quoted) == shown(model)
+    assert line.isprintable()
+
+
+def test_a_session_that_ended_without_a_code_is_told_in_words(logged: list[Event]) -> None:
+    traffic = no_traffic()
+    ended = ClosedRecord(hold(), None, None, "downstream", 1.0, "splice", traffic, {})
+    LogRecords().closed(ended)
+    assert said(logged[0]).startswith(
+        "closed req_1 for 192.0.2.1 by downstream without a code after 1.000 s, "
+    )
