@@ -116,6 +116,7 @@ class RelayFactory(FrontFactory):
         self.standings: Sequence[Standing] = balancer.standings
         self._register = Register(settings.limits.sessions, listeners)
         self.handles = Handles(self._register, Turns(reactor))
+        self._named: dict[str, None] = {}
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
         lines = Lines(reactor, direct=settings.plane != "message")
@@ -147,7 +148,18 @@ class RelayFactory(FrontFactory):
 
         @param listener: the listener's name in those rules.
         """
+        self._named[listener] = None
         return FrontFactory(evolve(self._context, listener=listener))
+
+    @property
+    def listeners(self) -> Sequence[str]:
+        """What the listeners are called that L{at} was asked for; if none was, one empty name."""
+        return [*self._named] or [""]
+
+    @property
+    def sessions_limit(self) -> int:
+        """Most sessions and holds at once."""
+        return self._register.capacity
 
     @property
     def active_holds(self) -> int:

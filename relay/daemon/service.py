@@ -27,6 +27,7 @@ from relay.config.settings import ListenerTable, Settings
 from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
+from relay.daemon.lag import Lag
 from relay.daemon.listening import is_inherited, make_room, reason_of, url_of
 from relay.daemon.logfile import LogWriter
 from relay.daemon.notify import Notify
@@ -102,6 +103,8 @@ class RelayService(Service):
         self._simulator: IListeningPort | None = None
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
+        self._metrics = Metrics()
+        self._lag = Lag(reactor, self._metrics.lagged)
         self._notify = Notify(reactor, self._status, environ)
         self._accepting = Accepting(reactor)
         self._secure = SecureDemo(reactor)
@@ -132,11 +135,10 @@ class RelayService(Service):
         if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)
             upstreams = (upstream,)
-        metrics = Metrics()
         self._factory = RelayFactory(
             upstreams,
             admit=admit_by(access, self._reactor),
-            listeners=(LogRecords(), metrics),
+            listeners=(LogRecords(), self._metrics),
             site=None,
             reactor=self._reactor,
             settings=self._settings,
@@ -152,7 +154,9 @@ class RelayService(Service):
         if self._plan.demo and self._settings.listeners == Settings().listeners:
             self._listen_securely(self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready
-            self._listen_for_admin(self._settings.admin, self._factory.admin(metrics, self.end))
+            self._listen_for_admin(
+                self._settings.admin, self._factory.admin(self._metrics, self.end)
+            )
         if self._faults:
             self._give_up()
 
@@ -181,6 +185,7 @@ class RelayService(Service):
             self.privilegedStartService()
         super().startService()
         self._garbage.start()
+        self._lag.start()
         if self._withdrawn is not None:
             self._withdrawn.start()
         signals = Signals(self._reactor, self._drain_seconds, self.end, self._abort)
@@ -221,6 +226,7 @@ class RelayService(Service):
         """
         if self.running:
             self._garbage.stop()
+            self._lag.stop()
             if self._withdrawn is not None:
                 self._withdrawn.stop()
         super().stopService()

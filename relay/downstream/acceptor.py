@@ -74,7 +74,7 @@ class Front(Connection):
 
     def __init__(self, context: FrontContext, addr: IAddress) -> None:
         limits = context.holds.settings.limits
-        self._record = HoldRecord(new_request_id(), address_of(addr))
+        self._record = HoldRecord(new_request_id(), address_of(addr), listener=context.listener)
         super().__init__(self._record.request_id, context.holds.clock, limits.linger_seconds)
         self._context = context
         self._addr = addr

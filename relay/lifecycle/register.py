@@ -97,6 +97,7 @@ class Register:
         answered.
     @ivar draining: whether nothing new is let in.
     @ivar ended: called whenever a hold, session or connection has ended.
+    @ivar capacity: most holds and sessions at once.
     @param capacity: most holds and sessions at once.
     """
 
@@ -107,14 +108,14 @@ class Register:
         self.connections: set[OpenConnection] = set()
         self.draining = False
         self.ended: Callable[[], None] = _nothing
-        self._capacity = capacity
+        self.capacity = capacity
         self._listeners = listeners
 
     def admission_refusal(self) -> Refusal | None:
         """Why another hold is not let in; L{None} if there is room for it."""
         if self.draining:
             return refuse("draining")
-        if len(self.holds) + len(self.sessions) >= self._capacity:
+        if len(self.holds) + len(self.sessions) >= self.capacity:
             return refuse("relay_full")
         return None
 

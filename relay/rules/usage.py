@@ -29,7 +29,8 @@ _SESSION = {
     "paused_seconds": "session_paused",
 }
 
-_STATUSES = ("completed", "cancelled", "failed", "incomplete")
+STATUSES = ("completed", "cancelled", "failed", "incomplete", "other")
+"""How a response may end."""
 
 
 def tokens_of(event: Mapping[str, object]) -> dict[str, int]:
@@ -87,7 +88,7 @@ def status_of(event: Mapping[str, object]) -> str:
     C{incomplete}, or C{other}.
     """
     status = _at(event, ("response", "status"))
-    return next((known for known in _STATUSES if status == known), "other")
+    return next((known for known in STATUSES if status == known), "other")
 
 
 def _at(value: object, path: tuple[str, ...]) -> object:

@@ -24,7 +24,18 @@ class MetricKind:
 
 METRICS: dict[str, MetricKind] = {
     "relay_sessions_active": MetricKind("gauge", (), "Sessions that still have a connection."),
+    "relay_sessions_limit": MetricKind("gauge", (), "Most sessions and holds at once."),
     "relay_holds_active": MetricKind("gauge", (), "Holds that are not yet answered."),
+    "relay_requests_total": MetricKind(
+        "counter",
+        ("listener", "outcome"),
+        "Requests for a session, and all that was refused, by the listener; the outcome is opened,"
+        " left if the client did not wait, or the code of the refusal. The listener is its endpoint"
+        " in the settings; it is empty for the admin listener, and for one that has no name.",
+    ),
+    "relay_listener_sessions_active": MetricKind(
+        "gauge", ("listener",), "Sessions that still have a connection, by their listener."
+    ),
     "relay_sessions_total": MetricKind(
         "counter",
         ("close_code", "closed_by"),
@@ -50,10 +61,31 @@ METRICS: dict[str, MetricKind] = {
     "relay_attempt_seconds": MetricKind(
         "histogram", ("upstream",), "Time that attempts took, however they ended."
     ),
+    "relay_stage_seconds": MetricKind(
+        "histogram",
+        ("upstream", "stage"),
+        "Time that each stage of an attempt took, of the stages that were completed.",
+    ),
+    "relay_authorizing_seconds": MetricKind(
+        "histogram", (), "Time of a hold in which it was decided whether to let the request in."
+    ),
+    "relay_failed_attempts_total": MetricKind(
+        "counter",
+        ("upstream", "stage"),
+        "Attempts that ended with a refusal, by the stage that they had reached.",
+    ),
     "relay_breaker_state": MetricKind(
         "gauge",
         ("upstream",),
         "0 closed, 1 half-open, 2 open, at the time of the scrape; absent if it has no breaker.",
+    ),
+    "relay_breaker_cause": MetricKind(
+        "gauge",
+        ("upstream", "code"),
+        "1 while a breaker is not closed, by the code of the failure that came last.",
+    ),
+    "relay_upstream_connections": MetricKind(
+        "gauge", ("upstream",), "Connections to an upstream, those of holds included."
     ),
     "relay_retries_total": MetricKind(
         "counter", ("upstream",), "Attempts at an upstream that the same hold had tried before."
@@ -93,6 +125,15 @@ METRICS: dict[str, MetricKind] = {
     ),
     "relay_stalled_total": MetricKind(
         "counter", ("side",), "Sessions that ended because that side read too little for too long."
+    ),
+    "relay_event_loop_lag_seconds": MetricKind(
+        "histogram",
+        (),
+        "How much later than asked a call came that the daemon asks for each second: all sessions"
+        " waited so long.",
+    ),
+    "relay_build_info": MetricKind(
+        "gauge", ("version", "python", "twisted"), "1, by the versions that run."
     ),
 }
 """Every metric, by its name."""

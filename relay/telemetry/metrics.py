@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from itertools import accumulate
+from platform import python_version
 from typing import Protocol
 
 from attrs import define, field, frozen
-from prometheus_client import generate_latest
+from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -27,8 +29,10 @@ from relay.rules import closes
 from relay.rules.closes import Side
 from relay.rules.refusals import Refusal
 from relay.telemetry.kinds import METRICS, MetricKind
+from relay.telemetry.known import Labels, known
 from relay.telemetry.records import (
     AnsweredRecord,
+    AttemptRecord,
     ClosedRecord,
     HoldRecord,
     RelayListener,
@@ -40,6 +44,9 @@ BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
 """Upper bounds of the histograms' buckets, in seconds; a hold ends at 8 by default."""
 
 BREAKER = {"closed": 0, "half-open": 1, "open": 2}
+
+BUILD = (version("realtime-relay"), python_version(), version("twisted"))
+"""The labels of C{relay_build_info}."""
 
 DIRECTIONS: dict[Side, str] = {"downstream": "up", "upstream": "down"}
 """The side that messages come from, to the direction that a metric gives them."""
@@ -57,15 +64,19 @@ class Scraped(Protocol):
         """Sessions that still have a connection."""
 
     @property
+    def sessions_limit(self) -> int:
+        """Most sessions and holds at once."""
+
+    @property
+    def listeners(self) -> Sequence[str]:
+        """What the listeners are called."""
+
+    @property
     def standings(self) -> Sequence[Standing]:
         """How each upstream is doing."""
 
     def traffic(self) -> Mapping[Side, Traffic]:
         """What has crossed in the sessions that are open, by the side it came from."""
-
-
-Labels = tuple[str, ...]
-"""Values of labels, in the order of their names."""
 
 
 @define
@@ -105,17 +116,17 @@ class Metrics(RelayListener):
             name: defaultdict(float) for name, kind in METRICS.items() if kind.type == "counter"
         }
         self._distributions: dict[str, dict[Labels, Distribution]] = {
-            "relay_hold_seconds": {(): Distribution()},
-            "relay_attempt_seconds": {},
-            "relay_first_audio_seconds": {},
+            name: {} for name, kind in METRICS.items() if kind.type == "histogram"
         }
-        self._counts["relay_stalled_total"].update({("downstream",): 0, ("upstream",): 0})
+        self._sessions: dict[Labels, float] = defaultdict(float)
+        self._process = ProcessCollector(registry=None)
 
     # -- RelayListener ---------------------------------------------------------------------
 
     def opened(self, record: HoldRecord) -> None:
         """Count the hold and its attempts."""
         self._hold(record)
+        self._sessions[(record.listener or "",)] += 1
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Count the refusal, if there was one to tell, and the attempts."""
@@ -123,7 +134,7 @@ class Metrics(RelayListener):
             self._counts["relay_refusals_total"][(refusal.code,)] += 1
             self._hold(record)
         else:
-            self._attempts(record)
+            self._asked(record)
 
     def answered(self, record: AnsweredRecord) -> None:
         """Count the answer, unless it is routine. The relay's own pages have few statuses."""
@@ -137,6 +148,7 @@ class Metrics(RelayListener):
     def closed(self, record: ClosedRecord) -> None:
         """Count the session and what crossed in it."""
         counts, upstream = self._counts, record.hold.upstream or ""
+        self._sessions[(record.hold.listener or "",)] -= 1
         counts["relay_sessions_total"][close_label(record.close_code), record.closed_by] += 1
         for side, traffic in record.sent.items():
             counts["relay_messages_total"][(DIRECTIONS[side],)] += traffic.messages
@@ -152,19 +164,32 @@ class Metrics(RelayListener):
         if record.stalled is not None:
             counts["relay_stalled_total"][(record.stalled,)] += 1
 
+    def lagged(self, seconds: float) -> None:
+        """Count by how much the reactor was late."""
+        self._observe("relay_event_loop_lag_seconds", (), seconds)
+
     def _hold(self, record: HoldRecord) -> None:
-        self._attempts(record)
+        self._asked(record)
         if record.seconds:  # a request that was refused before its hold has none
             self._observe("relay_hold_seconds", (), record.seconds)
+            self._observe("relay_authorizing_seconds", (), record.authorizing)
 
-    def _attempts(self, record: HoldRecord) -> None:
+    def _asked(self, record: HoldRecord) -> None:
+        self._counts["relay_requests_total"][record.listener or "", record.outcome] += 1
         for attempt in record.attempts:
-            upstream = (attempt.upstream,)
-            self._counts["relay_attempts_total"][(*upstream, attempt.outcome)] += 1
-            if attempt.is_retry:
-                self._counts["relay_retries_total"][upstream] += 1
-            if attempt.stage is not None:  # if None, the upstream was passed over
-                self._observe("relay_attempt_seconds", upstream, attempt.seconds)
+            self._attempt(attempt)
+
+    def _attempt(self, attempt: AttemptRecord) -> None:
+        upstream, counts = attempt.upstream, self._counts
+        counts["relay_attempts_total"][upstream, attempt.outcome] += 1
+        if attempt.is_retry:
+            counts["relay_retries_total"][(upstream,)] += 1
+        if attempt.stage is not None:  # if None, the upstream was passed over
+            self._observe("relay_attempt_seconds", (upstream,), attempt.seconds)
+            if attempt.outcome not in ("open", "cancelled"):
+                counts["relay_failed_attempts_total"][upstream, attempt.stage] += 1
+        for stage, seconds in attempt.stages.items():
+            self._observe("relay_stage_seconds", (upstream, stage), seconds)
 
     def _observe(self, name: str, labels: Labels, seconds: float) -> None:
         self._distributions[name].setdefault(labels, Distribution()).add(seconds)
@@ -176,22 +201,29 @@ class Metrics(RelayListener):
         return generate_latest(_Scrape(self._families(scraped)))
 
     def _families(self, scraped: Scraped) -> Iterator[Metric]:
-        gauges, live = _gauges(scraped), _traffic(scraped)
+        start = known((each.upstream.name for each in scraped.standings), scraped.listeners)
+        values = {name: dict.fromkeys(labels, 0.0) for name, labels in start.items()}
+        for counted in (self._counts, _gauges(scraped), _traffic(scraped), self._active()):
+            for name, counts in counted.items():
+                _add(values.setdefault(name, {}), counts)
         for name, kind in METRICS.items():
             if kind.type == "gauge":
                 gauge = GaugeMetricFamily(name, kind.doc, labels=kind.labels)
-                yield _filled(gauge, gauges[name])
+                yield _filled(gauge, values[name])
             elif kind.type == "counter":
-                values = defaultdict(float, self._counts[name])
-                for labels, value in live.get(name, {}).items():
-                    values[labels] += value
-                yield _filled(CounterMetricFamily(name, kind.doc, labels=kind.labels), values)
+                counter = CounterMetricFamily(name, kind.doc, labels=kind.labels)
+                yield _filled(counter, values[name])
             else:
-                yield self._histogram(name, kind)
+                yield self._histogram(name, kind, values[name])
+        yield from self._process.collect()
 
-    def _histogram(self, name: str, kind: MetricKind) -> Metric:
+    def _active(self) -> dict[str, dict[Labels, float]]:
+        return {"relay_listener_sessions_active": self._sessions}
+
+    def _histogram(self, name: str, kind: MetricKind, start: Iterable[Labels]) -> Metric:
         family = HistogramMetricFamily(name, kind.doc, labels=kind.labels)
-        for labels, each in self._distributions[name].items():
+        found = {labels: Distribution() for labels in start} | self._distributions[name]
+        for labels, each in found.items():
             family.add_metric(labels, each.buckets(), each.sum)
         return family
 
@@ -217,16 +249,28 @@ def _filled(
     return family
 
 
+def _add(values: dict[Labels, float], counts: Mapping[Labels, float]) -> None:
+    for labels, count in counts.items():
+        values[labels] = values.get(labels, 0) + count
+
+
 def _gauges(scraped: Scraped) -> dict[str, dict[Labels, float]]:
-    breakers = {each.upstream.name: BREAKER.get(each.breaker_state) for each in scraped.standings}
+    standings = {each.upstream.name: each for each in scraped.standings}
+    breakers = {name: BREAKER.get(each.breaker_state) for name, each in standings.items()}
+    troubles = {name: each.trouble for name, each in standings.items()}
+    causes = {name: found.cause.refusal.code for name, found in troubles.items() if found}
     return {
         "relay_sessions_active": {(): scraped.active_sessions},
+        "relay_sessions_limit": {(): scraped.sessions_limit},
         "relay_holds_active": {(): scraped.active_holds},
         "relay_breaker_state": {(n,): state for n, state in breakers.items() if state is not None},
+        "relay_breaker_cause": dict.fromkeys(causes.items(), 1),
+        "relay_upstream_connections": {(n,): each.sessions for n, each in standings.items()},
+        "relay_build_info": {BUILD: 1},
     }
 
 
-def _traffic(scraped: Scraped) -> dict[str, dict[Labels, int]]:
+def _traffic(scraped: Scraped) -> dict[str, dict[Labels, float]]:
     traffic = scraped.traffic()
     return {
         "relay_messages_total": {(DIRECTIONS[s],): each.messages for s, each in traffic.items()},

@@ -82,6 +82,8 @@ class HoldRecord:
     @ivar peer: the address of downstream's end of the connection.
     @ivar method: the request's method; L{None} if its head was never whole, or malformed.
     @ivar path: the path that it asks for, without its query, cut at L{LONGEST_SHOWN} characters.
+    @ivar listener: what the settings' rules call the listener that it came to; L{None} if they
+        have no name for it.
     @ivar subject: whose session it is, as the grant says.
     @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
     @ivar seconds: from the end of the request head to the answer.
@@ -104,6 +106,7 @@ class HoldRecord:
     seconds: float = 0.0
     authorizing: float = 0.0
     detail: str | None = None
+    listener: str | None = None
 
     @property
     def attempted(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any, Literal
 
 import prometheus_client
@@ -16,7 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from relay import Limits, Metrics, Settings, Upstream
 from relay.rules.closes import PASSED, TRANSLATED
 from relay.rules.refusals import KINDS
+from relay.rules.usage import STATUSES
 from relay.telemetry.kinds import METRICS
+from relay.telemetry.known import ATTEMPTS, STAGES
 from relay.telemetry.metrics import BUCKETS, Distribution, close_label
 from relay.testing.peers import Peer
 from relay.upstreams.breaker import JITTER, MOST
@@ -37,9 +40,18 @@ class Counted:
         return self.metrics.scrape(self.world.factory).decode()
 
     def samples(self) -> dict[str, Values]:
+        """Each sample's values by its labels' values, but for series that are still at 0."""
+        return {
+            name: {labels: value for labels, value in values.items() if value}
+            for name, values in self.all_samples().items()
+        }
+
+    def all_samples(self) -> dict[str, Values]:
         """Each sample's values by its labels' values, in the order of the table."""
         found: dict[str, Values] = {}
         for family in parse(self.text()):
+            if family.name.startswith("process_"):
+                continue
             kind = METRICS.get(family.name) or METRICS[f"{family.name}_total"]
             for sample in family.samples:
                 labels = [*kind.labels, *(["le"] if "le" in sample.labels else [])]
@@ -70,9 +82,13 @@ def relay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Co
 
 
 def test_a_relay_that_has_done_nothing_has_every_metric(relay: Counted) -> None:
-    families = {family.name: family.type for family in parse(relay.text())}
+    families = {
+        family.name: family.type
+        for family in parse(relay.text())
+        if not family.name.startswith("process_")
+    }
     assert families == {name.removesuffix("_total"): kind.type for name, kind in METRICS.items()}
-    samples = relay.samples()
+    samples = relay.all_samples()
     assert samples["relay_sessions_active"] == {(): 0}
     assert samples["relay_messages_total"] == {("up",): 0, ("down",): 0}
     assert samples["relay_stalled_total"] == {("downstream",): 0, ("upstream",): 0}
@@ -86,20 +102,22 @@ def test_a_session_is_counted_from_its_hold_to_its_end(relay: Counted) -> None:
     upstream.send('{"type":"session.created"}')
     downstream.read()
     samples = relay.samples()
-    assert samples["relay_holds_active"] == {(): 0}
+    assert samples["relay_holds_active"] == {}
     assert samples["relay_sessions_active"] == {(): 1}
+    assert samples["relay_upstream_connections"] == {("openai",): 1}
+    assert samples["relay_sessions_limit"] == {(): Limits().sessions}
     assert samples["relay_hold_seconds_count"] == {(): 1}
     assert samples["relay_hold_seconds_sum"] == {(): 0.5}
     assert samples["relay_attempts_total"] == {("openai", "open"): 1}
     assert samples["relay_attempt_seconds_sum"] == {("openai",): 0.5}
-    assert samples["relay_attempt_seconds_bucket"]["openai", "0.3"] == 0
+    assert samples["relay_attempt_seconds_bucket"].get(("openai", "0.3"), 0) == 0
     assert samples["relay_attempt_seconds_bucket"]["openai", "0.5"] == 1
     assert samples["relay_attempt_seconds_bucket"]["openai", "+Inf"] == 1
-    assert "relay_sessions_total" not in samples
+    assert samples["relay_sessions_total"] == {}
     downstream.send_close(4001, "enough")
     relay.end(downstream, upstream)
     samples = relay.samples()
-    assert samples["relay_sessions_active"] == {(): 0}
+    assert samples["relay_sessions_active"] == {}
     assert samples["relay_sessions_total"] == {("4xxx", "downstream"): 1}
 
 
@@ -137,6 +155,76 @@ def test_tokens_are_counted_when_their_session_ends(relay: Counted) -> None:
     }
 
 
+def test_each_known_series_starts_at_0() -> None:
+    samples = counted().all_samples()
+    assert samples["relay_refusals_total"] == {(code,): 0 for code in KINDS}
+    for closed in ("1000", "1011", "4xxx", "none"):
+        assert samples["relay_sessions_total"][closed, "upstream"] == 0
+    for outcome in ("opened", "left", "relay_full"):
+        assert samples["relay_requests_total"]["", outcome] == 0
+    for outcome in ("open", "cancelled", "upstream_timeout", "upstream_unavailable"):
+        assert samples["relay_attempts_total"]["openai", outcome] == 0
+    for metric in ("relay_stage_seconds_count", "relay_failed_attempts_total"):
+        assert samples[metric] == {("openai", stage): 0 for stage in STAGES}
+    assert samples["relay_responses_total"] == {("openai", status): 0 for status in STATUSES}
+    for metric in ("relay_retries_total", "relay_speech_turns_total"):
+        assert samples[metric] == {("openai",): 0}
+    for metric in ("relay_attempt_seconds_count", "relay_first_audio_seconds_count"):
+        assert samples[metric] == {("openai",): 0}
+
+
+@pytest.mark.parametrize("outcome", ATTEMPTS)
+def test_each_known_outcome_of_an_attempt_is_one_that_an_attempt_can_have(outcome: str) -> None:
+    assert outcome in ("open", "cancelled") or outcome in KINDS
+
+
+def test_what_runs_is_told() -> None:
+    text = counted().text()
+    families = {family.name: family for family in parse(text)}
+    (build,) = families["relay_build_info"].samples
+    assert build.value == 1
+    assert build.labels["version"] == version("realtime-relay")
+    assert families["process_open_fds"].samples[0].value > 0
+    assert "process_cpu_seconds" in families
+
+
+def test_the_time_of_each_stage_is_counted() -> None:
+    relay = counted()
+    relay.world.downstream()
+    relay.world.advance(0.5)
+    relay.world.answering().send('{"type":"session.created"}')
+    stages = relay.samples()["relay_stage_seconds_count"]
+    assert {("openai", "tcp"), ("openai", "upgrade"), ("openai", "first_event")} <= {*stages}
+    assert sum(relay.samples()["relay_stage_seconds_sum"].values()) == 0.5
+    assert relay.all_samples()["relay_authorizing_seconds_count"] == {(): 1}
+    assert relay.samples()["relay_failed_attempts_total"] == {}
+
+
+def test_sessions_and_refusals_are_counted_by_their_listener() -> None:
+    relay = counted(at="tcp:8080")
+    downstream, upstream = relay.world.open()
+    assert relay.samples()["relay_listener_sessions_active"] == {("tcp:8080",): 1}
+    relay.world.accept().deliver(b"GET /v1/realtime HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    relay.world.downstream().line.fin()
+    upstream.send_close(1000)
+    relay.end(downstream, upstream)
+    assert relay.all_samples()["relay_listener_sessions_active"] == {("tcp:8080",): 0}
+    assert relay.samples()["relay_requests_total"] == {
+        ("tcp:8080", "opened"): 1,
+        ("tcp:8080", "host_not_allowed"): 1,
+        ("tcp:8080", "left"): 1,
+    }
+
+
+def test_the_event_loops_lag_is_counted() -> None:
+    relay = counted()
+    relay.metrics.lagged(0.25)
+    samples = relay.samples()
+    assert samples["relay_event_loop_lag_seconds_sum"] == {(): 0.25}
+    assert samples["relay_event_loop_lag_seconds_bucket"][("0.3",)] == 1
+    assert ("0.2",) not in samples["relay_event_loop_lag_seconds_bucket"]
+
+
 @pytest.mark.parametrize("side", ["downstream", "upstream"])
 def test_a_stalled_session_is_counted_by_its_side(side: Literal["downstream", "upstream"]) -> None:
     relay = counted(settings=Settings(limits=Limits(stall_seconds=2, linger_seconds=1)))
@@ -149,9 +237,8 @@ def test_a_stalled_session_is_counted_by_its_side(side: Literal["downstream", "u
     relay.world.settle(talker)
     talker.line.fin()
     relay.world.advance(5)
-    other = "upstream" if side == "downstream" else "downstream"
     samples = relay.samples()
-    assert samples["relay_stalled_total"] == {(side,): 1, (other,): 0}
+    assert samples["relay_stalled_total"] == {(side,): 1}
     assert samples["relay_sessions_total"] == {("1008", "relay"): 1}
 
 
@@ -204,13 +291,15 @@ def test_failed_attempts_and_their_refusal_are_counted(relay: Counted) -> None:
 
 
 def test_breakers_and_passed_over_upstreams_are_counted(relay: Counted) -> None:
-    assert relay.samples()["relay_breaker_state"] == {("openai",): 0}
+    assert relay.all_samples()["relay_breaker_state"] == {("openai",): 0}
     first = relay.world.downstream()
     relay.world.connected().deliver(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
     first.read()
     relay.world.downstream()
     samples = relay.samples()
     assert samples["relay_breaker_state"] == {("openai",): 2}
+    assert samples["relay_breaker_cause"] == {("openai", "upstream_unauthorized"): 1}
+    assert samples["relay_failed_attempts_total"] == {("openai", "upgrade"): 1}
     assert samples["relay_attempts_total"] == {
         ("openai", "upstream_unauthorized"): 1,
         ("openai", "upstream_unavailable"): 1,
@@ -230,15 +319,15 @@ def test_the_breaker_of_an_idle_relay_is_half_open_when_its_wait_is_over(relay: 
 
 def test_an_upstream_without_a_breaker_has_no_breaker_state() -> None:
     upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", breaker=False)
-    assert "relay_breaker_state" not in counted(upstream=upstream).samples()
+    assert "relay_breaker_state" not in counted(upstream=upstream).all_samples()
 
 
 def test_a_client_that_left_counts_as_no_refusal(relay: Counted) -> None:
     relay.world.downstream().line.fin()
     samples = relay.samples()
-    assert "relay_refusals_total" not in samples
+    assert samples["relay_refusals_total"] == {}
     assert samples["relay_attempts_total"] == {("openai", "cancelled"): 1}
-    assert samples["relay_hold_seconds_count"] == {(): 0}
+    assert samples["relay_hold_seconds_count"] == {}
 
 
 def test_a_request_refused_before_a_hold_counts_as_no_hold(relay: Counted) -> None:
@@ -246,7 +335,7 @@ def test_a_request_refused_before_a_hold_counts_as_no_hold(relay: Counted) -> No
     line.deliver(b"GET /v1/realtime HTTP/1.1\r\nHost: evil.example\r\n\r\n")
     samples = relay.samples()
     assert samples["relay_refusals_total"] == {("host_not_allowed",): 1}
-    assert samples["relay_hold_seconds_count"] == {(): 0}
+    assert samples["relay_hold_seconds_count"] == {}
 
 
 @given(st.lists(st.floats(0, 20)))
@@ -303,19 +392,24 @@ def test_no_caller_makes_up_a_label_and_no_secret_is_in_one() -> None:
     assert CANARY[:8] not in text
     for family in parse(text):
         for sample in family.samples:
-            assert_labels(sample.labels)
+            if family.name != "relay_build_info":
+                assert_labels(sample.labels)
 
 
 def assert_labels(labels: dict[str, str]) -> None:
     """Each value is one of a few."""
     known: dict[str, set[str]] = {
         "upstream": {"openai"},
-        "outcome": {"open", "cancelled", *KINDS},
+        "outcome": {"open", "cancelled", "opened", "left", *KINDS},
         "code": set(KINDS),
         "close_code": CODES,
         "closed_by": {"downstream", "upstream", "relay"},
         "direction": {"up", "down"},
         "side": {"downstream", "upstream"},
+        "stage": {*STAGES},
+        "listener": {""},
+        "kind": {"input", "output"},
+        "status": {*STATUSES},
         "le": {*map(str, BUCKETS), "+Inf"},
     }
     for name, value in labels.items():
@@ -330,7 +424,7 @@ def test_two_metrics_share_nothing_and_no_global_registry() -> None:
     first, second = counted(), counted()
     first.world.open()
     assert first.samples()["relay_attempts_total"] == {("openai", "open"): 1}
-    assert "relay_attempts_total" not in second.samples()
+    assert second.samples()["relay_attempts_total"] == {}
     assert prometheus_client.generate_latest().count(b"relay_") == before == 0
 
 
