@@ -7,7 +7,6 @@ from itertools import chain
 from random import random
 from typing import Any
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
@@ -16,7 +15,7 @@ from relay.admission.ephemeral import Mint, with_secrets
 from relay.admission.request import Admit
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
-from relay.downstream.acceptor import FrontFactory
+from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.downstream.gate import FrontContext
 from relay.downstream.hold import HoldContext
 from relay.downstream.protocol import DownstreamFactory
@@ -28,7 +27,7 @@ from relay.rules.errors import InvalidValue, each_is, wanted
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
-from relay.upstreams.balancing import Balancer, Standing
+from relay.upstreams.balancing import Balancer, Standing, check_names
 from relay.upstreams.endpoints import Served
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
@@ -112,34 +111,74 @@ class RelayFactory(FrontFactory):
 
             reactor = IReactorTime(installed)
         settings = settings or Settings()
-        balancer = Balancer(upstreams, random, _seconds_of(reactor))
-        self.standings: Sequence[Standing] = balancer.standings
         self._register = Register(settings.limits.sessions, listeners)
         self.handles = Handles(self._register, Turns(reactor))
         self._named: dict[str, None] = {}
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
-        lines = Lines(reactor, direct=settings.plane != "message")
-        dialer = dialer_for(balancer, settings.limits, lines, reactor)
+        self._lines = Lines(reactor, direct=settings.plane != "message")
+        self._heads = Turns(reactor)
+        self._callers = Callers(settings.limits, _seconds_of(reactor))
+        self._site, self._probes = site, probes
+        self._mint = Mint(signing_keys)
+        self.standings: Sequence[Standing] = ()
+        super().__init__(self._configured(upstreams, admit, settings, console))
+
+    def _configured(
+        self,
+        upstreams: Sequence[Upstream],
+        admit: Admit | None,
+        settings: Settings,
+        console: Console | None,
+    ) -> FrontContext:
+        """What requests get from now on."""
+        reactor, mint = self._reactor, self._mint
+        balancer = Balancer(upstreams, random, _seconds_of(reactor), self.standings)
+        self.standings = balancer.standings
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
-        mint = Mint(signing_keys)
         decide = with_secrets(admit, mint, reactor)
-        callers = Callers(settings.limits, _seconds_of(reactor))
-        door = Door(decide, settings.hold_seconds, reactor, callers)
+        dialer = dialer_for(balancer, settings.limits, self._lines, reactor)
+        door = Door(decide, settings.hold_seconds, reactor, self._callers)
         models = named_by(upstreams)
         own = public_site(served, lambda: self.is_ready, models, door, mint, reactor, console)
         guarded = admit is not None
-        context = FrontContext(
-            HoldContext(settings, decide, dialer, self._register, callers, reactor, guarded),
-            DownstreamFactory(reactor, lines),
+        return FrontContext(
+            HoldContext(settings, decide, dialer, self._register, self._callers, reactor, guarded),
+            DownstreamFactory(reactor, self._lines),
             served,
             own,
-            site,
-            heads=Turns(reactor),
-            probes=probes,
+            self._site,
+            heads=self._heads,
+            probes=self._probes,
         )
-        super().__init__(context)
+
+    def configure(
+        self,
+        upstreams: Sequence[Upstream],
+        *,
+        admit: Admit | None = None,
+        settings: Settings | None = None,
+        signing_keys: Sequence[bytes] = (),
+        console: Console | None = None,
+    ) -> None:
+        """
+        Be another relay for each request from now on. What is open goes on as it began. An
+        upstream that is the same as before keeps its breaker. The C{plane} stays as it was.
+
+        @param signing_keys: without any, those from before stay.
+        @raise InvalidValue: as the constructor does; then nothing has changed.
+        """
+        _check_keys(signing_keys)
+        _check(upstreams, admit, (), None, settings)
+        settings = settings or Settings()
+        check_names(upstreams)
+        if signing_keys:
+            self._mint = Mint(signing_keys)
+        self._context = self._configured(upstreams, admit, settings, console)
+        self._register.capacity = settings.limits.sessions
+        self._callers.limits = settings.limits
+        self._drain.settings = settings
 
     def at(self, listener: str) -> IProtocolFactory:
         """
@@ -149,7 +188,7 @@ class RelayFactory(FrontFactory):
         @param listener: the listener's name in those rules.
         """
         self._named[listener] = None
-        return FrontFactory(evolve(self._context, listener=listener))
+        return FrontsOfListener(self, listener)
 
     @property
     def listeners(self) -> Sequence[str]:
@@ -195,7 +234,7 @@ class RelayFactory(FrontFactory):
             raise wanted("metrics must be a relay.Metrics", metrics)
         if drain is not None and not callable(drain):
             raise wanted("drain must be a callable without arguments, or None", drain)
-        return AdminFactory(self._context, self, metrics, drain or self.drain, self._reactor)
+        return AdminFactory(self, self, metrics, drain or self.drain, self._reactor)
 
     def drain(self, shut: Callable[[], object] | None = None) -> Deferred[None]:
         """

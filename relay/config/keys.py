@@ -59,12 +59,18 @@ class SecretFile(Generic[T]):
         self._path = path
         self._what = what
         self._reads = read
-        self._mark = self._refused = _mark(path)
+        self._mark = self._refused = mark_of(path)
         self._found = read(path, what)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._path == self._path
+
+    def __hash__(self) -> int:
+        return hash(self._path)
 
     def __call__(self) -> T:
         """What the file holds now. It costs one C{stat} unless the file has changed."""
-        mark = _mark(self._path)
+        mark = mark_of(self._path)
         if mark is not None and mark != self._mark:
             self._read(mark)
         return self._found
@@ -90,7 +96,7 @@ class KeyFile(SecretFile[str]):
         super().__init__(path, what, only_line)
 
 
-def _mark(path: Path) -> tuple[int, ...] | None:
+def mark_of(path: Path) -> tuple[int, ...] | None:
     """
     A value that differs when the file has changed, in place or by a rename, or is gone.
 

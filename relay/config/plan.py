@@ -94,6 +94,21 @@ def plan(file: str | None, flags: Flags, environ: Mapping[str, str]) -> Plan | F
         settings = _with_flags(settings_from(file), flags, faults)
     except SettingsError as error:
         return (*faults, *error.faults)
+    return _planned(settings, flags, environ, faults)
+
+
+def plan_again(settings: Settings, flags: Flags, environ: Mapping[str, str]) -> Plan | Faults:
+    """
+    The plan of a relay whose settings stay, with all other files read anew.
+
+    @param settings: those of a plan that was made with the same flags.
+    """
+    return _planned(settings, flags, environ, [])
+
+
+def _planned(
+    settings: Settings, flags: Flags, environ: Mapping[str, str], faults: list[str]
+) -> Plan | Faults:
     upstreams: tuple[Upstream, ...] = ()
     # If a flag has a wrong URL, the file's upstreams are not checked: the flag would replace them.
     if not flags.demo and not faults:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, IOpenSSLContextFactory
+from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from relay.config.settings import ListenerTable
 from relay.rules.addresses import bracketed
@@ -15,6 +18,23 @@ QUEUE = 4096
 Connections that may wait until they are accepted. Twisted's default of 50 is less than a burst. The
 kernel limits it to C{net.core.somaxconn}.
 """
+
+
+@implementer(IOpenSSLContextFactory)
+class Renewable:
+    """
+    A listener's certificate, which may be replaced while it listens: L{TLSMemoryBIOFactory} asks
+    for the context with each connection.
+
+    @ivar options: what the next connection gets.
+    """
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self.options = options
+
+    def getContext(self) -> SSL.Context:
+        """The context of the next connection."""
+        return self.options.getContext()
 
 
 def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:

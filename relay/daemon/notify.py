@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
+from time import CLOCK_MONOTONIC, clock_gettime_ns
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -73,6 +74,11 @@ class Notify:
         if self._address is not None:
             self._send(READY=1)
             self._tell()
+
+    def reloading(self) -> None:
+        """The relay takes new settings, until it is L{ready} again."""
+        if self._address is not None:
+            self._send(RELOADING=1, MONOTONIC_USEC=clock_gettime_ns(CLOCK_MONOTONIC) // 1000)
 
     def stopping(self, seconds: float) -> None:
         """The relay ends. It needs so many seconds at most, though the unit may allow it fewer."""

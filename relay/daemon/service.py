@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -22,15 +22,16 @@ from twisted.python.failure import Failure
 from relay.admission.authorizers import admit_by
 from relay.config.certificates import server_options
 from relay.config.listeners import fault_of_access, is_public
-from relay.config.plan import Plan
+from relay.config.plan import Faults, Plan
 from relay.config.settings import ListenerTable, Settings
 from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.lag import Lag
-from relay.daemon.listening import is_inherited, make_room, reason_of, url_of
+from relay.daemon.listening import Renewable, is_inherited, make_room, reason_of, url_of
 from relay.daemon.logfile import LogWriter
 from relay.daemon.notify import Notify
+from relay.daemon.reload import Reload
 from relay.daemon.signals import Signals
 from relay.daemon.withdrawn import Withdrawn
 from relay.factory import RelayFactory
@@ -83,27 +84,34 @@ class RelayService(Service):
         plan: Plan,
         *,
         reactor: Any,
+        find: Callable[[Settings | None], Plan | Faults] | None = None,
         observer: ILogObserver | None = None,
         log: LogWriter | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """
         @param plan: what the relay is to be. In a demo its upstreams are not used.
+        @param find: finds what it is to be later (see L{Reload}); by default, the same.
         @param observer: what the application logs to, instead of C{twistd}'s own observer.
         @param log: what C{observer} writes to; it is started with this service.
         @param environ: the environment variables, where systemd says whether it is to be told.
         """
         self._plan = plan
         self._settings = plan.settings
+        self._metrics = Metrics()
+        self._reload = Reload(
+            plan, find or (lambda _: plan), self._take, self._metrics.reloaded, reactor
+        )
         self._reactor = reactor
         self._observer = observer
         self._log = log
         self._ports: list[IListeningPort] = []
         self._inherited: list[IListeningPort] = []
         self._simulator: IListeningPort | None = None
+        self._simulated: tuple[Upstream, ...] = ()
+        self._certificates: dict[str, Renewable] = {}
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
-        self._metrics = Metrics()
         self._lag = Lag(reactor, self._metrics.lagged)
         self._notify = Notify(reactor, self._status, environ)
         self._accepting = Accepting(reactor)
@@ -130,45 +138,82 @@ class RelayService(Service):
         super().privilegedStartService()
         if self._log is not None:
             self._log.start()
-        self._follow_descriptors()
-        upstreams, access = self._plan.upstreams, self._plan.access
+        self._settings = self._within_descriptors(self._plan.settings)
         if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)
-            upstreams = (upstream,)
+            self._simulated = (upstream,)
         self._factory = RelayFactory(
-            upstreams,
-            admit=admit_by(access, self._reactor),
             listeners=(LogRecords(), self._metrics),
-            site=None,
             reactor=self._reactor,
-            settings=self._settings,
-            signing_keys=access.signing,
-            console=self._console(upstreams[0]) if self._settings.console else None,
+            **self._parts(self._plan, self._settings),
         )
-        if access.client_keys is not None and self._settings.auth.end_revoked:
-            self._withdrawn = Withdrawn(
-                access.client_keys, self._factory.handles.revoke, self._reactor
-            )
+        self._look_for_withdrawn()
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
         if self._plan.demo and self._settings.listeners == Settings().listeners:
             self._listen_securely(self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready
-            self._listen_for_admin(
-                self._settings.admin, self._factory.admin(self._metrics, self.end)
-            )
+            admin = self._factory.admin(self._metrics, self.end)
+            self._listen_for_admin(self._settings.admin, admin)
         if self._faults:
             self._give_up()
+
+    def _parts(self, plan: Plan, settings: Settings) -> dict[str, Any]:
+        """What the factory is made of, or configured by."""
+        upstreams = self._simulated or plan.upstreams
+        return {
+            "upstreams": upstreams,
+            "admit": admit_by(plan.access, self._reactor),
+            "settings": settings,
+            "signing_keys": plan.access.signing,
+            "console": self._console(upstreams[0]) if settings.console else None,
+        }
+
+    def _take(self, plan: Plan) -> None:
+        """
+        Be what this plan says, for new requests.
+
+        @raise RelayError: if that cannot be; then nothing has changed.
+        """
+        assert self._factory is not None, "nothing is taken before the relay listens"
+        settings = self._within_descriptors(plan.settings)
+        options = {
+            each.endpoint: server_options(each.certificate, each.key)
+            for each in settings.listeners
+            if each.certificate is not None and each.key is not None
+        }
+        self._notify.reloading()
+        self._factory.configure(**self._parts(plan, settings))
+        for endpoint, renewed in options.items():
+            self._certificates[endpoint].options = renewed
+        self._plan, self._settings = plan, settings
+        self._look_for_withdrawn()
+        self._notify.ready()
+
+    def _look_for_withdrawn(self) -> None:
+        """Have the sessions of those ended whose key is taken out, if the settings say so."""
+        assert self._factory is not None, "it is made before its keys are looked at"
+        keys = self._plan.access.client_keys if self._settings.auth.end_revoked else None
+        if self._withdrawn is not None and keys is not None:
+            self._withdrawn.keys = keys
+            return
+        if self._withdrawn is not None:
+            self._withdrawn.stop()
+        self._withdrawn = None
+        if keys is not None:
+            self._withdrawn = Withdrawn(keys, self._factory.handles.revoke, self._reactor)
+            if self.running:
+                self._withdrawn.start()
 
     def _console(self, upstream: Upstream) -> Console:
         models = [*upstream.models, upstream.traits.sample]
         return Console(is_demo=self._plan.demo, model=models[0])
 
-    def _follow_descriptors(self) -> None:
+    def _within_descriptors(self, settings: Settings) -> Settings:
         """Take no more sessions than there can be descriptors for, and say so."""
         descriptors = raise_limit()
         most = sessions_within(descriptors, SESSION_IN_DEMO if self._plan.demo else SESSION)
-        limits = self._settings.limits
+        limits = settings.limits
         if limits.sessions > most:
             _log.warn(
                 "sessions is {wanted}, but {descriptors} descriptors suffice for {most}: raise the"
@@ -177,7 +222,8 @@ class RelayService(Service):
                 descriptors=int(descriptors),
                 most=int(most),
             )
-            self._settings = evolve(self._settings, limits=evolve(limits, sessions=int(most)))
+            return evolve(settings, limits=evolve(limits, sessions=int(most)))
+        return settings
 
     def startService(self) -> None:
         """Start; also listen, if the application skipped the privileged start."""
@@ -188,7 +234,11 @@ class RelayService(Service):
         self._lag.start()
         if self._withdrawn is not None:
             self._withdrawn.start()
-        signals = Signals(self._reactor, self._drain_seconds, self.end, self._abort)
+        self._reload.start()
+        signals = Signals(
+            self._reactor, self._drain_seconds, self.end, self._abort, self._reload.by_signal
+        )
+        signals.survive()
         self._reactor.callWhenRunning(signals.install)
         self._reactor.callWhenRunning(self._notify.ready)
 
@@ -227,6 +277,7 @@ class RelayService(Service):
         if self.running:
             self._garbage.stop()
             self._lag.stop()
+            self._reload.stop()
             if self._withdrawn is not None:
                 self._withdrawn.stop()
         super().stopService()
@@ -269,8 +320,9 @@ class RelayService(Service):
         here = factory.at(listener.endpoint)
         if listener.certificate is None or listener.key is None:
             return here
-        options = server_options(listener.certificate, listener.key)
-        return TLSMemoryBIOFactory(options, False, here, clock=self._reactor)
+        renewable = Renewable(server_options(listener.certificate, listener.key))
+        self._certificates[listener.endpoint] = renewable
+        return TLSMemoryBIOFactory(renewable, False, here, clock=self._reactor)
 
     def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
         self._ports.append(port)

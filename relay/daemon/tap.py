@@ -17,7 +17,8 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from relay.config.checks import shown
-from relay.config.plan import Flags, Plan, plan
+from relay.config.plan import Faults, Flags, Plan, plan, plan_again
+from relay.config.settings import Settings
 from relay.daemon.logfile import LogWriter
 from relay.daemon.logs import JSONObserver, TextObserver, open_log
 from relay.daemon.service import RelayService
@@ -100,13 +101,26 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Make the plan, and check that it goes with C{twistd}'s own options."""
-        found = plan(self["config"], self._flags(), self._environ)
+        found = self.find()
         if not isinstance(found, Plan):
             _give_up(found)
         twistd: Mapping[str, Any] = self.parent or {}
         if found.settings.log_format == "json" and twistd.get("syslog"):
             _give_up(["--log-format json does not go with twistd's --syslog"])
         self.plan = found
+
+    def find(self, settings: Settings | None = None) -> Plan | Faults:
+        """
+        What the relay is to be: at its start, and whenever it takes new settings.
+
+        @param settings: those to go on with; L{None} for those in the file.
+        """
+        if settings is not None:
+            return plan_again(settings, self._flags(), self._environ)
+        file = self["config"]
+        # A daemon changes to its --rundir before it is asked again.
+        self["config"] = None if file is None else os.path.abspath(file)
+        return plan(file, self._flags(), self._environ)
 
     def _flags(self) -> Flags:
         return Flags(
@@ -132,4 +146,6 @@ def makeService(options: Options) -> RelayService:
         kind = JSONObserver if options.plan.settings.log_format == "json" else TextObserver
         log = open_log(twistd, kind)
         observer = kind(log)
-    return RelayService(options.plan, reactor=reactor, observer=observer, log=log)
+    return RelayService(
+        options.plan, reactor=reactor, find=options.find, observer=observer, log=log
+    )

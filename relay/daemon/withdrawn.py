@@ -20,11 +20,12 @@ class Withdrawn:
     """
     Looks at the keys again and again.
 
+    @ivar keys: the keys at this time.
     @param revoke: ends what a subject has open, and returns how much that is.
     """
 
     def __init__(self, keys: ClientKeys, revoke: Callable[[str], int], clock: IReactorTime) -> None:
-        self._keys = keys
+        self.keys = keys
         self._revoke = revoke
         self._next = Deadline(clock)
         self._known: set[str] = set()
@@ -39,7 +40,7 @@ class Withdrawn:
         self._next.clear()
 
     def _subjects(self) -> set[str]:
-        return {key.subject for key in self._keys()}
+        return {key.subject for key in self.keys()}
 
     def _look(self) -> None:
         self._next.set(LOOK_SECONDS, self._look)

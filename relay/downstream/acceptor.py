@@ -7,16 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import (
-    IAddress,
-    IProtocol,
-    IProtocolFactory,
-    IProtocolNegotiationFactory,
-)
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from relay.admission.client import Client, client_of, proxies
 from relay.admission.request import Request
@@ -40,30 +34,6 @@ from relay.upstreams.endpoints import Route
 _log = Logger()
 
 
-@implementer(IProtocolNegotiationFactory)
-class FrontFactory(ServerFactory):
-    """Builds the front of each connection."""
-
-    noisy = False
-
-    def __init__(self, context: FrontContext) -> None:
-        self._context = context
-
-    def buildProtocol(self, addr: IAddress | None) -> Front:
-        """The front of one connection."""
-        assert addr is not None, "an accepted connection has an address"
-        front = Front(self._context, addr)
-        front.factory = self
-        return front
-
-    def acceptableProtocols(self) -> list[bytes]:
-        """
-        The protocol that is spoken behind TLS. Without an answer here, Twisted ends the handshake
-        of every client that uses ALPN, as browsers and curl do.
-        """
-        return [b"http/1.1"]
-
-
 class Front(Connection):
     """
     One connection, from accept until its request is whole.
@@ -72,10 +42,12 @@ class Front(Connection):
     bytes and the loss of the connection.
     """
 
-    def __init__(self, context: FrontContext, addr: IAddress) -> None:
+    def __init__(self, latest: Callable[[], FrontContext], addr: IAddress) -> None:
+        context = latest()
         limits = context.holds.settings.limits
         self._record = HoldRecord(new_request_id(), address_of(addr), listener=context.listener)
         super().__init__(self._record.request_id, context.holds.clock, limits.linger_seconds)
+        self._latest = latest
         self._context = context
         self._addr = addr
         self._limits = limits
@@ -160,6 +132,7 @@ class Front(Connection):
             self.transport.abortConnection()
 
     def _route(self, head: Head) -> None:
+        self._context = self._latest()  # the connection may have waited through a change
         self._context.holds.register.asked(self)
         self._believe(head)
         route = self._route_of(head)

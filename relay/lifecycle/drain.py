@@ -98,12 +98,13 @@ class Drain:
     Ends all that a L{Register} knows.
 
     @ivar phase: see L{Phase}.
+    @ivar settings: with its times.
     """
 
     def __init__(self, register: Register, settings: Settings, clock: IReactorTime) -> None:
         self.phase: Phase = "serving"
         self._register = register
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._pace = Pace(0.0)
         self._step = Deadline(clock)
@@ -151,7 +152,7 @@ class Drain:
     # -- its phases ------------------------------------------------------------------------
 
     def _leave(self) -> None:
-        settings = self._settings
+        settings = self.settings
         self.phase = "leaving"
         _log.info(
             "draining {open}: accepting for {delay:g} s more, then {seconds:g} s for what is open"
@@ -183,7 +184,7 @@ class Drain:
         self._register.ended = self._look
 
     def _drain(self) -> None:
-        seconds = self._settings.drain_seconds
+        seconds = self.settings.drain_seconds
         _log.info("accepting nothing new; open: {open}", open=self._open)
         now = self._clock.seconds()
         self._pace = Pace(now + seconds)
@@ -203,7 +204,7 @@ class Drain:
 
     def _refuse_all(self) -> None:
         self._refuse("draining")
-        closes_at = self._pace.deadline - self._settings.drain_spread
+        closes_at = self._pace.deadline - self.settings.drain_spread
         self._step.set(max(0.0, closes_at - self._clock.seconds()), self._begin_to_close)
         self._look()
 

@@ -98,7 +98,6 @@ class Register:
     @ivar draining: whether nothing new is let in.
     @ivar ended: called whenever a hold, session or connection has ended.
     @ivar capacity: most holds and sessions at once.
-    @param capacity: most holds and sessions at once.
     """
 
     def __init__(self, capacity: int, listeners: Sequence[RelayListener]) -> None:

@@ -123,6 +123,9 @@ METRICS: dict[str, MetricKind] = {
         ("upstream",),
         "Times that upstream heard speech end, in sessions that ended.",
     ),
+    "relay_reloads_total": MetricKind(
+        "counter", ("outcome",), "Times that the relay was to take new settings, and did or not."
+    ),
     "relay_stalled_total": MetricKind(
         "counter", ("side",), "Sessions that ended because that side read too little for too long."
     ),

@@ -60,4 +60,5 @@ def known(upstreams: Iterable[str], listeners: Sequence[str]) -> Mapping[str, It
         "relay_responses_total": product(names, usage.STATUSES),
         "relay_speech_turns_total": each,
         "relay_stalled_total": [("downstream",), ("upstream",)],
+        "relay_reloads_total": [("taken",), ("refused",)],
     }

@@ -164,6 +164,10 @@ class Metrics(RelayListener):
         if record.stalled is not None:
             counts["relay_stalled_total"][(record.stalled,)] += 1
 
+    def reloaded(self, outcome: str) -> None:
+        """Count that new settings were C{taken}, or C{refused}."""
+        self._counts["relay_reloads_total"][(outcome,)] += 1
+
     def lagged(self, seconds: float) -> None:
         """Count by how much the reactor was late."""
         self._observe("relay_event_loop_lag_seconds", (), seconds)

@@ -116,12 +116,22 @@ class Standing:
             self.breaker.failed(refusal, self._seconds(), period, error)
 
 
+def check_names(upstreams: Sequence[Upstream]) -> None:
+    """@raise InvalidValue: if there is no upstream, or two have the same name."""
+    names = [upstream.name for upstream in upstreams]
+    if not names:
+        raise InvalidValue("a relay needs an upstream")
+    if len(set(names)) < len(names):
+        raise InvalidValue(f"upstreams need names of their own, not {', '.join(names)}")
+
+
 class Balancer:
     """
     The upstreams of one relay.
 
     @param random: returns a random number, at least 0 and below 1.
     @param seconds: the time by the relay's clock.
+    @param before: how upstreams have done so far. One that is the same goes on from there.
     @ivar standings: one for each upstream, in the order of the settings.
     @raise InvalidValue: if there is no upstream, or two have the same name.
     """
@@ -131,13 +141,13 @@ class Balancer:
         upstreams: Sequence[Upstream],
         random: Callable[[], float],
         seconds: Callable[[], float],
+        before: Sequence[Standing] = (),
     ) -> None:
-        names = [upstream.name for upstream in upstreams]
-        if not names:
-            raise InvalidValue("a relay needs an upstream")
-        if len(set(names)) < len(names):
-            raise InvalidValue(f"upstreams need names of their own, not {', '.join(names)}")
-        self.standings = tuple(Standing(each, random, seconds) for each in upstreams)
+        check_names(upstreams)
+        known = {standing.upstream: standing for standing in before}
+        self.standings = tuple(
+            known.get(each) or Standing(each, random, seconds) for each in upstreams
+        )
         self._random = random
 
     def order(

@@ -13,7 +13,7 @@ from twisted.web.http import ACCEPTED, OK, SERVICE_UNAVAILABLE
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from relay.downstream.acceptor import FrontFactory
+from relay.downstream.fronts import FrontFactory
 from relay.downstream.gate import FrontContext
 from relay.lifecycle.handles import Handles
 from relay.rules.refusals import refuse
@@ -120,23 +120,30 @@ class AdminFactory(FrontFactory):
 
     def __init__(
         self,
-        context: FrontContext,
+        fronts: FrontFactory,
         relay: Administered,
         metrics: Metrics,
         drain: Callable[[], object],
         reactor: IReactorTime,
     ) -> None:
-        root = Admin(relay, metrics, drain, lambda: not self._context.probed)
-        own = evolve(
+        super().__init__(fronts.context())
+        self._fronts = fronts
+        self._is_public = True
+        root = Admin(relay, metrics, drain, lambda: not self._is_public)
+        self._pages = Pages(root, reactor)
+
+    def context(self) -> FrontContext:
+        """That of the relay's own listeners, for this one."""
+        context = self._fronts.context()
+        return evolve(
             context,
             holds=evolve(context.holds, admit=None, guarded=False),
             websocket=None,
-            own=Pages(root, reactor),
+            own=self._pages,
             site=None,
             administers=True,
-            probed=True,
+            probed=self._is_public,
         )
-        super().__init__(own)
 
     def set_public(self, is_public: bool) -> None:
         """
@@ -144,4 +151,4 @@ class AdminFactory(FrontFactory):
         public. A public one accepts no drain, shows no sessions, and is more lenient with the
         Host (see L{FrontContext}).
         """
-        self._context = evolve(self._context, probed=is_public)
+        self._is_public = is_public

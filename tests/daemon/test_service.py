@@ -31,7 +31,7 @@ from relay.daemon.logs import TextObserver
 from relay.daemon.notify import Notify
 from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService
 from relay.daemon.signals import Signals
-from relay.downstream.acceptor import FrontFactory
+from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
 from relay.upstreams.upstream import Upstream
@@ -128,7 +128,7 @@ def test_more_sessions_than_there_are_descriptors_for_are_told_and_not_taken(
     said = [line for line in lines if line.startswith("sessions is ")]
     factory = service._factory
     assert factory is not None
-    capacity = factory._context.holds.settings.limits.sessions
+    capacity = factory.context().holds.settings.limits.sessions
     if most is None:
         assert (said, capacity) == ([], wanted)
     else:
@@ -156,7 +156,7 @@ def test_the_service_listens_everywhere_from_its_privileged_start(
         "listening on http://[::1]:443/relay",
     ]
     assert all(isinstance(factory, FrontFactory) for factory in stage.reactor.factories)
-    names = [factory._context.listener for factory in stage.reactor.factories]
+    names = [factory.context().listener for factory in stage.reactor.factories]
     assert names == [LOOPBACK, r"tcp6:443:interface=\:\:1"], "what rules of refusals call them"
 
 
@@ -244,9 +244,9 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What factories are made of."""
     calls: list[Any] = []
 
-    def make(*arguments: Any, **named: Any) -> RelayFactory:
-        calls.append((*arguments, named))
-        return RelayFactory(*arguments, **named)
+    def make(**named: Any) -> RelayFactory:
+        calls.append(named)
+        return RelayFactory(**named)
 
     monkeypatch.setattr(module, "RelayFactory", make)
     return calls
@@ -261,7 +261,7 @@ def test_a_demo_relays_to_the_simulator_on_loopback_only(stage: Stage, given: li
     assert stage.reactor.ports[2].getHost() == IPv4Address("TCP", "127.0.0.1", 8443)
     address = stage.reactor.ports[0].getHost()
     assert address == IPv4Address("TCP", "127.0.0.1", 40000)
-    ((upstream,), _) = given[0]
+    (upstream,) = given[0]["upstreams"]
     assert (upstream.name, upstream.url) == ("simulator", "ws://127.0.0.1:40000/v1/realtime")
     assert (upstream.provider, upstream.credential) == ("openai", None)
 
@@ -287,9 +287,9 @@ def test_a_demo_that_says_where_to_listen_listens_nowhere_else(stage: Stage) -> 
 def test_a_service_with_tokens_demands_one(stage: Stage, given: list[Any]) -> None:
     stage.service().privilegedStartService()
     stage.service(tokens=("t",)).privilegedStartService()
-    assert given[0][1]["admit"] is None
-    assert callable(given[1][1]["admit"])
-    assert given[0][1]["reactor"] is stage.reactor
+    assert given[0]["admit"] is None
+    assert callable(given[1]["admit"])
+    assert given[0]["reactor"] is stage.reactor
 
 
 def test_the_service_drains_then_stops_listening_then_ends_the_simulator(
@@ -353,7 +353,8 @@ ADMIN = "tcp:9090:interface=127.0.0.1"
 
 def test_the_service_listens_for_admin_last(stage: Stage, lines: list[str]) -> None:
     stage.service(admin=ADMIN).startService()
-    assert [type(factory) for factory in stage.reactor.factories] == [FrontFactory, AdminFactory]
+    kinds = [type(factory) for factory in stage.reactor.factories]
+    assert kinds == [FrontsOfListener, AdminFactory]
     assert lines[-1] == "admin listener at http://127.0.0.1:9090"
 
 

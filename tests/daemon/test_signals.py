@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
-from relay.daemon.signals import SIGNALS, Signals
+from relay.daemon.signals import ENDS, IDLE, RELOADS, Signals
 
 
 @dataclass
@@ -23,7 +24,10 @@ class Stage:
 
     def install(self) -> None:
         acts = self.acts
-        Signals(self, 31, lambda: acts.append("stop"), lambda: acts.append("abort")).install()
+        stop, abort, reload = (partial(acts.append, name) for name in ("stop", "abort", "reload"))
+        signals = Signals(self, 31, stop, abort, reload)
+        signals.survive()
+        signals.install()
 
     def turn(self) -> None:
         calls, self.calls = self.calls, []
@@ -34,7 +38,7 @@ class Stage:
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Signals are the whole process's. Install them later: the reactor may start after this."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in (*ENDS, RELOADS, *IDLE)}
     yield Stage()
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -52,7 +56,24 @@ def test_term_and_int_stop_and_a_second_signal_aborts(stage: Stage) -> None:
     assert stage.acts == ["stop", "abort", "abort"]
 
 
-def test_other_signals_are_left_alone(stage: Stage) -> None:
-    before = signal.getsignal(signal.SIGHUP)
+def test_hup_reloads_until_the_end_begins(stage: Stage) -> None:
     stage.install()
-    assert signal.getsignal(signal.SIGHUP) is before
+    for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+        signal.raise_signal(number)
+    assert stage.acts == []
+    stage.turn()
+    assert stage.acts == ["reload", "reload", "stop"]
+
+
+def test_signals_that_mean_nothing_end_nothing_and_those_that_somebody_takes_are_left_alone(
+    stage: Stage,
+) -> None:
+    came: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _: came.append(number))
+    signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+    others = signal.getsignal(signal.SIGWINCH)
+    stage.install()
+    signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
+    assert came == [signal.SIGUSR1]
+    assert signal.getsignal(signal.SIGWINCH) is others

@@ -26,7 +26,7 @@ STEP = 1 / 64
 def world() -> World:
     """With something that waits before."""
     made = World()
-    made.factory._context.heads.later(lambda: None)
+    made.factory.context().heads.later(lambda: None)
     return made
 
 
@@ -72,7 +72,7 @@ def take_all_the_time(world: World, turns: Turns) -> None:
 
 def test_a_head_that_came_in_time_may_wait_for_its_turn_beyond_it(world: World) -> None:
     line = world.accept()
-    take_all_the_time(world, world.factory._context.heads)
+    take_all_the_time(world, world.factory.context().heads)
     line.deliver(HEAD)
     for _ in range(8):
         world.advance(STEP)
@@ -83,7 +83,7 @@ def test_a_head_that_came_in_time_may_wait_for_its_turn_beyond_it(world: World) 
 def test_a_head_that_did_not_come_in_time_is_not_waited_for(world: World) -> None:
     line = world.accept()
     line.deliver(HEAD[:-2])
-    take_all_the_time(world, world.factory._context.heads)
+    take_all_the_time(world, world.factory.context().heads)
     for _ in range(8):
         world.advance(STEP)
     assert line.take().startswith(b"HTTP/1.1 408 ")
@@ -99,7 +99,7 @@ def test_the_body_of_a_plain_request_may_come_before_its_turn(world: World) -> N
 
 def answers(world: World) -> Turns:
     """Those that upstreams' answers have."""
-    websocket = world.factory._context.websocket
+    websocket = world.factory.context().websocket
     assert websocket is not None
     return websocket.lines.answers
 

@@ -114,7 +114,7 @@ async def test_without_a_descriptor_for_the_look_up_the_refusal_names_it(
         with no_descriptors():
             work()
 
-    monkeypatch.setattr(relay._context.holds.dialer._connector._resolver, "_begin", begin)
+    monkeypatch.setattr(relay.context().holds.dialer._connector._resolver, "_begin", begin)
     client = await _asked(loopback, relay)
     _assert_own(parse_answer(await client.closed()), relay, "EMFILE")
     await loopback.settled(relay)
