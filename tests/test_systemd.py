@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2e.listening_upstream import listening_upstream
-from processes import LOOPBACK, SECONDS, TWISTD, address_of, running
+from processes import LOOPBACK, SECONDS, TWISTD, address_of, relay_command, running
 from websockets.sync.client import connect
 
 from relay import Settings
@@ -66,6 +66,17 @@ def test_systemd_does_not_kill_the_relay_while_it_drains() -> None:
     settings = Settings()
     drain = settings.drain_delay_seconds + settings.drain_seconds + 1
     assert drain + 5 <= int(setting("TimeoutStopSec")) <= drain + 30
+
+
+def test_a_reload_does_not_end_the_relay(tmp_path: Path) -> None:
+    kill, number, pid = setting("ExecReload").split()
+    assert (kill, pid) == ("/bin/kill", "$MAINPID")
+    with running(relay_command("--demo"), tmp_path) as relay:
+        url = address_of(relay).replace("http", "ws") + "/v1/realtime?model=m"
+        subprocess.run([kill, number, str(relay.pid)], check=True, timeout=SECONDS)
+        with connect(url, open_timeout=SECONDS) as client:
+            assert "session.created" in str(client.recv(SECONDS))
+        assert relay.poll() is None
 
 
 def test_systemd_allows_what_the_settings_allow() -> None:
