@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,14 @@ def server_options(certificate: str, key: str) -> CertificateOptions:
     except (SSL.Error, TypeError):
         raise CertificateFault(f"{key}: is not the key of {certificate}") from None
     return options
+
+
+def valid_until(certificate: str) -> float:
+    """
+    Until when the first certificate of a PEM file is valid, in seconds since 1970.
+
+    @raise CertificateFault: if the file cannot be used.
+    """
+    own = _certificates(certificate)[0].original.to_cryptography()
+    until: datetime = own.not_valid_after_utc
+    return until.timestamp()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
@@ -10,6 +12,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.config.certificates import valid_until
 from relay.config.settings import ListenerTable
 from relay.rules.addresses import bracketed
 
@@ -35,6 +38,19 @@ class Renewable:
     def getContext(self) -> SSL.Context:
         """The context of the next connection."""
         return self.options.getContext()
+
+
+def validities(listeners: Iterable[ListenerTable]) -> dict[str, float]:
+    """
+    Until when the certificates of listeners are valid, in seconds since 1970, by the endpoint.
+
+    @raise CertificateFault: if a file cannot be used.
+    """
+    return {
+        each.endpoint: valid_until(each.certificate)
+        for each in listeners
+        if each.certificate is not None
+    }
 
 
 def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:

@@ -28,7 +28,7 @@ from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.lag import Lag
-from relay.daemon.listening import Renewable, is_inherited, make_room, reason_of, url_of
+from relay.daemon.listening import Renewable, is_inherited, make_room, reason_of, url_of, validities
 from relay.daemon.logfile import LogWriter
 from relay.daemon.notify import Notify
 from relay.daemon.reload import Reload
@@ -150,6 +150,7 @@ class RelayService(Service):
         self._look_for_withdrawn()
         for listener in self._settings.listeners:
             self._listen(listener, self._factory)
+        self._metrics.certified(validities(self._settings.listeners))
         if self._plan.demo and self._settings.listeners == Settings().listeners:
             self._listen_securely(self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready
@@ -182,10 +183,12 @@ class RelayService(Service):
             for each in settings.listeners
             if each.certificate is not None and each.key is not None
         }
+        valid = validities(settings.listeners)
         self._notify.reloading()
         self._factory.configure(**self._parts(plan, settings))
         for endpoint, renewed in options.items():
             self._certificates[endpoint].options = renewed
+        self._metrics.certified(valid)
         self._plan, self._settings = plan, settings
         self._look_for_withdrawn()
         self._notify.ready()

@@ -135,6 +135,11 @@ METRICS: dict[str, MetricKind] = {
         "How much later than asked a call came that the daemon asks for each second: all sessions"
         " waited so long.",
     ),
+    "relay_certificate_expiry_timestamp_seconds": MetricKind(
+        "gauge",
+        ("listener",),
+        "Until when the certificate of a listener is valid, in seconds since 1970.",
+    ),
     "relay_build_info": MetricKind(
         "gauge", ("version", "python", "twisted"), "1, by the versions that run."
     ),

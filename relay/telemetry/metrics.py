@@ -118,6 +118,7 @@ class Metrics(RelayListener):
         self._distributions: dict[str, dict[Labels, Distribution]] = {
             name: {} for name, kind in METRICS.items() if kind.type == "histogram"
         }
+        self._certificates: dict[Labels, float] = {}
         self._sessions: dict[Labels, float] = defaultdict(float)
         self._process = ProcessCollector(registry=None)
 
@@ -172,6 +173,14 @@ class Metrics(RelayListener):
         """Count by how much the reactor was late."""
         self._observe("relay_event_loop_lag_seconds", (), seconds)
 
+    def certified(self, until: Mapping[str, float]) -> None:
+        """
+        Tell until when the listeners' certificates are valid, by the listener.
+
+        @param until: in seconds since 1970.
+        """
+        self._certificates = {(listener,): seconds for listener, seconds in until.items()}
+
     def _hold(self, record: HoldRecord) -> None:
         self._asked(record)
         if record.seconds:  # a request that was refused before its hold has none
@@ -207,7 +216,7 @@ class Metrics(RelayListener):
     def _families(self, scraped: Scraped) -> Iterator[Metric]:
         start = known((each.upstream.name for each in scraped.standings), scraped.listeners)
         values = {name: dict.fromkeys(labels, 0.0) for name, labels in start.items()}
-        for counted in (self._counts, _gauges(scraped), _traffic(scraped), self._active()):
+        for counted in (self._counts, _gauges(scraped), _traffic(scraped), self._told()):
             for name, counts in counted.items():
                 _add(values.setdefault(name, {}), counts)
         for name, kind in METRICS.items():
@@ -221,8 +230,11 @@ class Metrics(RelayListener):
                 yield self._histogram(name, kind, values[name])
         yield from self._process.collect()
 
-    def _active(self) -> dict[str, dict[Labels, float]]:
-        return {"relay_listener_sessions_active": self._sessions}
+    def _told(self) -> dict[str, dict[Labels, float]]:
+        return {
+            "relay_listener_sessions_active": self._sessions,
+            "relay_certificate_expiry_timestamp_seconds": self._certificates,
+        }
 
     def _histogram(self, name: str, kind: MetricKind, start: Iterable[Labels]) -> Metric:
         family = HistogramMetricFamily(name, kind.doc, labels=kind.labels)

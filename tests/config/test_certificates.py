@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from relay.config.certificates import CertificateFault, identity, server_options
+from relay.config.certificates import CertificateFault, identity, server_options, valid_until
 
 HOST = "relay.test"
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -106,3 +106,9 @@ def test_a_listeners_key_file_without_a_key_is_an_error(tmp_path: Path, text: by
     Path(key).write_bytes(text)
     with pytest.raises(CertificateFault, match=r"key\.pem: not a PEM private key"):
         server_options(certificate, key)
+
+
+def test_it_is_known_until_when_a_certificate_is_valid(tmp_path: Path) -> None:
+    until = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
+    certificate, _ = written(tmp_path, trustme.CA().issue_cert(HOST, not_after=until))
+    assert valid_until(certificate) == until.timestamp()

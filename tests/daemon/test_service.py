@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+import trustme
 from processes import SECONDS
 from twisted.application.service import Application, IServiceCollection, MultiService
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -23,7 +25,7 @@ from zope.interface import implementer
 from relay.config.access import Access, ClientKey, digest_of
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
-from relay.config.settings import Limits, Settings
+from relay.config.settings import Limits, ListenerTable, Settings
 from relay.daemon import demo
 from relay.daemon import service as module
 from relay.daemon.logfile import LogWriter, WatchedFile
@@ -474,3 +476,39 @@ def test_a_port_that_stops_at_once_does_not_hinder_the_end(stage: Stage) -> None
     ended: list[object] = []
     service.stopService().addCallback(ended.append)
     assert ended == [None]
+
+
+def scraped(service: RelayService) -> str:
+    assert service._factory is not None
+    return service._metrics.scrape(service._factory).decode()
+
+
+def test_the_metrics_know_the_listeners_and_until_when_their_certificates_are_valid(
+    stage: Stage, tmp_path: Path
+) -> None:
+    leaf = trustme.CA().issue_cert("127.0.0.1", not_after=datetime(2031, 2, 3, tzinfo=UTC))
+    path = tmp_path / "both.pem"
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(path))
+    endpoint = "tcp:8443:interface=127.0.0.1"
+    table = ListenerTable(endpoint=endpoint, certificate=str(path), key=str(path))
+    service = stage.service(listener=(table,))
+    service.privilegedStartService()
+    text = scraped(service)
+    expiry = f'relay_certificate_expiry_timestamp_seconds{{listener="{endpoint}"}} 1.9278432e+09'
+    assert expiry in text
+    for listener in (LOOPBACK, endpoint):
+        assert f'relay_listener_sessions_active{{listener="{listener}"}} 0.0' in text
+    renewed = trustme.CA().issue_cert("127.0.0.1", not_after=datetime(2032, 2, 3, tzinfo=UTC))
+    renewed.private_key_and_cert_chain_pem.write_to_path(str(path))
+    service._take(service._plan)
+    assert expiry not in scraped(service)
+    assert expiry.replace("1.9278432e+09", "1.9593792e+09") in scraped(service)
+
+
+def test_the_metrics_know_how_late_the_reactor_is(stage: Stage) -> None:
+    service = stage.service()
+    service.startService()
+    stage.reactor.advance(1.75)
+    assert "relay_event_loop_lag_seconds_sum 0.75" in scraped(service)
+    service.stopService()
+    assert "relay_event_loop_lag_seconds_count 1.0" in scraped(service)
