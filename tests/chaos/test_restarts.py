@@ -46,11 +46,13 @@ class Stream:
     """
     The clients.
 
+    @ivar arrival: seconds from one to the next.
     @ivar ends: how many had which answer, or none.
     @ivar drained: how many were told to connect again, of those who stay until they are.
     """
 
     port: int
+    arrival: float = ARRIVAL_SECONDS
     over: bool = False
     thread: threading.Thread = field(init=False)
     ends: Counter[str] = field(factory=Counter)
@@ -76,7 +78,7 @@ class Stream:
             while not self.over:
                 number += 1
                 clients.create_task(self.client(number))
-                await asyncio.sleep(ARRIVAL_SECONDS)
+                await asyncio.sleep(self.arrival)
 
     async def client(self, number: int) -> None:
         try:
@@ -103,9 +105,9 @@ class Stream:
 
 
 @contextmanager
-def streaming(port: int) -> Iterator[Stream]:
+def streaming(port: int, arrival: float = ARRIVAL_SECONDS) -> Iterator[Stream]:
     """Clients come all the while, from another thread."""
-    stream = Stream(port)
+    stream = Stream(port, arrival)
     stream.start()
     try:
         yield stream
