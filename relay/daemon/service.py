@@ -11,24 +11,20 @@ from typing import Any, NoReturn
 from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import ILogObserver, Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
-from twisted.python.failure import Failure
 
 from relay.admission.authorizers import admit_by
-from relay.config.certificates import server_options
-from relay.config.listeners import fault_of_access, is_public
 from relay.config.plan import Faults, Plan
-from relay.config.settings import ListenerTable, Settings
+from relay.config.settings import Settings
 from relay.daemon.demo import ENDPOINT, SecureDemo
-from relay.daemon.descriptors import Accepting, raise_limit, sessions_within
+from relay.daemon.descriptors import raise_limit, sessions_within
 from relay.daemon.garbage import Garbage
 from relay.daemon.lag import Lag
-from relay.daemon.listening import Renewable, is_inherited, make_room, reason_of, url_of, validities
+from relay.daemon.listeners import Listeners, certificates_of
+from relay.daemon.listening import validities
 from relay.daemon.logfile import LogWriter
 from relay.daemon.notify import Notify
 from relay.daemon.reload import Reload
@@ -39,16 +35,9 @@ from relay.simulator import SimulatorFactory
 from relay.telemetry.lines import LogRecords
 from relay.telemetry.metrics import Metrics
 from relay.upstreams.upstream import Upstream
-from relay.web.admin import AdminFactory
 from relay.web.console import Console
 
 _log = Logger()
-
-OTHER_ADMIN = (
-    "name another endpoint by --admin or the key admin, or an empty one for no admin listener"
-)
-"""What the operator can do about an admin listener that cannot listen."""
-
 
 SESSION, SESSION_IN_DEMO = 2, 3
 """Descriptors of a session; in a demo one is the simulator's."""
@@ -105,16 +94,15 @@ class RelayService(Service):
         self._reactor = reactor
         self._observer = observer
         self._log = log
-        self._ports: list[IListeningPort] = []
-        self._inherited: list[IListeningPort] = []
+        self._listeners = Listeners(
+            reactor, plan.guarded, plan.settings.base_path, self._cannot_start
+        )
         self._simulator: IListeningPort | None = None
         self._simulated: tuple[Upstream, ...] = ()
-        self._certificates: dict[str, Renewable] = {}
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
         self._lag = Lag(reactor, self._metrics.lagged)
         self._notify = Notify(reactor, self._status, environ)
-        self._accepting = Accepting(reactor)
         self._secure = SecureDemo(reactor)
         self._withdrawn: Withdrawn | None = None
         self._faults: list[str] = []
@@ -149,13 +137,13 @@ class RelayService(Service):
         )
         self._look_for_withdrawn()
         for listener in self._settings.listeners:
-            self._listen(listener, self._factory)
+            self._listeners.listen(listener, self._factory.at(listener.endpoint))
         self._metrics.certified(validities(self._settings.listeners))
         if self._plan.demo and self._settings.listeners == Settings().listeners:
             self._listen_securely(self._factory)
         if self._settings.admin:  # last, because a relay that answers there must be ready
             admin = self._factory.admin(self._metrics, self.end)
-            self._listen_for_admin(self._settings.admin, admin)
+            self._listeners.listen_for_admin(self._settings.admin, admin)
         if self._faults:
             self._give_up()
 
@@ -178,16 +166,11 @@ class RelayService(Service):
         """
         assert self._factory is not None, "nothing is taken before the relay listens"
         settings = self._within_descriptors(plan.settings)
-        options = {
-            each.endpoint: server_options(each.certificate, each.key)
-            for each in settings.listeners
-            if each.certificate is not None and each.key is not None
-        }
+        certificates = certificates_of(settings.listeners)
         valid = validities(settings.listeners)
         self._notify.reloading()
         self._factory.configure(**self._parts(plan, settings))
-        for endpoint, renewed in options.items():
-            self._certificates[endpoint].options = renewed
+        self._listeners.renew(certificates)
         self._metrics.certified(valid)
         self._plan, self._settings = plan, settings
         self._look_for_withdrawn()
@@ -288,82 +271,24 @@ class RelayService(Service):
 
     async def _stop(self) -> None:
         if self._factory is not None:
-            drained = self._factory.drain(self._leave_inherited if self._inherited else None)
+            drained = self._factory.drain(
+                self._listeners.leave_inherited if self._listeners.has_inherited else None
+            )
             self._notify.stopping(self._drain_seconds)
             await drained
-        ports, self._ports = self._ports, []
-        for port in ports:
-            await _done(port.stopListening())
-        self._accepting.stop()
+        for stopped in self._listeners.stop():
+            await stopped
         self._secure.stop()
         self._notify.stop()
         if self._simulator is not None:
             await _done(self._simulator.stopListening())
 
-    def _leave_inherited(self) -> None:
-        for port in self._inherited:
-            self._ports.remove(port)
-            port.stopListening()
-
-    def _listen(self, listener: ListenerTable, factory: RelayFactory) -> None:
-        endpoint = serverFromString(self._reactor, listener.endpoint)
-        listening = endpoint.listen(self._with_tls(listener, factory))
-        listening.addCallback(self._listens, listener)
-        listening.addErrback(self._cannot_listen, listener.endpoint)
-
     def _listen_securely(self, factory: RelayFactory) -> None:
         port = self._secure.listen(factory.at(ENDPOINT))
         if port is not None:
-            self._ports.append(port)
-            self._accepting.guard(port)
-            make_room(port, ENDPOINT)
+            self._listeners.adopt(port, ENDPOINT)
 
-    def _with_tls(self, listener: ListenerTable, factory: RelayFactory) -> IProtocolFactory:
-        """TLS around the factory, rather than in the endpoint, so that adopted sockets have it."""
-        here = factory.at(listener.endpoint)
-        if listener.certificate is None or listener.key is None:
-            return here
-        renewable = Renewable(server_options(listener.certificate, listener.key))
-        self._certificates[listener.endpoint] = renewable
-        return TLSMemoryBIOFactory(renewable, False, here, clock=self._reactor)
-
-    def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
-        self._ports.append(port)
-        self._accepting.guard(port)
-        make_room(port, listener.endpoint)
-        if is_inherited(listener.endpoint):
-            self._inherited.append(port)
-        address = port.getHost()
-        # The address of an adopted socket is known only now.
-        guarded = self._plan.guarded
-        if fault := fault_of_access(listener.endpoint, guarded=guarded, address=address):
-            self._fault(fault)
-            return
-        url = url_of(listener, address, self._settings.base_path)
-        _log.info("listening on {url}", url=url, endpoint=listener.endpoint)
-
-    def _cannot_listen(self, failure: Failure, endpoint: str) -> None:
-        self._fault(f"cannot listen on {endpoint}: {reason_of(failure)}")
-
-    def _listen_for_admin(self, endpoint: str, admin: AdminFactory) -> None:
-        listening = serverFromString(self._reactor, endpoint).listen(admin)
-        listening.addCallback(self._listens_for_admin, admin)
-        listening.addErrback(self._cannot_listen_for_admin, endpoint)
-
-    def _listens_for_admin(self, port: IListeningPort, admin: AdminFactory) -> None:
-        self._ports.append(port)
-        self._accepting.guard(port)
-        make_room(port, self._settings.admin)
-        address = port.getHost()
-        admin.set_public(is_public(address))
-        url = url_of(ListenerTable(endpoint=self._settings.admin), address, "")
-        _log.info("admin listener at {url}", url=url)
-
-    def _cannot_listen_for_admin(self, failure: Failure, endpoint: str) -> None:
-        line = f"cannot listen on {endpoint} for admin: {reason_of(failure)}; {OTHER_ADMIN}"
-        self._fault(line)
-
-    def _fault(self, line: str) -> None:
+    def _cannot_start(self, line: str) -> None:
         _log.critical("{line}", line=line)
         self._faults.append(line)
         # Twisted's endpoints listen or fail at once. A plug-in's endpoint may fail later; then the
@@ -372,11 +297,10 @@ class RelayService(Service):
             self._reactor.stop()
 
     def _give_up(self) -> NoReturn:
-        self._accepting.stop()
+        self._listeners.stop()
         self._secure.stop()
-        for port in [*self._ports, self._simulator]:
-            if port is not None:
-                port.stopListening()
+        if self._simulator is not None:
+            self._simulator.stopListening()
         # By now sys.stderr goes to the log. In a daemon, sys.__stderr__ is closed.
         for line in self._faults:
             print(f"realtime-relay: {line}", file=sys.__stderr__)

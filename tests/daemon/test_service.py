@@ -26,12 +26,13 @@ from relay.config.access import Access, ClientKey, digest_of
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
 from relay.config.settings import Limits, ListenerTable, Settings
-from relay.daemon import demo
+from relay.daemon import demo, listeners
 from relay.daemon import service as module
+from relay.daemon.listeners import OTHER_ADMIN
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
 from relay.daemon.notify import Notify
-from relay.daemon.service import OTHER_ADMIN, CannotStart, RelayService
+from relay.daemon.service import CannotStart, RelayService
 from relay.daemon.signals import Signals
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.factory import RelayFactory
@@ -109,7 +110,8 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def observer(event: LogEvent) -> None:
         found.append(event["log_format"].format(**event))
 
-    monkeypatch.setattr(module, "_log", Logger("relay.daemon.service", observer=observer))
+    for each in (module, listeners):
+        monkeypatch.setattr(each, "_log", Logger(each.__name__, observer=observer))
     return found
 
 
@@ -217,7 +219,7 @@ def test_a_listener_that_fails_late_ends_the_reactor(
     stage: Stage, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = Late()
-    monkeypatch.setattr(module, "serverFromString", lambda *_: late)
+    monkeypatch.setattr(listeners, "serverFromString", lambda *_: late)
     stage.service("late:1").startService()
     assert not stage.reactor.hasStopped
     late.listening.errback(OSError(errno.EIO, "Input/output error"))
@@ -332,7 +334,7 @@ def test_on_a_socket_of_systemds_the_service_stops_listening_when_it_lets_nobody
     def endpoint(reactor: Any, said: str) -> Any:
         return adopted if said.startswith("systemd:") else own(reactor, said)
 
-    monkeypatch.setattr(module, "serverFromString", endpoint)
+    monkeypatch.setattr(listeners, "serverFromString", endpoint)
     service = stage.service("systemd:domain=INET:index=0", LOOPBACK, drain_delay_seconds=5)
     service.startService()
     inherited = Port(IPv4Address("TCP", "127.0.0.1", 8081))

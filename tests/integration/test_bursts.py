@@ -64,7 +64,7 @@ def start(services: list[RelayService], **listening: Any) -> list[Any]:
     service = RelayService(plan, reactor=REACTOR)
     services.append(service)
     service.privilegedStartService()
-    return service._ports
+    return service._listeners._ports
 
 
 @pytest_twisted.ensureDeferred
