@@ -10,10 +10,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic
 from urllib.request import urlopen
 
 import pytest
 from attrs import define
+from chaos.scale import scaled
 from cryptography import x509
 from e2e.relays import authority
 from processes import LOOPBACK, TWISTD, address_of, admin_of, running, said
@@ -23,7 +25,7 @@ from websockets.typing import Origin
 
 ORIGIN = "https://app.example"
 
-RELOADS = 10
+RELOADS = scaled(10, 50)
 
 
 @define
@@ -143,11 +145,13 @@ def test_nobody_is_refused_while_settings_change(daemon: Daemon) -> None:
     clients = [Thread(target=come) for _ in range(4)]
     for each in clients:
         each.start()
+    began = monotonic()
     for number in range(RELOADS):
         daemon.told(f"hold_seconds = {number + 2}.0", "new requests")
     done.set()
     for each in clients:
         each.join()
     assert not faults
+    print(f"\n{RELOADS} reloads, {len(opened)} sessions in {monotonic() - began:.1f} s")
     assert len(opened) > RELOADS
     assert set(opened) == {"session.created"}
