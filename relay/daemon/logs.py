@@ -11,12 +11,14 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, eventAsText, formatEvent, formatTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from relay.daemon.journal import is_journal, priority
 from relay.daemon.logfile import END_SECONDS, LogWriter, WatchedFile, Writable
 
 DEEPEST = 4
@@ -27,6 +29,14 @@ RESERVED = {"time", "level", "namespace", "message", "failure"}
 
 LEGACY = {"system", "format", "isError", "why"}
 """Names that Twisted's older log adds to an event."""
+
+
+Prefix = Callable[[LogEvent], str]
+
+
+def unprefixed(event: LogEvent) -> str:
+    """No prefix."""
+    return ""
 
 
 def _text(value: object) -> str:
@@ -90,8 +100,12 @@ class TextObserver:
     Twisted formats the time anew for each line. A tenth of a handshake's time would go into that.
     """
 
-    def __init__(self, file: Writable) -> None:
+    def __init__(self, file: Writable, prefix: Prefix = unprefixed) -> None:
+        """
+        @param prefix: what each line begins with, by its event.
+        """
         self._file = file
+        self._prefix = prefix
         self._stamp = (-1, "")  # one value, because threads log too
 
     def __call__(self, event: LogEvent) -> None:
@@ -104,8 +118,9 @@ class TextObserver:
         if second != stamped:
             time = formatTime(second)
             self._stamp = (second, time)
-        lines = text.replace("\n", "\n\t")
-        self._file.write(f"{time} [{_system(event)}] {lines}\n")
+        prefix = self._prefix(event)
+        lines = text.replace("\n", f"\n{prefix}\t")
+        self._file.write(f"{prefix}{time} [{_system(event)}] {lines}\n")
 
 
 def _system(event: LogEvent) -> str:
@@ -121,8 +136,12 @@ def _system(event: LogEvent) -> str:
 class JSONObserver:
     """Writes each event as one line of JSON."""
 
-    def __init__(self, file: Writable) -> None:
+    def __init__(self, file: Writable, prefix: Prefix = unprefixed) -> None:
+        """
+        @param prefix: what each line begins with, by its event.
+        """
         self._file = file
+        self._prefix = prefix
 
     def __call__(self, event: LogEvent) -> None:
         """Write one line."""
@@ -131,7 +150,17 @@ class JSONObserver:
         except Exception as error:
             # If this raised, Twisted would log that too, with a traceback in another format.
             line = json.dumps({"level": "error", "message": f"unloggable: {type(error).__name__}"})
-        self._file.write(line + "\n")
+        self._file.write(f"{self._prefix(event)}{line}\n")
+
+
+def observer_for(
+    log_format: str, twistd: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Callable[[Writable], ILogObserver]:
+    """What makes an observer in this format; with priorities if the journal reads the lines."""
+    kind = JSONObserver if log_format == "json" else TextObserver
+    if _is_on_standard_output(twistd) and sys.stdout and is_journal(sys.stdout.fileno(), environ):
+        return partial(kind, prefix=priority)
+    return kind
 
 
 def open_log(twistd: Mapping[str, Any], observer: Callable[[Writable], ILogObserver]) -> LogWriter:
@@ -146,18 +175,22 @@ def open_log(twistd: Mapping[str, Any], observer: Callable[[Writable], ILogObser
     @param observer: makes an observer in the log's format.
     @raise SystemExit: if a daemon should log to standard output, or the file cannot be opened.
     """
-    name = twistd.get("logfile")
-    if name == "-" and not twistd.get("nodaemon"):
+    if twistd.get("logfile") == "-" and not twistd.get("nodaemon"):
         raise SystemExit("realtime-relay: a daemon cannot log to standard output")
-    if name == "-" or (not name and twistd.get("nodaemon")):
+    if _is_on_standard_output(twistd):
         writer = LogWriter(_standard_output(), observer)
     else:
-        writer = LogWriter(_watched(name or "twistd.log"), observer)
+        writer = LogWriter(_watched(twistd.get("logfile") or "twistd.log"), observer)
         # By default the signal ends the process, but operators of twistd are used to sending it.
         if not signal.getsignal(signal.SIGUSR1):
             signal.signal(signal.SIGUSR1, lambda *_: writer.look())
     atexit.register(writer.flush, END_SECONDS)
     return writer
+
+
+def _is_on_standard_output(twistd: Mapping[str, Any]) -> bool:
+    name = twistd.get("logfile")
+    return name == "-" or not (name or not twistd.get("nodaemon"))
 
 
 def _standard_output() -> Callable[[], int]:

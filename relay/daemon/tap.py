@@ -8,8 +8,10 @@ for a L{usage.UsageError}, and a traceback for an exception in L{makeService}.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, ClassVar, NoReturn
 
@@ -20,8 +22,9 @@ from relay.config.checks import shown
 from relay.config.plan import Faults, Flags, Plan, plan, plan_again
 from relay.config.settings import Settings
 from relay.daemon.logfile import LogWriter
-from relay.daemon.logs import JSONObserver, TextObserver, open_log
+from relay.daemon.logs import observer_for, open_log
 from relay.daemon.service import RelayService
+from relay.daemon.sparing import Sparing
 from relay.timing.clock import use_monotonic_clock
 
 
@@ -134,6 +137,13 @@ class Options(usage.Options):
         )
 
 
+def _sparing(observer: ILogObserver, reactor: Any) -> ILogObserver:
+    """What leaves out lines that repeat; what it left out last is told before the log ends."""
+    sparing = Sparing(observer, partial(reactor.callFromThread, reactor.callLater))
+    atexit.register(sparing.finish)
+    return sparing
+
+
 def makeService(options: Options) -> RelayService:
     """The service that the options describe."""
     from twisted.internet import reactor
@@ -143,9 +153,12 @@ def makeService(options: Options) -> RelayService:
     log: LogWriter | None = None
     observer: ILogObserver | None = None
     if not twistd.get("syslog"):  # twistd writes to syslog by itself
-        kind = JSONObserver if options.plan.settings.log_format == "json" else TextObserver
+        log_format = options.plan.settings.log_format
+        kind = observer_for(log_format, twistd)
         log = open_log(twistd, kind)
         observer = kind(log)
+        if log_format == "text":  # programs want each line
+            observer = _sparing(observer, reactor)
     return RelayService(
         options.plan, reactor=reactor, find=options.find, observer=observer, log=log
     )

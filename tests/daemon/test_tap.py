@@ -11,7 +11,8 @@ from twisted.python import usage
 
 from relay.config.plan import Flags, plan
 from relay.daemon import tap
-from relay.daemon.logs import JSONObserver, TextObserver
+from relay.daemon.logs import JSONObserver
+from relay.daemon.sparing import Sparing
 from relay.daemon.tap import Options, makeService
 
 KEY = {"OPENAI_API_KEY": "sk-hunter2"}
@@ -125,7 +126,7 @@ def test_the_service_is_made_of_the_options(monkeypatch: pytest.MonkeyPatch) -> 
     makeService(parse("--log-format", "json"))
     (first, first_named), (second, second_named) = made
     assert first == (plan(None, Flags(demo=True), KEY),)
-    assert isinstance(first_named["observer"], TextObserver)
+    assert isinstance(first_named["observer"], Sparing)
     assert second == (plan(None, Flags(log_format="json"), KEY),)
     assert isinstance(second_named["observer"], JSONObserver)
 

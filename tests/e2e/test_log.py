@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from processes import LOOPBACK, SECONDS, TWISTD, address_of, environ, relay_command, running, until
 
+from relay.daemon.sparing import LINES
+
 REQUESTS = 1500
 
 
@@ -72,7 +74,7 @@ def test_a_log_that_nobody_reads_stops_no_session_and_tells_what_it_dropped(tmp_
 
 
 def test_a_log_that_nobody_reads_does_not_stop_the_relays_end(tmp_path: Path) -> None:
-    with running(relay_command("--demo"), tmp_path) as process:
+    with running(relay_command("--demo", "--log-format", "json"), tmp_path) as process:
         url = address_of(process)
         for _ in range(1000):
             refused(url, "m" * 4096)
@@ -180,3 +182,40 @@ def test_a_daemon_that_forks_writes_its_first_lines_once(tmp_path: Path) -> None
     messages = [row["message"] for row in rows]
     assert [message.split()[0] for message in messages[:2]] == ["twistd", "reactor"]
     assert len(messages) == len(set(messages))
+
+
+def test_lines_that_repeat_are_counted_at_the_end_of_the_log(tmp_path: Path) -> None:
+    with running(relay_command("--demo"), tmp_path) as process:
+        url = address_of(process)
+        for _ in range(LINES + 5):
+            refused(url)
+        process.terminate()
+        assert process.stdout is not None
+        text = process.stdout.read()
+    assert text.count("] refused req_") == LINES
+    assert re.search(r"\] 5 more such lines were left out in 10 s, the last: refused req_", text)
+    assert text.endswith("Server Shut Down.\n") or "left out" in text.splitlines()[-1]
+
+
+def test_the_journal_gets_priorities(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        found = os.fstat(theirs.fileno())
+        stream = f"{found.st_dev}:{found.st_ino}"
+        ours.settimeout(SECONDS)
+        process = subprocess.Popen(
+            relay_command("--demo"),
+            cwd=tmp_path,
+            env={**environ(), "JOURNAL_STREAM": stream},
+            stdout=theirs.fileno(),
+        )
+        theirs.close()
+        lines: list[str] = []
+        for line in ours.makefile():
+            lines.append(line)
+            if address := re.search(r"listening on (http://\S+)", line):
+                refused(address[1])  # when it answers, it can be told to end
+                process.terminate()
+        assert process.wait(SECONDS) == 0
+    assert all(re.match(r"<[2-7]>\S", line) for line in lines)
+    assert lines[0].startswith("<6>")
