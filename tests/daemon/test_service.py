@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
 from relay.daemon.notify import Notify
 from relay.daemon.service import CannotStart, RelayService
-from relay.daemon.signals import Signals
+from relay.daemon.signals import IDLE, RELOADS, Signals
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
@@ -99,6 +100,16 @@ class Stage:
 @pytest.fixture
 def stage() -> Stage:
     return Stage()
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A service that starts sets handlers; children of later tests would inherit what it ignores."""
+    numbers = (RELOADS, *IDLE)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, was in zip(numbers, before, strict=True):
+        signal.signal(number, was)
 
 
 @pytest.fixture(autouse=True)
