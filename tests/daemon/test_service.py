@@ -104,7 +104,7 @@ def stage() -> Stage:
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    """A service that starts sets handlers; children of later tests would inherit what it ignores."""
+    """A service that starts ignores signals; children of later tests would inherit that."""
     numbers = (RELOADS, *IDLE)
     before = [signal.getsignal(number) for number in numbers]
     yield
