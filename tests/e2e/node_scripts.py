@@ -13,6 +13,7 @@ from processes import SECONDS, environ
 
 FOLDER = Path(__file__).parent / "node"
 MODULES = FOLDER / "node_modules"
+CLIENT = Path(__file__).parents[2] / "relay" / "web" / "static" / "realtime-client.js"
 
 OLDEST = 18
 """The version of node that these tests were tried with; the packages ask for 22 and run with it."""

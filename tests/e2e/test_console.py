@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e import chromium
+from e2e import chromium, node_scripts
 from e2e.pages import lacking, serving
+from e2e.relays import authority, demo_command, listening
 from e2e.test_microphone import speaking
 from playwright.sync_api import Page, expect
-from processes import SECONDS, address_of, relay_command, running
+from processes import SECONDS, address_of, environ, relay_command, running
 
 from relay.simulator import faults as simulator
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "react"
 
 LATER = "Try again later: this may pass."
 NEVER = "Trying again will not help."
@@ -156,6 +159,53 @@ def test_its_snippets_run_as_pasted(page: Page) -> None:
     with serving() as pages, page.expect_console_message(lambda it: it.text == "session.created"):
         pages.files = {"/app.html": ("text/html", text.encode())}
         page.goto(f"{pages.origin()}/app.html")
+
+
+MOUNTING = """
+import { createElement } from "react";
+import { createRoot } from "react-dom/client";
+
+const url = "URL";
+const App = () => createElement("p", null, useRealtime(url, null));
+createRoot(document.querySelector("pre")).render(createElement(App));
+"""
+
+
+def test_its_snippet_for_react_runs_as_pasted(page: Page, tmp_path: Path) -> None:
+    node_scripts.require(node_scripts.BUNDLING)
+    node_scripts.install(EXAMPLE)
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "node_modules").symlink_to(EXAMPLE / "node_modules")
+    (app / "realtime-client.js").write_bytes(node_scripts.CLIENT.read_bytes())
+    url = page.url.replace("http", "ws") + "v1/realtime?model=gpt-realtime"
+    text = page.inner_text("#react") + MOUNTING.replace("URL", url)
+    (app / "app.js").write_text(text, "utf-8")
+    html = '<link rel="icon" href="data:,"><pre></pre><script type="module" src="app.js"></script>'
+    (app / "index.html").write_text(html, "utf-8")
+    with serving() as pages:
+        pages.files = node_scripts.bundled(app, tmp_path / "bundle")
+        page.goto(f"{pages.origin()}/index.html")
+        expect(page.locator("p")).to_have_text("open")
+
+
+def test_its_snippet_for_node_runs_as_pasted(page: Page, tmp_path: Path) -> None:
+    node_scripts.require()
+    trusted = authority(tmp_path)
+    (tmp_path / "node_modules").symlink_to(node_scripts.MODULES)
+    with listening(demo_command(tmp_path, trusted), tmp_path) as relay:
+        text = page.inner_text("#node").replace("https://localhost:8443", relay.secure)
+        text += 'realtime.on("session.created", () => realtime.close());'
+        (tmp_path / "talk.mjs").write_text(text, "utf-8")
+        done = subprocess.run(
+            [*node_scripts.command(), "talk.mjs"],
+            cwd=tmp_path,
+            env=environ(NODE_EXTRA_CA_CERTS=str(trusted.ca_file)),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    assert done.stdout.split() == ["session.created"], done.stderr
 
 
 def exported(page: Page) -> list[dict[str, Any]]:

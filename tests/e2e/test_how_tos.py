@@ -19,7 +19,6 @@ from processes import SECONDS, address_of, environ, relay_command, running
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 REFUSED = '502 {"error": {"type": "relay_error", "code": "upstream_unauthorized",'
-CLIENT = ROOT / "relay" / "web" / "static" / "realtime-client.js"
 
 
 def script(page: str, language: str, number: int = 0) -> str:
@@ -94,7 +93,7 @@ def test_a_refusal_of_the_audio_script_is_printed(relay: str, tmp_path: Path) ->
 def node(tmp_path: Path) -> list[str]:
     """Node, in a folder with the browser's client and OpenAI's SDK."""
     node_scripts.require()
-    (tmp_path / "realtime-client.js").write_bytes(CLIENT.read_bytes())
+    (tmp_path / "realtime-client.js").write_bytes(node_scripts.CLIENT.read_bytes())
     (tmp_path / "package.json").write_text('{"type": "module"}', "utf-8")
     (tmp_path / "node_modules").symlink_to(node_scripts.MODULES)
     return node_scripts.command()

@@ -250,7 +250,8 @@ import { OpenAIRealtimeWS } from "openai/realtime/ws"; // it opens only wss:${tr
 const client = new OpenAI({ baseURL: "${secure}", apiKey: ${key("process.env.RELAY_KEY")} });
 const realtime = new OpenAIRealtimeWS({ model: "${about.model}" }, client);
 realtime.on("event", (event) => console.log(event.type));
-realtime.on("error", (error) => console.log(error.message));`;
+realtime.on("error", (error) => console.log(error.message));
+`;
   $("browser").textContent = `import { RealtimeConnection } from "${new URL("realtime-client.js", base)}";
 
 const connection = new RealtimeConnection("${url()}", { credential: ${secret} });

@@ -5,6 +5,9 @@
  * realtime-relay, and without it with a service that speaks OpenAI's Realtime events.
  */
 
+/** What services answer at once, so that the time until then is the network's. */
+const ANSWERED =
+  /"(session\.update|conversation\.item\.(create|delete|retrieve|truncate)|response\.create|input_audio_buffer\.(commit|clear))"/;
 const PROTOCOLS = ["realtime", "relay.refusals.event", "relay.notices"];
 const KEY = "openai-insecure-api-key.";
 const QUIET = 4000; // a Close of 4000 and more is a refusal: 4000 and the HTTP status
@@ -16,7 +19,7 @@ export const DEFAULTS = {
   backoffBase: 0.5,
   backoffMost: 30,
   stall: 10, // that what was sent may wait before the connection counts as lost
-  slow: 2, // that it may wait before the connection counts as degraded
+  slow: 2, // that it, or its answer, may wait before the connection counts as degraded
   steady: 60, // without trouble, until the next step up the ladder
   losses: 2, // of connections, within `steady`, until the next step down
   look: 0.5, // between two looks at what waits
@@ -165,7 +168,9 @@ export class RealtimeConnection extends EventTarget {
    */
   send(event) {
     if (!this.socket?.opened || this.socket.ws.readyState !== 1) return false;
-    this.socket.ws.send(typeof event === "string" ? event : JSON.stringify(event));
+    const text = typeof event === "string" ? event : JSON.stringify(event);
+    this.socket.ws.send(text);
+    if (ANSWERED.test(text)) this.socket.asked ??= this.clock.now();
     return true;
   }
 
@@ -207,7 +212,7 @@ export class RealtimeConnection extends EventTarget {
 
   /** @param {string | null} state null: beside the session that goes on */
   async #dial(state) {
-    const slot = { ws: null, opened: false, error: null, gone: false };
+    const slot = { ws: null, opened: false, error: null, gone: false, asked: null };
     if (state === null) {
       this.next = slot;
     } else {
@@ -253,6 +258,7 @@ export class RealtimeConnection extends EventTarget {
       return; // nothing of the Realtime API
     }
     if (slot.gone) return;
+    slot.asked = null;
     if (event.type === "error" && event.error?.type === "relay_error") slot.error = event.error;
     if (event.type === "error" && !slot.opened) slot.error ??= event.error ?? null;
     if (event.type !== "error" && !slot.opened) this.#opens(slot);
@@ -357,16 +363,18 @@ export class RealtimeConnection extends EventTarget {
     if (!waiting) this.waits = null;
     else if (!this.waits || waiting < this.waits.bytes) this.waits = { bytes: waiting, since: now };
     const seconds = this.waits ? (now - this.waits.since) / 1000 : 0;
+    const trip = this.socket.asked === null ? 0 : (now - this.socket.asked) / 1000;
     if (seconds >= this.options.stall) {
       this.#drop(this.socket, "What was sent does not get away.");
       return;
     }
-    if (seconds >= this.options.slow && this.state === "open") {
+    const isSlow = Math.max(seconds, trip) >= this.options.slow;
+    if (isSlow && this.state === "open") {
       this.#become("degraded");
       if (this.ladder.trouble(now)) this.#tell("step", this.ladder.step);
     }
-    if (!waiting && this.state === "degraded") this.#become("open");
-    if (!waiting && this.ladder.steady(now)) this.#tell("step", this.ladder.step);
+    if (!waiting && !isSlow && this.state === "degraded") this.#become("open");
+    if (!waiting && !isSlow && this.ladder.steady(now)) this.#tell("step", this.ladder.step);
   }
 }
 

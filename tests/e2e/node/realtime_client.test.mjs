@@ -238,6 +238,21 @@ test("what does not get away is noticed: first degraded, then lost", async () =>
   assert.equal(Socket.all.length, 2);
 });
 
+test("an answer that takes long is noticed, and sound wants none", async () => {
+  const { connection, clock, told } = await opened();
+  connection.send({ type: "input_audio_buffer.append", audio: "AAAA" });
+  await clock.pass(5);
+  assert.equal(told.at(-1), "open");
+  connection.send({ type: "response.create" });
+  await clock.pass(1);
+  connection.send({ type: "conversation.item.create" });
+  await clock.pass(1.5);
+  assert.equal(told.at(-1), "degraded");
+  last().says({ type: "response.created" });
+  await clock.pass(1);
+  assert.equal(told.at(-1), "open");
+});
+
 test("a connection that says nothing is given up", async () => {
   const { connection, clock } = world({ firstEvent: 5 });
   connection.connect();
