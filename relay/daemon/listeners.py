@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -18,6 +18,7 @@ from relay.config.listeners import fault_of_access, is_public
 from relay.config.settings import ListenerTable
 from relay.daemon.descriptors import Accepting
 from relay.daemon.listening import Renewable, is_inherited, make_room, reason_of, url_of
+from relay.rules.errors import InvalidValue
 from relay.web.admin import AdminFactory
 
 _log = Logger()
@@ -59,6 +60,7 @@ class Listeners:
         self._fault = fault
         self._ports: list[Any] = []
         self._inherited: list[IListeningPort] = []
+        self._addresses: list[tuple[str, IAddress]] = []
         self._certificates: dict[str, Renewable] = {}
         self._accepting = Accepting(reactor)
 
@@ -80,6 +82,16 @@ class Listeners:
         self._ports.append(port)
         self._accepting.guard(port)
         make_room(port, endpoint)
+
+    def check_access(self, guarded: bool) -> None:
+        """
+        Check that no listener would be open to all by an oversight.
+
+        @raise InvalidValue: if one would.
+        """
+        for endpoint, address in self._addresses:
+            if fault := fault_of_access(endpoint, guarded=guarded, address=address):
+                raise InvalidValue(fault)
 
     def renew(self, certificates: Mapping[str, CertificateOptions]) -> None:
         """Show these certificates to new connections, by the endpoint."""
@@ -118,6 +130,7 @@ class Listeners:
         if is_inherited(listener.endpoint):
             self._inherited.append(port)
         address = port.getHost()
+        self._addresses.append((listener.endpoint, address))
         # The address of an adopted socket is known only now.
         if fault := fault_of_access(listener.endpoint, guarded=self._guarded, address=address):
             self._fault(fault)

@@ -166,6 +166,7 @@ class RelayService(Service):
         """
         assert self._factory is not None, "nothing is taken before the relay listens"
         settings = self._within_descriptors(plan.settings)
+        self._listeners.check_access(plan.guarded)
         certificates = certificates_of(settings.listeners)
         valid = validities(settings.listeners)
         self._notify.reloading()

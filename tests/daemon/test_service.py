@@ -37,6 +37,7 @@ from relay.daemon.service import CannotStart, RelayService
 from relay.daemon.signals import IDLE, RELOADS, Signals
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.factory import RelayFactory
+from relay.rules.errors import InvalidValue
 from relay.simulator import SimulatorFactory
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
@@ -525,3 +526,21 @@ def test_the_metrics_know_how_late_the_reactor_is(stage: Stage) -> None:
     assert "relay_event_loop_lag_seconds_sum 0.75" in scraped(service)
     service.stopService()
     assert "relay_event_loop_lag_seconds_count 1.0" in scraped(service)
+
+
+def test_a_reload_does_not_open_a_public_socket_of_systemds_to_all(
+    stage: Stage, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted = Late()
+    monkeypatch.setattr(listeners, "serverFromString", lambda *_: adopted)
+    service = stage.service("systemd:domain=INET:index=0", tokens=("t",))
+    service.privilegedStartService()
+    adopted.listening.callback(Port(IPv4Address("TCP", "0.0.0.0", 8080)))
+    factory = service._factory
+    assert factory is not None
+    assert factory.context().holds.guarded
+    service._take(service._plan)
+    opened = attrs.evolve(service._plan, access=Access())
+    with pytest.raises(InvalidValue, match=OPEN_TO_ALL[:20]):
+        service._take(opened)
+    assert factory.context().holds.guarded
