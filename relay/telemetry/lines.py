@@ -46,7 +46,16 @@ def _attempted(attempt: AttemptRecord) -> str:
     return f"; {attempt.upstream}{at}: {attempt.outcome}{error}{said}"
 
 
-def _refused(record: HoldRecord) -> str:
+def _left_alone(refusal: Refusal | None) -> str:
+    """Why the upstream was not tried, if that is why."""
+    if refusal is None or refusal.since is None or refusal.upstream is None:
+        return ""
+    facts = refusal.upstream
+    at = f" at {facts.stage}" if facts.stage else ""
+    return f"; {facts.name} is left alone for {refusal.cause}{at} since {refusal.since}"
+
+
+def _refused(record: HoldRecord, refusal: Refusal | None) -> str:
     """The line of a refusal. A model is quoted, because the caller chooses its name."""
     parts = [f"refused {record.request_id} for {record.peer}: {record.outcome}"]
     parts.append(f" after {record.seconds:.3f} s")
@@ -56,7 +65,7 @@ def _refused(record: HoldRecord) -> str:
         parts.append(f", model {json.dumps(shown(record.model))}")
     if record.detail:
         parts.append(f" ({record.detail})")
-    return "".join([*parts, *map(_attempted, record.attempts)])
+    return "".join([*parts, *map(_attempted, record.attempts), _left_alone(refusal)])
 
 
 def _ended(record: ClosedRecord) -> str:
@@ -86,9 +95,11 @@ class LogRecords(RelayListener):
         """Log at warn a refusal with a status of 500 or above, and any other at info."""
         log = _log.warn if refusal and refusal.status >= 500 else _log.info
         log(
-            _literal(_refused(record)),
+            _literal(_refused(record, refusal)),
             **_hold_fields(record),
             status=refusal and refusal.status,
+            cause=refusal and refusal.cause,
+            since=refusal and refusal.since,
             log_same=("refused", record.outcome, record.peer),
         )
 

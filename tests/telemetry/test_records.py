@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
-from relay.rules.refusals import Refusal, refuse
+from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
 from relay.telemetry.lines import LogRecords
 from relay.telemetry.records import (
     AnsweredRecord,
@@ -20,6 +20,7 @@ from relay.telemetry.records import (
     no_traffic,
     shown,
 )
+from relay.upstreams.breaker import Cause
 
 Event = dict[str, Any]
 
@@ -244,3 +245,16 @@ def test_a_session_that_ended_without_a_code_is_told_in_words(logged: list[Event
     assert said(logged[0]).startswith(
         "closed req_1 for 192.0.2.1 by downstream without a code after 1.000 s, "
     )
+
+
+def test_a_refusal_by_a_breaker_tells_why_the_upstream_is_left_alone(logged: list[Event]) -> None:
+    failed = attributed(refuse("upstream_timeout"), UpstreamFacts("openai", "tls"))
+    refusal = Cause(failed, "2026-02-03T04:05:06Z").passing_over(3.0)
+    passed_over = AttemptRecord("openai", outcome="upstream_unavailable")
+    refused = hold(outcome="upstream_unavailable", attempts=[passed_over])
+    LogRecords().refused(refused, refusal)
+    assert said(logged[0]).endswith(
+        "; openai: upstream_unavailable"
+        "; openai is left alone for upstream_timeout at tls since 2026-02-03T04:05:06Z"
+    )
+    assert (logged[0]["cause"], logged[0]["since"]) == ("upstream_timeout", "2026-02-03T04:05:06Z")
