@@ -18,7 +18,7 @@ from attrs import define
 from chaos.scale import scaled
 from cryptography import x509
 from e2e.relays import authority
-from processes import LOOPBACK, TWISTD, address_of, admin_of, running, said
+from processes import LOOPBACK, TWISTD, address_of, admin_of, running, said, until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -42,10 +42,14 @@ class Daemon:
     admin: str
     folder: Path
 
-    def told(self, more: str, answer: str) -> None:
-        """Give it other settings, and wait for what it says to them."""
+    def tell(self, more: str) -> None:
+        """Give it other settings."""
         self.config.write_text(settings(self.folder, more), "utf-8")
         self.process.send_signal(signal.SIGHUP)
+
+    def told(self, more: str, answer: str) -> None:
+        """Give it other settings, and wait for what it says to them."""
+        self.tell(more)
         said(self.process, f"SIGHUP: ({answer})")
 
     def status(self) -> int:
@@ -147,7 +151,8 @@ def test_nobody_is_refused_while_settings_change(daemon: Daemon) -> None:
         each.start()
     began = monotonic()
     for number in range(RELOADS):
-        daemon.told(f"hold_seconds = {number + 2}.0", "new requests")
+        daemon.tell(f"hold_seconds = {number + 2}.0")
+        until(lambda taken=number + 1: daemon.counted()["taken"] == taken)  # type: ignore[misc]
     done.set()
     for each in clients:
         each.join()
