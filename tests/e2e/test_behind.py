@@ -1,0 +1,158 @@
+"""The relay behind nginx and HAProxy, as the page sets them up, with real programs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+from chaos.test_rollout import HAPROXY, NGINX, is_ready, of_page, on
+from e2e.relays import authority
+from e2e.test_pressure import UPGRADE
+from processes import TWISTD, closed_port, running, until
+
+CLIENT = "192.0.2.9"
+
+SETTINGS = """
+listen = ["tcp:PORT:interface=127.0.0.1"]
+admin = ""
+hold_seconds = 2.0
+log_format = "json"
+trusted_proxies = ["127.0.0.0/8"]
+"""
+
+
+@frozen
+class Front:
+    """
+    A proxy with a relay behind it.
+
+    @ivar trusted: whom its certificate is by; L{None} if it speaks no TLS.
+    """
+
+    port: int
+    log: Path
+    trusted: ssl.SSLContext | None
+
+    @contextmanager
+    def connected(self) -> Iterator[http.client.HTTPConnection]:
+        """A connection to it, which stays open for a further request."""
+        made: http.client.HTTPConnection = (
+            http.client.HTTPConnection("127.0.0.1", self.port)
+            if self.trusted is None
+            else http.client.HTTPSConnection("127.0.0.1", self.port, context=self.trusted)
+        )
+        with closing(made):
+            made.connect()
+            yield made
+
+    def asked(self, path: str) -> tuple[int, dict[str, object]]:
+        """The status and the body of a request for a session that is refused."""
+        lines = UPGRADE.decode().split("\r\n")[1:]
+        fields = dict(line.split(": ", 1) for line in lines if line)
+        with self.connected() as connection:
+            connection.request("GET", path, headers={**fields, "X-Forwarded-For": CLIENT})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def record(self, outcome: str) -> dict[str, object]:
+        """The last line of the relay's log that begins so."""
+
+        def found() -> list[dict[str, object]]:
+            lines = map(json.loads, self.log.read_text("utf-8").splitlines())
+            return [line for line in lines if str(line["message"]).startswith(outcome)]
+
+        until(found)
+        return found()[-1]
+
+
+def nginx(folder: Path, port: int, relays: list[int]) -> tuple[list[str], ssl.SSLContext]:
+    """nginx, with the page's configuration and a certificate."""
+    vouching = authority(folder)
+    text = on(relays, of_page("nginx", "upstream relay")).replace("443", f"127.0.0.1:{port}")
+    text = text.replace("/etc/ssl/relay.example.com.pem", str(vouching.certificate))
+    text = text.replace("/etc/ssl/relay.example.com.key", str(vouching.key))
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.replace("FOLDER", str(folder)) + text + "}\n", "utf-8")
+    command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
+    trusted = ssl.create_default_context(cafile=str(vouching.ca_file))
+    return [*command, "-g", "daemon off; master_process off;"], trusted
+
+
+def haproxy(folder: Path, port: int, relays: list[int]) -> tuple[list[str], None]:
+    """HAProxy, with the page's configuration."""
+    text = on(relays, of_page("text", "backend relay"))
+    config = folder / "haproxy.cfg"
+    config.write_text(HAPROXY.replace("PORT", str(port)) + text, "utf-8")
+    return ["haproxy", "-db", "-f", str(config)], None
+
+
+@pytest.fixture(scope="module", params=[nginx, haproxy], ids=lambda each: each.__name__)
+def front(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Front]:
+    """A proxy and a relay. The other relay on the page is away."""
+    name = request.param.__name__
+    if shutil.which(name) is None:
+        pytest.skip(f"not installed: {name}")
+    folder = tmp_path_factory.mktemp(name)
+    port, here, away = (closed_port() for _ in range(3))
+    log = folder / "log"
+    (folder / "relay.toml").write_text(SETTINGS.replace("PORT", str(here)), "utf-8")
+    arguments = ["-n", "--pidfile=", f"--logfile={log}", "realtime-relay", "--demo"]
+    with ExitStack() as stack:
+        command = [*TWISTD, *arguments, "--config", str(folder / "relay.toml")]
+        stack.enter_context(running(command, folder))
+        until(lambda: is_ready(here))
+        proxy, trusted = request.param(folder, port, [here, away])
+        stack.enter_context(running(proxy, folder))
+        made = Front(port, log, trusted)
+        until(lambda: _serves(made))
+        yield made
+
+
+def _serves(front: Front) -> bool:
+    with suppress(OSError), front.connected() as connection:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    return False
+
+
+def test_an_upgrade_after_another_request_on_the_same_connection_opens(front: Front) -> None:
+    seen = b""
+    with front.connected() as connection:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        wire: socket.socket = connection.sock
+        wire.sendall(UPGRADE.replace(b"/v1/realtime", b"/v1/realtime?model=m"))
+        while b"session.created" not in seen:
+            more = wire.recv(4096)
+            assert more, seen
+            seen += more
+    assert seen.startswith(b"HTTP/1.1 101 ")
+
+
+def test_a_refusal_comes_through_as_it_is(front: Front) -> None:
+    status, body = front.asked("/v1/realtime?model=fault-http-401")
+    error = body["error"]
+    assert isinstance(error, dict)
+    assert (status, error["code"]) == (502, "upstream_unauthorized")
+
+
+def test_a_hold_that_lasts_is_answered_by_the_relay_and_not_by_the_proxy(front: Front) -> None:
+    status, body = front.asked("/v1/realtime?model=fault-hang")
+    error = body["error"]
+    assert isinstance(error, dict)
+    assert (status, error["code"]) == (504, "upstream_timeout")
+
+
+def test_the_record_has_the_clients_address(front: Front) -> None:
+    front.asked("/v1/realtime?model=fault-quota")
+    assert front.record("refused")["peer"] == CLIENT
