@@ -4,15 +4,15 @@ How a configuration file becomes settings, without I/O: text in, settings or all
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import attrs
 
 from relay.config import checks
 from relay.config.auth import Auth, ClientKeyTable
+from relay.config.places import hint, table_in
 from relay.config.settings import Settings
 from relay.rules.errors import RelayError
 
@@ -51,13 +51,14 @@ def load_as(cls: type, text: str) -> Any:
         raise SettingsError((f"not TOML: {error}",)) from None
     except (RecursionError, ValueError):
         raise SettingsError(("not TOML: nested too deeply, or a number too long",)) from None
-    return _built(cls, table)
+    return _built(cls, table, cls)
 
 
-def _built(cls: type, raw: dict[str, Any]) -> Any:
+def _built(cls: type, raw: dict[str, Any], root: type) -> Any:
     """
     One table as an instance of its class.
 
+    @param root: the class of the whole text, here and below.
     @raise SettingsError: with every fault in the table; attrs would stop at the first.
     """
     # The annotations are text until they are resolved, and tell which field is a table.
@@ -66,12 +67,12 @@ def _built(cls: type, raw: dict[str, Any]) -> Any:
     faults: list[str] = []
     for name in [name for name in fields if name in raw]:
         try:
-            values[name] = _value(fields[name], raw[name])
+            values[name] = _value(fields[name], raw[name], root)
         except SettingsError as error:
             faults.extend(error.faults)
         except ValueError as error:
             faults.append(str(error))
-    faults.extend(_unknown(key, cls) for key in sorted(raw.keys() - fields.keys()))
+    faults.extend(_unknown(key, cls, root) for key in sorted(raw.keys() - fields.keys()))
     if not faults:
         try:
             return cls(**values)
@@ -80,20 +81,20 @@ def _built(cls: type, raw: dict[str, Any]) -> Any:
     raise SettingsError(tuple(faults))
 
 
-def _value(attribute: attrs.Attribute[Any], raw: Any) -> Any:
+def _value(attribute: attrs.Attribute[Any], raw: Any, root: type) -> Any:
     """
     The value of one field.
 
     @raise ValueError: if the field's validator refuses it; the text begins with the field's name.
     @raise SettingsError: with every fault of the table or tables in the field.
     """
-    name, kind = attribute.name, cast(Any, attribute.type)
-    items = [each for each in get_args(kind) if attrs.has(each)]
-    if attrs.has(kind):
-        value = _table(kind, raw, name, f"[{name}]")
-    elif items and (attribute.converter is None or isinstance(raw, list)):
+    name = attribute.name
+    kind, many = table_in(attribute)
+    if kind is not None and not many:
+        value = _table(kind, raw, name, f"[{name}]", root)
+    elif kind is not None and (attribute.converter is None or isinstance(raw, list)):
         # A converter makes a table also of a word that stands for one.
-        value = _tables(items[0], raw, name)
+        value = _tables(kind, raw, name, root)
     else:
         value = tuple(raw) if isinstance(raw, list) else raw
     if attribute.converter is not None:
@@ -103,7 +104,7 @@ def _value(attribute: attrs.Attribute[Any], raw: Any) -> Any:
     return value
 
 
-def _table(cls: type, raw: Any, name: str, inside: str) -> Any:
+def _table(cls: type, raw: Any, name: str, inside: str, root: type) -> Any:
     """
     The table in a field.
 
@@ -113,12 +114,12 @@ def _table(cls: type, raw: Any, name: str, inside: str) -> Any:
     if not isinstance(raw, dict):
         raise SettingsError((f"{name}: must be a table, not {checks.kind_of(raw)}",))
     try:
-        return _built(cls, raw)
+        return _built(cls, raw, root)
     except SettingsError as error:
         raise SettingsError(tuple(f"{inside}: {fault}" for fault in error.faults)) from None
 
 
-def _tables(cls: type, raw: Any, name: str) -> tuple[Any, ...]:
+def _tables(cls: type, raw: Any, name: str, root: type) -> tuple[Any, ...]:
     """The tables of a name that may stand more than once."""
     if not isinstance(raw, list):
         raise SettingsError((f"{name}: must be a list of tables, written [[{name}]]",))
@@ -127,7 +128,7 @@ def _tables(cls: type, raw: Any, name: str) -> tuple[Any, ...]:
     for number, each in enumerate(raw, 1):
         where = f"[[{name}]] #{number}"
         try:
-            built.append(_table(cls, each, where, where))
+            built.append(_table(cls, each, where, where, root))
         except SettingsError as error:
             faults.extend(error.faults)
     if faults:
@@ -144,12 +145,12 @@ _INSTEAD: dict[type, str] = {
 _SECRET_NAMES = {"key", "keys", "api_key", "apikey", "secret", "password", "token", "tokens"}
 
 
-def _unknown(key: str, cls: type) -> str:
+def _unknown(key: str, cls: type, root: type) -> str:
     """The fault of a key that the class does not have. Its value is not looked at."""
     plain = re.fullmatch(r"[\w-]{1,60}", key)
     said = f"{key if plain else checks.shown(key)}: unknown key"
     if key.lower() in _SECRET_NAMES:
         instead = _INSTEAD.get(cls, "name one with key_env or key_file")
         return f"{said}; secrets stay out of this file, {instead}"
-    close = difflib.get_close_matches(key, [a.name for a in attrs.fields(cls)], n=1)
-    return f"{said} (did you mean {close[0]}?)" if close else said
+    meant = hint(key, cls, root)
+    return f"{said} ({meant})" if meant else said
