@@ -31,7 +31,9 @@ SETTINGS = """
 listen = ["systemd:domain=INET:index=0"]
 admin = ""
 drain_seconds = 1
+"""
 
+UNLIMITED = """
 [limits]
 sessions = 100000
 address_sessions = 0
@@ -148,7 +150,7 @@ class Systemd:
 
 @contextmanager
 def systemd(folder: Path) -> Iterator[Systemd]:
-    (folder / "relay.toml").write_text(SETTINGS)
+    (folder / "relay.toml").write_text(SETTINGS + UNLIMITED)
     with (
         socket.create_server(("127.0.0.1", 0), backlog=4096) as server,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,

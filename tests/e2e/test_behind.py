@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from chaos.test_rollout import HAPROXY, NGINX, is_ready, of_page, on
 from e2e.relays import authority
 from e2e.test_pressure import UPGRADE
+from page_proxies import haproxy, is_ready, nginx
 from processes import TWISTD, closed_port, running, until
 
 CLIENT = "192.0.2.9"
@@ -73,33 +73,12 @@ class Front:
         return found()[-1]
 
 
-def nginx(folder: Path, port: int, relays: list[int]) -> tuple[list[str], ssl.SSLContext]:
-    """nginx, with the page's configuration and a certificate."""
-    vouching = authority(folder)
-    text = on(relays, of_page("nginx", "upstream relay")).replace("443", f"127.0.0.1:{port}")
-    text = text.replace("/etc/ssl/relay.example.com.pem", str(vouching.certificate))
-    text = text.replace("/etc/ssl/relay.example.com.key", str(vouching.key))
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.replace("FOLDER", str(folder)) + text + "}\n", "utf-8")
-    command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
-    trusted = ssl.create_default_context(cafile=str(vouching.ca_file))
-    return [*command, "-g", "daemon off; master_process off;"], trusted
-
-
-def haproxy(folder: Path, port: int, relays: list[int]) -> tuple[list[str], None]:
-    """HAProxy, with the page's configuration."""
-    text = on(relays, of_page("text", "backend relay"))
-    config = folder / "haproxy.cfg"
-    config.write_text(HAPROXY.replace("PORT", str(port)) + text, "utf-8")
-    return ["haproxy", "-db", "-f", str(config)], None
-
-
-@pytest.fixture(scope="module", params=[nginx, haproxy], ids=lambda each: each.__name__)
+@pytest.fixture(scope="module", params=["nginx", "haproxy"])
 def front(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
     """A proxy and a relay. The other relay on the page is away."""
-    name = request.param.__name__
+    name = request.param
     if shutil.which(name) is None:
         pytest.skip(f"not installed: {name}")
     folder = tmp_path_factory.mktemp(name)
@@ -111,7 +90,13 @@ def front(
         command = [*TWISTD, *arguments, "--config", str(folder / "relay.toml")]
         stack.enter_context(running(command, folder))
         until(lambda: is_ready(here))
-        proxy, trusted = request.param(folder, port, [here, away])
+        trusted = None
+        if name == "nginx":
+            certified = authority(folder)
+            trusted = ssl.create_default_context(cafile=str(certified.ca_file))
+            proxy = nginx(folder, port, (here, away), certified)
+        else:
+            proxy = haproxy(folder, port, (here, away))
         stack.enter_context(running(proxy, folder))
         made = Front(port, log, trusted)
         until(lambda: _serves(made))

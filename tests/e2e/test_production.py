@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
@@ -14,9 +15,9 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from chaos.test_rollout import is_ready
-from e2e import test_behind as behind
 from e2e.listening_upstream import listening_upstream
+from e2e.relays import authority
+from page_proxies import is_ready, nginx
 from processes import SECONDS, TWISTD, closed_port, environ, running, said, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -74,8 +75,10 @@ def test_the_page_leads_to_a_session_by_the_second_service_and_to_its_end(tmp_pa
         command = [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--config", config]
         relay = stack.enter_context(running(command, tmp_path))
         until(lambda: is_ready(port))
-        nginx, trusted = behind.nginx(tmp_path, front, [port, closed_port()])
-        stack.enter_context(running(nginx, tmp_path))
+        certified = authority(tmp_path)
+        trusted = ssl.create_default_context(cafile=str(certified.ca_file))
+        proxy = nginx(tmp_path, front, (port, closed_port()), certified)
+        stack.enter_context(running(proxy, tmp_path))
         url = f"wss://127.0.0.1:{front}/v1/realtime?model=gpt-realtime"
 
         def session() -> ClientConnection:
