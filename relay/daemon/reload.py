@@ -105,13 +105,16 @@ class Reload:
         return {path: mark_of(Path(path)) for path in files_of(self._plan.settings)}
 
     def _reload(self, why: str, settings: Settings | None) -> None:
+        before = self._marks()
         faults = self._taken(why, settings)
         for fault in faults:
             _log.error("{why}: {fault}", why=why, fault=fault)
         if faults:
             _log.error("{why}: nothing was taken; the relay goes on as it was", why=why)
         self._count("refused" if faults else "taken")
-        self._seen = self._last = self._marks()
+        self._last = self._marks()
+        # A file may have changed again since it was read.
+        self._seen = {path: before.get(path, mark) for path, mark in self._last.items()}
 
     def _taken(self, why: str, settings: Settings | None) -> Faults:
         """Take what there is to take, or return why not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ class Stage:
         self.took: list[Plan] = []
         self.counted: list[str] = []
         self.fault: str | None = None
+        self.change: Callable[[Plan], None] = self.took.append
         self.reload = Reload(self.plan, self._find, self._take, self.counted.append, self.clock)
         self.reload.start()
 
@@ -66,7 +68,7 @@ class Stage:
     def _take(self, plan: Plan) -> None:
         if self.fault is not None:
             raise InvalidValue(self.fault)
-        self.took.append(plan)
+        self.change(plan)
 
     def look(self, times: int = 3) -> None:
         self.clock.pump([LOOK_SECONDS] * times)
@@ -114,6 +116,24 @@ def test_a_file_that_changes_is_taken_once_it_is_whole_with_the_same_settings(
     key.unlink()
     stage.look()
     assert len(stage.asked) == 2
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    key = tmp_path / "signing"
+    key.write_text("a" * 32)
+    stage = Stage(Settings(auth=Auth(signing_keys=(str(key),))))
+
+    def change(plan: Plan) -> None:
+        stage.took.append(plan)
+        key.write_text("b" * (40 + len(stage.took) % 2))
+
+    stage.change = change
+    stage.reload.by_signal()
+    stage.change = stage.took.append
+    stage.look()
+    assert stage.counted == ["taken", "taken"]
+    stage.look()
+    assert stage.counted == ["taken", "taken"]
 
 
 def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path) -> None:
