@@ -9,7 +9,7 @@ from attrs.validators import and_
 
 from relay.config import checks
 from relay.config.authorizers import CallbackTable, JwtTable
-from relay.config.fields import documented, unique_names
+from relay.config.fields import documented, file, secret_files, unique_names
 from relay.config.policy import PolicyTable
 
 
@@ -19,27 +19,22 @@ class Auth:
     Who may use the relay. With no key, token, issuer or callback, everybody may who can reach it.
     """
 
-    keys_file: str | None = documented(
+    keys_file: str | None = file(
         "File of the named keys that clients may send, as hashes; realtime-relay token writes"
         " it. Read anew when it has changed.",
-        None,
-        checks.optional(checks.printable),
     )
     token_env: str | None = documented(
         "Environment variable that holds a token that clients may send.",
         None,
         checks.optional(checks.variable),
     )
-    token_file: str | None = documented(
+    token_file: str | None = file(
         "File of the tokens that clients may send, one a line. Read anew when it has changed.",
-        None,
-        checks.optional(checks.printable),
+        secret=True,
     )
-    signing_keys: tuple[str, ...] = documented(
+    signing_keys: tuple[str, ...] = secret_files(
         "Files of the keys that sign ephemeral secrets, each of one line of at least 32 characters."
-        " The first signs, all are accepted. Without any, a key is made at each start.",
-        (),
-        checks.each(checks.printable),
+        " The first signs, all are accepted. Without any, a key is made at each start."
     )
 
     jwt: tuple[JwtTable, ...] = documented(

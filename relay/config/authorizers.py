@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from relay.config import checks
-from relay.config.fields import documented, seconds, wait
+from relay.config.fields import documented, file, seconds, wait
 from relay.http.head import TOKEN
 from relay.rules.addresses import is_loopback
 from relay.rules.errors import InvalidValue
@@ -61,16 +61,12 @@ class JwtTable:
         None,
         checks.optional(_url),
     )
-    key_file: str | None = documented(
+    key_file: str | None = file(
         "File with the one key instead: PEM of a public key, or for HS… the secret, one line of 32"
         " characters or more. Read anew when it has changed.",
-        None,
-        checks.optional(checks.printable),
     )
-    ca_file: str | None = documented(
+    ca_file: str | None = file(
         "PEM file of the authorities that jwks_url is checked by, instead of the machine's.",
-        None,
-        checks.optional(checks.printable),
     )
     leeway_seconds: float = wait(
         "How much the clocks of the issuer and the relay may differ.", 30.0, 600
@@ -151,19 +147,16 @@ class CallbackTable:
         None,
         checks.optional(_url),
     )
-    token_file: str | None = documented(
+    token_file: str | None = file(
         "File with the token that it is sent as Bearer. Read anew when it has changed.",
-        None,
-        checks.optional(checks.printable),
+        secret=True,
     )
     headers: tuple[str, ...] = documented(
         "Headers of the client's request that it is shown, such as cookie.",
         (),
         checks.each(_header),
     )
-    ca_file: str | None = documented(
+    ca_file: str | None = file(
         "PEM file of the authorities that url is checked by, instead of the machine's.",
-        None,
-        checks.optional(checks.printable),
     )
     seconds: float = seconds("How long its answer is waited for.", 3.0, 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise CertificateFault(f"{path}: {error.strerror}") from None
+        raise CertificateFault(f"{os.path.abspath(path)}: {error.strerror}") from None
 
 
 def _certificates(path: str) -> list[Certificate]:

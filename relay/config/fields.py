@@ -10,6 +10,9 @@ from attrs import field
 
 from relay.config import checks
 
+FILE, SECRET = "file", "secret"
+"""In a field's metadata: whether it is the path of a file, or paths; and whether of a secret."""
+
 
 def documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
     """Any value that passes the validator."""
@@ -32,6 +35,27 @@ def wait(doc: str, default: float, high: float) -> float:
     """A time from 0 to C{high} seconds."""
     doc = f"{doc} Seconds, 0 to {high:g}."
     return cast(float, documented(doc, default, checks.seconds(high, or_none=True)))
+
+
+def file(doc: str, *, secret: bool = False) -> str | None:
+    """
+    The path of a file; none if it is not set.
+
+    @param secret: whether the file is to be read by the relay alone.
+    """
+    told = {"doc": doc, FILE: True, SECRET: secret}
+    return cast(
+        str | None, field(default=None, validator=checks.optional(checks.printable), metadata=told)
+    )
+
+
+def secret_files(doc: str) -> tuple[str, ...]:
+    """The paths of files that are to be read by the relay alone."""
+    told = {"doc": doc, FILE: True, SECRET: True}
+    return cast(
+        tuple[str, ...],
+        field(default=(), validator=checks.each(checks.printable), metadata=told),
+    )
 
 
 class _Named(Protocol):

@@ -2,14 +2,15 @@
 Find the secrets that the settings name.
 
 They come from files, environment variables and systemd credentials, never from the configuration
-itself. No message here repeats what was read. Nor does one repeat a path, because the secret itself
-may stand where the path belongs.
+itself. No message here repeats what was read. Nor does one repeat a path that is not there, because
+the secret itself may stand where the path belongs.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 LARGEST_FILE = 65536
 """Most bytes of a key or token file: reading C{/dev/zero} must end."""
+
+QUOTES = "\"'`"
+"""What people put around a key, as a shell would want it."""
 
 
 class KeyFault(RelayError):
@@ -195,7 +199,7 @@ def lines_of(path: Path, what: str) -> dict[int, str]:
 
     @raise KeyFault: if there is none, or anything else than secrets.
     """
-    lines = read_file(path, what).splitlines()
+    lines = read_file(path, what).removeprefix(BOM_UTF8).splitlines()
     secrets = {n: _secret(line, f"{what}: line {n}") for n, line in enumerate(lines, 1) if line}
     if not secrets:
         raise KeyFault(f"{what}: the file is empty")
@@ -212,14 +216,24 @@ def read_file(path: Path, what: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise KeyFault(f"{what}: cannot be read: {os.strerror(error.errno or 0)}") from None
+        why = os.strerror(error.errno or 0)
+        raise KeyFault(f"{what}: cannot be read: {why}{_looked_at(path)}") from None
     if len(data) > LARGEST_FILE:
         raise KeyFault(f"{what}: larger than {LARGEST_FILE} bytes")
     return data
 
 
+def _looked_at(path: Path) -> str:
+    """Where a file is, as far as it is there: what is not there may be a secret in its place."""
+    whole = Path(os.path.abspath(path))
+    there = next((each for each in (whole, *whole.parents) if os.path.exists(each)), whole.parent)
+    return f" ({there})" if there == whole else f" (below {there})"
+
+
 def _secret(value: bytes, what: str) -> str:
     secret = value.decode("latin-1")
+    if len(secret) > 1 and secret[0] == secret[-1] and secret[0] in QUOTES:
+        raise KeyFault(f"{what}: is in quotes, which would be sent too; take them off")
     if not is_credential(secret):
         raise KeyFault(f"{what}: holds a space, a control character or one that is not ASCII")
     return secret

@@ -16,6 +16,9 @@ from relay.config.places import hint, table_in
 from relay.config.settings import Settings
 from relay.rules.errors import RelayError
 
+BOM = "\ufeff"
+"""What some editors put before the text of a file."""
+
 
 class SettingsError(RelayError):
     """
@@ -46,7 +49,7 @@ def load_as(cls: type, text: str) -> Any:
     """
     try:
         # tomllib recurses into nested lists, and int() refuses thousands of digits.
-        table = tomllib.loads(text)
+        table = tomllib.loads(text.removeprefix(BOM))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError((f"not TOML: {error}",)) from None
     except (RecursionError, ValueError):

@@ -8,6 +8,7 @@ anew at any time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from relay.config.certificates import (
     server_options,
 )
 from relay.config.checks import shown
+from relay.config.files import beside
 from relay.config.keys import KeyFault, upstream_key
 from relay.config.listeners import fault_of_access, fault_of_endpoint
 from relay.config.load import SettingsError, load
@@ -131,15 +133,16 @@ def _planned(
 
 def settings_from(path: str | None) -> Settings:
     """
-    The settings in a file; without one, the defaults.
+    The settings in a file; without one, the defaults. Paths in it are against its folder.
 
     @raise SettingsError: with all that is wrong with it.
     """
     if path is None:
         return Settings()
+    path = os.path.abspath(path)
     faults: Faults
     try:
-        return load(Path(path).read_text("utf-8"))
+        return beside(load(Path(path).read_text("utf-8")), os.path.dirname(path))
     except OSError as error:
         faults = (str(error.strerror),)
     except ValueError:

@@ -14,7 +14,7 @@ from attrs.validators import and_
 
 from relay.config import checks
 from relay.config.auth import Auth
-from relay.config.fields import count, documented, seconds, unique_names, wait
+from relay.config.fields import count, documented, file, seconds, unique_names, wait
 from relay.config.forms import RefusalRule, as_rules, rules
 from relay.config.policy import PolicyTable
 from relay.config.upstream_table import UpstreamTable
@@ -99,14 +99,10 @@ class ListenerTable:
     endpoint: str = documented(
         "Twisted endpoint string.", LOOPBACK_ENDPOINT, checks.text(checks.printable)
     )
-    certificate: str | None = documented(
+    certificate: str | None = file(
         "PEM file of the certificate and its chain; with it this listener speaks TLS.",
-        None,
-        checks.optional(checks.printable),
     )
-    key: str | None = documented(
-        "PEM file of the certificate's private key.", None, checks.optional(checks.printable)
-    )
+    key: str | None = file("PEM file of the certificate's private key.", secret=True)
 
 
 @checks.named

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import Factory, field, frozen
 
 from relay.config import checks
-from relay.config.fields import count, documented
+from relay.config.fields import count, documented, file
 from relay.upstreams import passing, proxies
 from relay.upstreams.providers import PROVIDERS
 
@@ -46,15 +46,12 @@ class UpstreamTable:
     key_env: str | None = documented(
         "Environment variable that holds its key.", None, checks.optional(checks.variable)
     )
-    key_file: str | None = documented(
+    key_file: str | None = file(
         "File of one line that holds its key; used rather than key_env.",
-        None,
-        checks.optional(checks.printable),
+        secret=True,
     )
-    ca_file: str | None = documented(
+    ca_file: str | None = file(
         "PEM file of the authorities that may vouch for it, instead of the system's.",
-        None,
-        checks.optional(checks.printable),
     )
     priority: int = count("Upstreams with the lowest are tried first.", 0, 0, 1000)
     weight: int = count(
@@ -87,10 +84,9 @@ class UpstreamTable:
         None,
         checks.optional(proxies.fault_of_setting),
     )
-    client_certificate: str | None = documented(
+    client_certificate: str | None = file(
         "PEM file of the certificate to show it, with its chain and its private key.",
-        None,
-        checks.optional(checks.printable),
+        secret=True,
     )
     first_event: bool | None = documented(
         "Whether it sends an event of OpenAI's form before its client speaks, so that a hold waits"

@@ -83,8 +83,34 @@ def test_a_named_variable_that_is_not_set_never_means_another_key() -> None:
 def test_a_named_file_that_is_missing_never_means_another_key(tmp_path: Path) -> None:
     table = UpstreamTable(key_file=str(tmp_path / KEY), key_env="MINE")
     assert fault_of(table, {**ENV, "MINE": "sk-mine"}) == (
-        "upstream openai: key_file: cannot be read: No such file or directory"
+        f"upstream openai: key_file: cannot be read: No such file or directory (below {tmp_path})"
     )
+
+
+QUOTED = "is in quotes, which would be sent too; take them off"
+
+
+@pytest.mark.parametrize("value", ['"hunter2"', "'hunter2'", "`hunter2`"])
+def test_a_key_in_quotes_is_told(value: str) -> None:
+    line = fault_of(UpstreamTable(), {"OPENAI_API_KEY": value})
+    assert line == f"upstream openai: OPENAI_API_KEY: {QUOTED}"
+
+
+def test_a_quote_within_a_key_is_a_part_of_it() -> None:
+    assert upstream_key(UpstreamTable(), {"OPENAI_API_KEY": '"k'}) == '"k'
+    assert upstream_key(UpstreamTable(), {"OPENAI_API_KEY": "k'"}) == "k'"
+
+
+def test_a_byte_order_mark_before_a_key_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-mine", "utf-8-sig")
+    key = upstream_key(UpstreamTable(key_file=str(tmp_path / "key")), {})
+    assert isinstance(key, KeyFile)
+    assert key() == "sk-mine"
+
+
+def test_a_file_that_is_there_and_cannot_be_read_is_told_whole(tmp_path: Path) -> None:
+    line = fault_of(UpstreamTable(key_file=str(tmp_path)))
+    assert line == f"upstream openai: key_file: cannot be read: Is a directory ({tmp_path})"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +122,9 @@ def test_a_named_file_that_is_missing_never_means_another_key(tmp_path: Path) ->
         (b"sk hunter2", "line 1: holds a space, a control character or one that is not ASCII"),
         (b"\nhunter2\x7f", "line 2: holds a space, a control character or one that is not ASCII"),
         (b"hunter2\xff", "line 1: holds a space, a control character or one that is not ASCII"),
-        (b"\xef\xbb\xbfk", "line 1: holds a space, a control character or one that is not ASCII"),
+        (b"k\xef\xbb\xbf", "line 1: holds a space, a control character or one that is not ASCII"),
+        (b"'hunter2'", f"line 1: {QUOTED}"),
+        (b'\xef\xbb\xbf"hunter2"\r\n', f"line 1: {QUOTED}"),
         (b"k" * (LARGEST_FILE + 1), f"larger than {LARGEST_FILE} bytes"),
     ],
 )
@@ -205,8 +233,8 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
 
 ANEW = "info: upstream openai: key_file: read anew"
 GONE = (
-    "error: upstream openai: key_file: cannot be read: No such file or directory;"
-    " the last good one stays in use"
+    "error: upstream openai: key_file: cannot be read: No such file or directory"
+    " (below {0}); the last good one stays in use"
 )
 EMPTY = "error: upstream openai: key_file: the file is empty; the last good one stays in use"
 
@@ -251,7 +279,7 @@ def test_a_key_file_that_is_gone_is_one_line_each_time(watched: Watched) -> None
         assert [watched.key() for _ in range(3)] == [KEY] * 3
         watched.replace(KEY)
         assert watched.key() == KEY
-    assert watched.lines == [GONE, ANEW] * 2
+    assert watched.lines == [GONE.format(watched.path.parent), ANEW] * 2
 
 
 def test_a_bad_key_file_is_one_line_for_each_change(watched: Watched) -> None:

@@ -257,6 +257,10 @@ def test_a_file_that_breaks_the_toml_reader_is_one_line(text: str) -> None:
     assert faults(text) == ("not TOML: nested too deeply, or a number too long",)
 
 
+def test_a_byte_order_mark_before_the_text_is_no_part_of_it() -> None:
+    assert load("\ufeffhold_seconds = 3") == load("hold_seconds = 3")
+
+
 def test_rules_of_refusals_stand_in_the_order_of_the_file() -> None:
     text = """
         [[refusals]]

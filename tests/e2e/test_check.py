@@ -282,7 +282,9 @@ def test_the_check_tells_of_wrong_settings_first(tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text("holdseconds = 3\n")
     done = relay(tmp_path, "check", "--config", "relay.toml")
     assert done.returncode == 1
-    assert done.stderr.startswith("realtime-relay: relay.toml: holdseconds: unknown key")
+    assert done.stderr.startswith(
+        f"realtime-relay: {tmp_path}/relay.toml: holdseconds: unknown key"
+    )
 
 
 @pytest.mark.parametrize(

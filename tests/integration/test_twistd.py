@@ -55,14 +55,16 @@ def test_twistd_knows_the_plugin(run: Run) -> None:
             "upstream openai has no key: set OPENAI_API_KEY (or key_file in the configuration), or",
         ),
         (["--bogus"], "option --bogus not recognized"),
-        (["--config", "relay.toml"], "relay.toml: No such file or directory"),
+        (["--config", "relay.toml"], "{folder}/relay.toml: No such file or directory"),
         (["--demo", "--listen", "nonsense"], 'listen: "nonsense" is no endpoint'),
     ],
 )
-def test_a_fault_is_one_line_and_no_help_page(run: Run, arguments: list[str], line: str) -> None:
+def test_a_fault_is_one_line_and_no_help_page(
+    run: Run, arguments: list[str], line: str, tmp_path: Path
+) -> None:
     done = run("-n", "realtime-relay", *arguments)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"realtime-relay: {line}")
+    assert done.stderr.startswith(f"realtime-relay: {line.format(folder=tmp_path)}")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
 

@@ -1,0 +1,64 @@
+"""Where the files are that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from relay.config.files import beside
+from relay.config.load import load
+from relay.config.places import table_in
+from relay.config.plan import settings_from
+from relay.config.settings import Settings
+
+ALL = """
+[[listener]]
+certificate = "{0}own.pem"
+key = "{0}own.key"
+[[upstream]]
+key_file = "{0}up.key"
+ca_file = "{0}up-ca.pem"
+client_certificate = "{0}client.pem"
+[auth]
+keys_file = "{0}keys.toml"
+token_file = "{0}tokens"
+signing_keys = ["{0}one", "{0}two"]
+[[auth.jwt]]
+issuer = "i"
+audience = "a"
+key_file = "{0}jwt.pem"
+ca_file = "{0}jwt-ca.pem"
+[auth.callback]
+token_file = "{0}bearer"
+ca_file = "{0}callback-ca.pem"
+"""
+
+
+def test_a_relative_path_is_against_the_folder_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "relay.toml").write_text(ALL.format(""))
+    monkeypatch.chdir("/")
+    whole = load(ALL.format(f"{tmp_path}/"))
+    assert settings_from(str(tmp_path / "relay.toml")) == whole
+    monkeypatch.chdir(tmp_path)
+    assert settings_from("relay.toml") == whole
+
+
+def test_a_whole_path_stays_as_it_is() -> None:
+    whole = load(ALL.format("/run/secrets/"))
+    assert beside(whole, "/etc") == whole
+
+
+def names(cls: type) -> Iterator[str]:
+    for attribute in attrs.fields(attrs.resolve_types(cls)):
+        kind, _ = table_in(attribute)
+        yield from (attribute.name,) if kind is None else names(kind)
+
+
+def test_no_key_for_a_file_is_forgotten() -> None:
+    called = {name for name in names(Settings) if name.endswith(("_file", "certificate"))}
+    assert all(name in ALL for name in called)
