@@ -72,6 +72,15 @@ def test_an_upstream_that_is_the_same_keeps_its_breaker_and_another_key_has_none
     assert [each.breaker_state for each in factory.standings] == ["open", "closed"]
 
 
+def test_an_upstream_that_has_changed_still_has_its_connections() -> None:
+    world = World(upstream=evolve(FIRST, max_sessions=2))
+    world.open()
+    world.factory.configure([evolve(FIRST, max_sessions=1)])
+    assert status(world) == b"503"
+    world.factory.configure([evolve(FIRST, max_sessions=2)])
+    assert status(world) == b""
+
+
 def test_without_signing_keys_secrets_stay_good() -> None:
     world = World(options={"admit": keyed("key")})
     body = json.dumps({"session": {"type": "realtime", "model": "m"}}).encode()

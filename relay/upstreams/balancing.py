@@ -40,11 +40,22 @@ class Trouble:
     wait: float
 
 
+class Load:
+    """
+    The connections to one upstream.
+
+    @ivar sessions: how many there are, those of holds included.
+    """
+
+    def __init__(self) -> None:
+        self.sessions = 0
+
+
 class Standing:
     """
     One upstream, and how it is doing: its breaker and its connections.
 
-    @ivar sessions: how many connections to it there are, those of holds included.
+    @param load: its connections so far, if it has changed while they were open.
     @ivar breaker: its breaker; L{None} if it has none.
     """
 
@@ -54,11 +65,17 @@ class Standing:
         random: Callable[[], float],
         seconds: Callable[[], float],
         utc: Callable[[], str] = utc,
+        load: Load | None = None,
     ) -> None:
         self.upstream = upstream
-        self.sessions = 0
+        self.load = load or Load()
         self.breaker = Breaker(random, utc) if upstream.breaker else None
         self._seconds = seconds
+
+    @property
+    def sessions(self) -> int:
+        """How many connections to it there are, those of holds included."""
+        return self.load.sessions
 
     @property
     def breaker_state(self) -> BreakerState | Literal["off"]:
@@ -93,12 +110,12 @@ class Standing:
 
         @return: to be handed in with the attempt's result (see L{Breaker.begin}).
         """
-        self.sessions += 1
+        self.load.sessions += 1
         return self.breaker.begin(self._seconds()) if self.breaker is not None else 0
 
     def end(self) -> None:
         """A connection to this upstream is gone, or was never made."""
-        self.sessions -= 1
+        self.load.sessions -= 1
 
     def gave_up(self, period: int) -> None:
         """An attempt ended without a result."""
@@ -131,7 +148,8 @@ class Balancer:
 
     @param random: returns a random number, at least 0 and below 1.
     @param seconds: the time by the relay's clock.
-    @param before: how upstreams have done so far. One that is the same goes on from there.
+    @param before: how upstreams have done so far. One that is the same goes on from there. One of
+        the same name has the same connections.
     @ivar standings: one for each upstream, in the order of the settings.
     @raise InvalidValue: if there is no upstream, or two have the same name.
     """
@@ -145,8 +163,10 @@ class Balancer:
     ) -> None:
         check_names(upstreams)
         known = {standing.upstream: standing for standing in before}
+        loads = {standing.upstream.name: standing.load for standing in before}
         self.standings = tuple(
-            known.get(each) or Standing(each, random, seconds) for each in upstreams
+            known.get(each) or Standing(each, random, seconds, load=loads.get(each.name))
+            for each in upstreams
         )
         self._random = random
 
