@@ -33,6 +33,7 @@ from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.admitted import Door
 from relay.web.console import Console
+from relay.web.dashboard import LastRefusals
 from relay.web.models import named_by
 from relay.web.public import public_site
 from relay.wire.choice import Lines
@@ -234,7 +235,9 @@ class RelayFactory(FrontFactory):
             raise wanted("metrics must be a relay.Metrics", metrics)
         if drain is not None and not callable(drain):
             raise wanted("drain must be a callable without arguments, or None", drain)
-        return AdminFactory(self, self, metrics, drain or self.drain, self._reactor)
+        refusals = LastRefusals(_seconds_of(self._reactor))
+        self._register.listen(refusals)
+        return AdminFactory(self, self, metrics, drain or self.drain, refusals, self._reactor)
 
     def drain(self, shut: Callable[[], object] | None = None) -> Deferred[None]:
         """

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.rules.first_steps import FIRST
 from relay.rules.refusals import KINDS, RefusalCode
 
 PAGE = Path(__file__).parents[1] / "docs" / "runbook.md"
@@ -36,3 +37,11 @@ def test_an_entry_says_what_is_seen_what_to_do_first_and_why(code: str) -> None:
 def test_an_entry_names_the_status_that_clients_get_if_it_names_one(code: RefusalCode) -> None:
     named = re.search(r"\*\*You see\*\*: (\d{3})\b", entries()[code])
     assert named is None or int(named[1]) == KINDS[code].status
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_the_dashboard_says_the_same_as_the_page(code: RefusalCode) -> None:
+    found = re.search(r"\*\*First\*\*: (.*?)^- ", entries()[code], re.DOTALL | re.MULTILINE)
+    assert found is not None
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(found[1].split())).replace("`", "")
+    assert FIRST[code].casefold() == plain.casefold()

@@ -108,7 +108,11 @@ class Register:
         self.draining = False
         self.ended: Callable[[], None] = _nothing
         self.capacity = capacity
-        self._listeners = listeners
+        self._listeners = [*listeners]
+
+    def listen(self, listener: RelayListener) -> None:
+        """Have one more listener told, of what comes from now on."""
+        self._listeners.append(listener)
 
     def admission_refusal(self) -> Refusal | None:
         """Why another hold is not let in; L{None} if there is room for it."""

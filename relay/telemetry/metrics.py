@@ -207,6 +207,15 @@ class Metrics(RelayListener):
     def _observe(self, name: str, labels: Labels, seconds: float) -> None:
         self._distributions[name].setdefault(labels, Distribution()).add(seconds)
 
+    def counted(self, name: str) -> Mapping[Labels, float]:
+        """A counter so far, by its labels, without what is read at a scrape."""
+        return self._counts[name]
+
+    def distribution(self, name: str) -> list[int]:
+        """How many values of a histogram fell into each of the L{BUCKETS}, whatever its labels."""
+        every = (each.counts for each in self._distributions[name].values())
+        return [*map(sum, zip([0] * (len(BUCKETS) + 1), *every, strict=True))]
+
     # -- the scrape ------------------------------------------------------------------------
 
     def scrape(self, scraped: Scraped) -> bytes:

@@ -1,10 +1,9 @@
-"""The admin listener: health, metrics and drain, for the operator."""
+"""The admin listener: dashboard, health, metrics and drain, for the operator."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Protocol
 
 from attrs import evolve
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -15,26 +14,26 @@ from twisted.web.server import Request
 
 from relay.downstream.fronts import FrontFactory
 from relay.downstream.gate import FrontContext
-from relay.lifecycle.handles import Handles
 from relay.rules.refusals import refuse
-from relay.telemetry.metrics import Metrics, Scraped
-from relay.upstreams.balancing import Standing
-from relay.upstreams.diagnosis import failure_as_json
+from relay.telemetry.metrics import Metrics
+from relay.web.dashboard import Administered, Dashboard, LastRefusals
 from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
 from relay.web.sessions import Sessions
+from relay.web.standings import as_json
 
-NOTHING_HERE = "Ask for /healthz, /readyz, /metrics or /sessions, or POST to /drain."
+NOTHING_HERE = "Ask for /healthz, /readyz, /metrics, /sessions or /events, or POST to /drain."
+WELCOME = """realtime-relay, for its operator. In a browser, this page is a dashboard.
+
+GET /healthz         whether the process is alive
+GET /readyz          whether the relay takes new sessions, and how its upstreams are doing
+GET /metrics         the metrics, for Prometheus
+GET /sessions        the sessions that are open
+DELETE /sessions/ID  end one of them
+GET /events          what the dashboard shows, once a second, as server-sent events
+POST /drain          end the relay
+"""
+
 NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
-
-
-class Administered(Scraped, Protocol):
-    """What the admin listener shows and drains: a L{relay.RelayFactory}."""
-
-    handles: Handles
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has not been told to end."""
 
 
 class Admin(Resource):
@@ -44,6 +43,7 @@ class Admin(Resource):
     @param drain: begins the drain.
     @param is_private: tells whether no other machine can ask here. Only then a request may begin
         the drain, or see and end sessions.
+    @param dashboard: has pages of its own.
     """
 
     def __init__(
@@ -52,11 +52,14 @@ class Admin(Resource):
         metrics: Metrics,
         drain: Callable[[], object],
         is_private: Callable[[], bool],
+        dashboard: Dashboard,
     ) -> None:
         super().__init__()
         self._relay = relay
         self._drain = drain
         self._is_private = is_private
+        for name, page in dashboard.pages(telling(lambda _: WELCOME)).items():
+            self.putChild(name.encode("ascii"), page)
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready, "application/json"))
         scrape = telling(lambda _: metrics.scrape(relay).decode("utf-8"), CONTENT_TYPE_LATEST)
@@ -72,7 +75,7 @@ class Admin(Resource):
         ready = self._relay.is_ready
         request.setResponseCode(OK if ready else SERVICE_UNAVAILABLE)
         state = "ready" if ready else "draining"
-        upstreams = [_told(standing) for standing in self._relay.standings]
+        upstreams = [as_json(standing) for standing in self._relay.standings]
         return json.dumps({"state": state, "upstreams": upstreams}) + "\n"
 
     def _begin_drain(self, request: PlainRequest) -> bytes:
@@ -93,23 +96,6 @@ class Admin(Resource):
         return refusing(refuse("not_found", NOTHING_HERE))
 
 
-def _told(standing: Standing) -> dict[str, object]:
-    """An upstream for C{/readyz}: why its breaker is not closed, in the words of the check."""
-    told: dict[str, object] = {
-        "name": standing.upstream.name,
-        "breaker": standing.breaker_state,
-        "sessions": standing.sessions,
-    }
-    trouble = standing.trouble
-    if trouble is not None:
-        told |= {
-            "failure": failure_as_json(trouble.finding),
-            "since": trouble.cause.since,
-            "next_try_seconds": round(trouble.wait, 1),
-        }
-    return told
-
-
 class AdminFactory(FrontFactory):
     """
     Builds the protocol of each connection to the admin listener.
@@ -124,13 +110,18 @@ class AdminFactory(FrontFactory):
         relay: Administered,
         metrics: Metrics,
         drain: Callable[[], object],
+        refusals: LastRefusals,
         reactor: IReactorTime,
     ) -> None:
         super().__init__(fronts.context())
         self._fronts = fronts
         self._is_public = True
-        root = Admin(relay, metrics, drain, lambda: not self._is_public)
+        dashboard = Dashboard(relay, metrics, refusals, self._is_private, reactor)
+        root = Admin(relay, metrics, drain, self._is_private, dashboard)
         self._pages = Pages(root, reactor)
+
+    def _is_private(self) -> bool:
+        return not self._is_public
 
     def context(self) -> FrontContext:
         """That of the relay's own listeners, for this one."""

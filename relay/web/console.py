@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 
 from attrs import frozen
 from twisted.web.resource import Resource
 
 from relay.simulator.faults import FAULTS
 from relay.web.page import Page, PlainRequest, telling
-from relay.web.static_files import CONSOLE, static_page
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-    " worker-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'"
-)
-"""What the page may do (Content Security Policy, level 3): use files of this relay, and connect."""
+from relay.web.static_files import CONSOLE, html_page, static_page
 
 
 @frozen
@@ -35,15 +27,7 @@ class Console:
 
     def page(self) -> Page:
         """The page itself."""
-        body = files("relay.web").joinpath("static", "console.html").read_text("utf-8")
-
-        def answer(request: PlainRequest) -> str:
-            request.setHeader("Content-Security-Policy", POLICY)
-            request.setHeader("X-Content-Type-Options", "nosniff")
-            request.setHeader("Referrer-Policy", "no-referrer")
-            return body
-
-        return telling(answer, "text/html; charset=utf-8")
+        return html_page("console.html")
 
     def facts(self) -> Page:
         """What the page asks for: C{console.json}."""

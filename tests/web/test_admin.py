@@ -147,7 +147,7 @@ def test_no_method_but_post_drains(desk: Desk, method: str) -> None:
     assert desk.world.factory.is_ready
 
 
-@pytest.mark.parametrize("path", ["/", "/sessionss", "/v1/realtime?model=m"])
+@pytest.mark.parametrize("path", ["/sessionss", "/v1/realtime?model=m"])
 def test_any_other_admin_path_is_404(desk: Desk, path: str) -> None:
     answer = desk.ask(path)
     assert (answer.status, answer.code) == (404, "not_found")

@@ -10,7 +10,7 @@ from memory import World
 
 from relay import Console
 from relay.simulator.faults import FAULTS
-from relay.web.console import POLICY
+from relay.web.static_files import POLICY
 
 HTML = "Accept: text/html,application/xhtml+xml"
 

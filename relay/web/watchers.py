@@ -1,0 +1,133 @@
+"""Server-sent events for a few who watch, and nothing to do while nobody does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from zope.interface import implementer
+
+from relay.rules.refusals import Refusal, refuse
+from relay.timing.deadline import Deadline
+from relay.web.page import PlainRequest, refusing
+
+MOST = 5
+"""
+How many may watch at once. A browser opens 6 connections to one host, so one is left for the rest.
+"""
+
+EACH_SECONDS = 1.0
+"""From one event to the next."""
+
+PATIENCE = 30
+"""How many events in a row one may miss because it does not read; then its answer ends."""
+
+FULL = f"{MOST} watch already, which is all that may at once; close another dashboard."
+
+_AGAIN = b"retry: 1000\n\n"
+"""Has a browser ask again a second after its answer ended."""
+
+
+@implementer(IPushProducer)
+class Watcher:
+    """
+    One who watches.
+
+    @ivar missed: how many events it missed in a row.
+    """
+
+    def __init__(self, request: PlainRequest) -> None:
+        self._request = request
+        self._is_paused = False
+        self.missed = 0
+        request.registerProducer(self, True)
+
+    def tell(self, event: bytes) -> None:
+        """Write an event, if what was written before is on its way."""
+        self.missed = self.missed + 1 if self._is_paused else 0
+        if not self._is_paused:
+            self._request.write(event)
+
+    def end(self) -> None:
+        """The answer is whole."""
+        self._request.unregisterProducer()
+        self._request.finish()
+
+    def pauseProducing(self) -> None:
+        """The connection takes no more."""
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:
+        """The connection takes more."""
+        self._is_paused = False
+
+    def stopProducing(self) -> None:
+        """The connection is lost; its request tells of that too."""
+
+
+class Events(Resource):
+    """
+    The page of the events.
+
+    @param told: what an event tells, made once for all who watch.
+    @param goes_on: whether an answer may last. If not, each ends with its first event, so that the
+        end of the relay waits for nobody who watches.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self, told: Callable[[], object], goes_on: Callable[[], bool], clock: IReactorTime
+    ) -> None:
+        super().__init__()
+        self._told = told
+        self._goes_on = goes_on
+        self._watchers: list[Watcher] = []
+        self._next = Deadline(clock)
+
+    def render(self, request: Any) -> Any:
+        """Begin an answer that lasts."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusing(refusal).render(request)
+        event = self._event()
+        request.responseHeaders.removeHeader(b"Server")
+        request.setHeader("Content-Type", "text/event-stream")
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        request.write(_AGAIN)
+        watcher = Watcher(request)
+        self._watchers.append(watcher)
+        request.notifyFinish().addBoth(lambda _: self._left(watcher))
+        if not self._next.is_set:
+            self._next.set(EACH_SECONDS, self._tell)
+        self._tell_one(watcher, event)
+        return NOT_DONE_YET
+
+    def _refusal(self, request: PlainRequest) -> Refusal | None:
+        if request.method != b"GET":
+            return refuse("method_not_allowed", "Ask for this with GET.")
+        return refuse("relay_full", FULL) if len(self._watchers) >= MOST else None
+
+    def _event(self) -> bytes:
+        return b"data: " + json.dumps(self._told()).encode("ascii") + b"\n\n"
+
+    def _tell(self) -> None:
+        self._next.set(EACH_SECONDS, self._tell)  # first: an exception must not be the last event
+        event = self._event()
+        for watcher in [*self._watchers]:
+            self._tell_one(watcher, event)
+
+    def _tell_one(self, watcher: Watcher, event: bytes) -> None:
+        watcher.tell(event)
+        if watcher.missed > PATIENCE or not self._goes_on():
+            watcher.end()
+
+    def _left(self, watcher: Watcher) -> None:
+        self._watchers.remove(watcher)
+        if not self._watchers:
+            self._next.clear()
