@@ -18,7 +18,7 @@ import pytest_twisted
 from attrs import evolve, field, frozen
 from integration.canary import CANARY, traces_in
 from integration.logged import Logged
-from integration.loopback import Loopback, RawClient, Relay
+from integration.loopback import Loopback, RawClient, Relay, until
 from integration.requests import request, upgrade
 from integration.test_authorizers import serve
 from integration.upstreams import (
@@ -143,6 +143,16 @@ class Tour:
                 await self.sent(head, line, self.admin)
             head = request(f"{line}?key={key} HTTP/1.1", "Host: 127.0.0.1")
             await self.sent(head, line, self.admin)
+        await self.watched()
+
+    async def watched(self) -> None:
+        """What the dashboard shows."""
+        port: Any = _Port(self.admin)
+        watcher = await self.loopback.connect(port)
+        watcher.send(request("GET /events HTTP/1.1", "Host: 127.0.0.1"))
+        await until(lambda: b"data: " in watcher.received, "an event")
+        self.heard[f"events {len(self.heard)}"] = watcher
+        watcher.die()
 
     def check(self, secrets: tuple[str, ...]) -> None:
         """Nothing of any secret is in anything that came out, or could be printed."""
