@@ -84,7 +84,7 @@ def test_sessions_and_refusals_appear_and_a_session_is_ended(
         with connect(f"{websocket}gpt-realtime"):
             expect(row).to_have_count(2, timeout=MOST)
             page.keyboard.press("Enter")  # the button is still there, and has the focus
-            expect(page.locator("#closing")).to_contain_text("is ending")
+            expect(page.locator("#closing")).to_contain_text("is ending", timeout=MOST)
         assert closed_with(session) == 1008
     expect(row).to_have_count(0, timeout=MOST)
     page.set_viewport_size({"width": 360, "height": 740})

@@ -170,7 +170,14 @@ def test_the_other_admin_paths_take_only_get_and_head(desk: Desk, path: str) -> 
 
 # -- who may ask ---------------------------------------------------------------------------
 
-PATHS = [("/healthz", "GET"), ("/readyz", "GET"), ("/metrics", "GET"), ("/drain", "POST")]
+PATHS = [
+    ("/", "GET"),
+    ("/events", "GET"),
+    ("/healthz", "GET"),
+    ("/readyz", "GET"),
+    ("/metrics", "GET"),
+    ("/drain", "POST"),
+]
 
 
 @pytest.mark.parametrize(("path", "method"), PATHS)

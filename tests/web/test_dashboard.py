@@ -122,6 +122,7 @@ def test_it_tells_the_last_refusals_with_what_to_do_and_no_secret() -> None:
     desk.world.downstream(headers={"Authorization": "Bearer wr0ng-key"}).read()
     desk.world.downstream(headers={"Authorization": "Bearer right"})
     desk.world.connected().deliver(b"HTTP/1.1 429 Wait\r\nContent-Length: 0\r\n\r\n")
+    desk.world.downstream(headers={"Authorization": "Bearer right"}).line.lose()  # it just left
     desk.world.advance(2)
     event = told(desk)
     last, first = event["refused"]
