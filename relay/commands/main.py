@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any, ClassVar, NoReturn
 
 from twisted.internet.defer import Deferred
@@ -31,7 +32,7 @@ Commands:
   token     Make, list and revoke the named keys that clients may send.
   simulate  Run the built-in upstream on its own.
 
-"realtime-relay COMMAND --help" tells more.
+"realtime-relay COMMAND --help" tells more, and "realtime-relay --version" the version.
 """
 
 
@@ -69,6 +70,8 @@ def check(arguments: Sequence[str]) -> None:
 async def _check(reactor: Any, options: CheckOptions) -> None:
     use_monotonic_clock(reactor)
     plan = options.plan
+    for line in plan.advice:
+        print(f"realtime-relay: {line}", file=sys.stderr)
     upstreams = (start_simulator(reactor)[1],) if plan.demo else plan.upstreams
     findings = await check_all(upstreams, plan.settings, options["model"], reactor)
     services = await ask_services(plan.access, reactor)
@@ -129,6 +132,8 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(HELP, end="")
+    elif name == "--version":
+        print(f"realtime-relay {version('realtime-relay')}")
     elif name in COMMANDS:
         COMMANDS[name](arguments)
     else:

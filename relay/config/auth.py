@@ -9,7 +9,7 @@ from attrs.validators import and_
 
 from relay.config import checks
 from relay.config.authorizers import CallbackTable, JwtTable
-from relay.config.fields import documented, file, secret_files, unique_names
+from relay.config.fields import documented, file, secret_file, secret_files, unique_names
 from relay.config.policy import PolicyTable
 
 
@@ -28,9 +28,8 @@ class Auth:
         None,
         checks.optional(checks.variable),
     )
-    token_file: str | None = file(
-        "File of the tokens that clients may send, one a line. Read anew when it has changed.",
-        secret=True,
+    token_file: str | None = secret_file(
+        "File of the tokens that clients may send, one a line. Read anew when it has changed."
     )
     signing_keys: tuple[str, ...] = secret_files(
         "Files of the keys that sign ephemeral secrets, each of one line of at least 32 characters."

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from relay.config import checks
-from relay.config.fields import documented, file, seconds, wait
+from relay.config.fields import documented, file, seconds, secret_file, wait
 from relay.http.head import TOKEN
 from relay.rules.addresses import is_loopback
 from relay.rules.errors import InvalidValue
@@ -64,6 +64,7 @@ class JwtTable:
     key_file: str | None = file(
         "File with the one key instead: PEM of a public key, or for HS… the secret, one line of 32"
         " characters or more. Read anew when it has changed.",
+        secret=lambda table: table.is_secret,
     )
     ca_file: str | None = file(
         "PEM file of the authorities that jwks_url is checked by, instead of the machine's.",
@@ -147,9 +148,8 @@ class CallbackTable:
         None,
         checks.optional(_url),
     )
-    token_file: str | None = file(
-        "File with the token that it is sent as Bearer. Read anew when it has changed.",
-        secret=True,
+    token_file: str | None = secret_file(
+        "File with the token that it is sent as Bearer. Read anew when it has changed."
     )
     headers: tuple[str, ...] = documented(
         "Headers of the client's request that it is shown, such as cookie.",

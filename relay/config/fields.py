@@ -4,6 +4,7 @@ What a field of the settings is made of: its text for the reference, its default
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from attrs import field
@@ -11,7 +12,10 @@ from attrs import field
 from relay.config import checks
 
 FILE, SECRET = "file", "secret"
-"""In a field's metadata: whether it is the path of a file, or paths; and whether of a secret."""
+"""
+In the metadata of a field that is the path of a file, or paths; and a function of the table that
+tells whether it is of secrets.
+"""
 
 
 def documented(doc: str, default: Any, validator: checks.Validator, **more: Any) -> Any:
@@ -37,11 +41,19 @@ def wait(doc: str, default: float, high: float) -> float:
     return cast(float, documented(doc, default, checks.seconds(high, or_none=True)))
 
 
-def file(doc: str, *, secret: bool = False) -> str | None:
+def _always(_: object) -> bool:
+    return True
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def file(doc: str, *, secret: Callable[[Any], bool] = _never) -> str | None:
     """
     The path of a file; none if it is not set.
 
-    @param secret: whether the file is to be read by the relay alone.
+    @param secret: whether, in a table, the file is to be read by the relay alone.
     """
     told = {"doc": doc, FILE: True, SECRET: secret}
     return cast(
@@ -49,9 +61,14 @@ def file(doc: str, *, secret: bool = False) -> str | None:
     )
 
 
+def secret_file(doc: str) -> str | None:
+    """The path of a file that is to be read by the relay alone; none if it is not set."""
+    return file(doc, secret=_always)
+
+
 def secret_files(doc: str) -> tuple[str, ...]:
     """The paths of files that are to be read by the relay alone."""
-    told = {"doc": doc, FILE: True, SECRET: True}
+    told = {"doc": doc, FILE: True, SECRET: _always}
     return cast(
         tuple[str, ...],
         field(default=(), validator=checks.each(checks.printable), metadata=told),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, cast
 
 import attrs
 
-from relay.config.fields import FILE
+from relay.config.fields import FILE, SECRET
 from relay.config.settings import Settings
 
 
@@ -27,3 +28,17 @@ def _beside(value: Any, folder: str, *, is_file: bool) -> Any:
         }
         return attrs.evolve(value, **inside)
     return os.path.join(folder, value) if is_file and value is not None else value
+
+
+def secrets_in(table: Any, inside: str = "") -> Iterator[tuple[str, str]]:
+    """The files that the relay alone should be able to read: the key that names each, the path."""
+    for attribute in attrs.fields(type(table)):
+        name, value = attribute.name, getattr(table, attribute.name)
+        if SECRET in attribute.metadata and attribute.metadata[SECRET](table):
+            paths = value if isinstance(value, tuple) else (value,)
+            yield from ((f"{inside}{name}", path) for path in paths if path is not None)
+        elif isinstance(value, tuple) and value and attrs.has(type(value[0])):
+            for number, each in enumerate(value, 1):
+                yield from secrets_in(each, f"{inside}[[{name}]] #{number}: ")
+        elif attrs.has(type(value)):
+            yield from secrets_in(value, f"{inside}[{name}]: ")

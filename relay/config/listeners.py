@@ -20,6 +20,9 @@ OPEN_TO_ALL = (
 UNUSABLE = "is no endpoint that can be used here; one is tcp:8080:interface=127.0.0.1"
 """The fault of an endpoint string that no parser takes."""
 
+BY_TABLE = "name certificate and key in a [[listener]], with a tcp: endpoint"
+"""What to do instead of an endpoint that speaks TLS by itself."""
+
 NOT_HANDED = "is no socket that systemd has handed to the relay: start its socket unit first"
 """The fault of an endpoint string for a socket of systemd's that is not there."""
 
@@ -38,8 +41,14 @@ def fault_of_endpoint(endpoint: str, *, listens: bool = True) -> str | None:
         # Parsers are plug-ins, and may raise any exception, such as TypeError without an argument.
         if isinstance(error, LookupError) and endpoint.startswith("systemd:"):
             return f"{shown(endpoint)} {NOT_HANDED}" if listens else None
-        return f"{shown(endpoint)} {UNUSABLE}"
+        instead = f"; for TLS, {BY_TABLE}" if has_tls(endpoint) else ""
+        return f"{shown(endpoint)} {UNUSABLE}{instead}"
     return None
+
+
+def has_tls(endpoint: str) -> bool:
+    """Whether a listener at an endpoint speaks TLS, whatever else is said of it."""
+    return endpoint.startswith("ssl:")
 
 
 def fault_of_access(endpoint: str, *, guarded: bool, address: IAddress | None = None) -> str | None:

@@ -17,6 +17,7 @@ import attrs
 from attrs import field, frozen
 
 from relay.config.access import Access, ClientKeys, access_of
+from relay.config.advice import advice_on
 from relay.config.certificates import (
     CertificateFault,
     authorities,
@@ -27,7 +28,7 @@ from relay.config.certificates import (
 from relay.config.checks import shown
 from relay.config.files import beside
 from relay.config.keys import KeyFault, upstream_key
-from relay.config.listeners import fault_of_access, fault_of_endpoint
+from relay.config.listeners import BY_TABLE, fault_of_access, fault_of_endpoint, has_tls
 from relay.config.load import SettingsError, load
 from relay.config.settings import ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
@@ -71,12 +72,14 @@ class Plan:
     @ivar upstreams: the upstreams to relay to, with their keys; none in a demo.
     @ivar access: who may come in.
     @ivar demo: whether the built-in simulator is the only upstream.
+    @ivar advice: see L{advice_on}.
     """
 
     settings: Settings
     upstreams: tuple[Upstream, ...] = ()
     access: Access = field(factory=Access)
     demo: bool = field(default=False, kw_only=True)
+    advice: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def guarded(self) -> bool:
@@ -116,7 +119,7 @@ def _planned(
     if not flags.demo and not faults:
         upstreams = tuple(_upstreams(settings, environ, faults))
     access = access_of(settings.auth, environ, faults)
-    found = Plan(settings, upstreams, access, demo=flags.demo)
+    found = Plan(settings, upstreams, access, demo=flags.demo, advice=tuple(advice_on(settings)))
     # Keys that are named and cannot be read are a fault already.
     guarded = found.guarded or settings.auth.asks
     if access.client_keys is not None and not flags.demo:
@@ -156,7 +159,11 @@ def _with_flags(settings: Settings, flags: Flags, faults: list[str]) -> Settings
     said: dict[str, Any] = {"console": True} if flags.console or flags.demo else {}
     if flags.listen:
         said["listen"], said["listener"] = flags.listen, ()
-    if flags.upstream:
+    if flags.demo and flags.upstream:
+        faults.append(
+            "--demo relays to the built-in simulator only; leave out --demo or --upstream"
+        )
+    elif flags.upstream:
         said["upstream"] = tuple(_tables(flags.upstream, faults))
     if flags.admin is not None:
         said["admin"] = flags.admin
@@ -260,6 +267,8 @@ def _faults_of_listener(listener: ListenerTable, guarded: bool, listens: bool) -
     endpoint = listener.endpoint
     if fault := fault_of_endpoint(endpoint, listens=listens):
         yield f"listen: {fault}"
+    elif has_tls(endpoint) and listener.certificate is not None:
+        yield f"[[listener]] {shown(endpoint)}: would speak TLS twice: {BY_TABLE}"
     elif fault := fault_of_access(endpoint, guarded=guarded):
         yield fault
     if listener.certificate is not None and listener.key is not None:

@@ -14,7 +14,7 @@ from attrs.validators import and_
 
 from relay.config import checks
 from relay.config.auth import Auth
-from relay.config.fields import count, documented, file, seconds, unique_names, wait
+from relay.config.fields import count, documented, file, seconds, secret_file, unique_names, wait
 from relay.config.forms import RefusalRule, as_rules, rules
 from relay.config.policy import PolicyTable
 from relay.config.upstream_table import UpstreamTable
@@ -102,7 +102,7 @@ class ListenerTable:
     certificate: str | None = file(
         "PEM file of the certificate and its chain; with it this listener speaks TLS.",
     )
-    key: str | None = file("PEM file of the certificate's private key.", secret=True)
+    key: str | None = secret_file("PEM file of the certificate's private key.")
 
 
 @checks.named

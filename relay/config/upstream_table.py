@@ -8,7 +8,7 @@ from typing import Any
 from attrs import Factory, field, frozen
 
 from relay.config import checks
-from relay.config.fields import count, documented, file
+from relay.config.fields import count, documented, file, secret_file
 from relay.upstreams import passing, proxies
 from relay.upstreams.providers import PROVIDERS
 
@@ -46,9 +46,8 @@ class UpstreamTable:
     key_env: str | None = documented(
         "Environment variable that holds its key.", None, checks.optional(checks.variable)
     )
-    key_file: str | None = file(
-        "File of one line that holds its key; used rather than key_env.",
-        secret=True,
+    key_file: str | None = secret_file(
+        "File of one line that holds its key; used rather than key_env."
     )
     ca_file: str | None = file(
         "PEM file of the authorities that may vouch for it, instead of the system's.",
@@ -84,9 +83,8 @@ class UpstreamTable:
         None,
         checks.optional(proxies.fault_of_setting),
     )
-    client_certificate: str | None = file(
-        "PEM file of the certificate to show it, with its chain and its private key.",
-        secret=True,
+    client_certificate: str | None = secret_file(
+        "PEM file of the certificate to show it, with its chain and its private key."
     )
     first_event: bool | None = documented(
         "Whether it sends an event of OpenAI's form before its client speaks, so that a hold waits"

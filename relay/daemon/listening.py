@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.config.certificates import valid_until
+from relay.config.listeners import has_tls
 from relay.config.settings import ListenerTable
 from relay.rules.addresses import bracketed
 
@@ -57,7 +58,7 @@ def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
     """The URL of a listener, for people to read; its endpoint string if it has none."""
     if not isinstance(address, (IPv4Address, IPv6Address)):
         return listener.endpoint
-    secure = listener.certificate is not None or listener.endpoint.startswith("ssl:")
+    secure = listener.certificate is not None or has_tls(listener.endpoint)
     scheme = "https" if secure else "http"
     return f"{scheme}://{bracketed(address.host)}:{address.port}{base_path}"
 

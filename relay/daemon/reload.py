@@ -128,6 +128,9 @@ class Reload:
             self._take(found)
         except RelayError as error:
             return (str(error),)
+        for line in found.advice:
+            if line not in self._plan.advice:
+                _log.warn("{why}: {line}", why=why, line=line)
         self._plan = found
         keys = changed(before, found.settings) or ["no settings"]
         text = "{why}: new requests get the new settings; changed: {keys}; keys and certificates"

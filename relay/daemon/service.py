@@ -126,6 +126,8 @@ class RelayService(Service):
         super().privilegedStartService()
         if self._log is not None:
             self._log.start()
+        for line in self._plan.advice:
+            _log.warn("{line}", line=line)
         self._settings = self._within_descriptors(self._plan.settings)
         if self._plan.demo:
             self._simulator, upstream = start_simulator(self._reactor)

@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from relay.config.files import beside
+from relay.config.authorizers import JwtTable
+from relay.config.files import beside, secrets_in
 from relay.config.load import load
 from relay.config.places import table_in
 from relay.config.plan import settings_from
@@ -62,3 +63,22 @@ def names(cls: type) -> Iterator[str]:
 def test_no_key_for_a_file_is_forgotten() -> None:
     called = {name for name in names(Settings) if name.endswith(("_file", "certificate"))}
     assert all(name in ALL for name in called)
+
+
+def test_the_secret_files_are_all_that_hold_a_key_or_token() -> None:
+    assert list(secrets_in(load(ALL.format("/")))) == [
+        ("[[listener]] #1: key", "/own.key"),
+        ("[[upstream]] #1: key_file", "/up.key"),
+        ("[[upstream]] #1: client_certificate", "/client.pem"),
+        ("[auth]: token_file", "/tokens"),
+        ("[auth]: signing_keys", "/one"),
+        ("[auth]: signing_keys", "/two"),
+        ("[auth]: [callback]: token_file", "/bearer"),
+    ]
+
+
+def test_the_key_of_an_issuer_is_secret_where_it_is_shared() -> None:
+    public = JwtTable(issuer="i", audience="a", key_file="/k")
+    assert list(secrets_in(public)) == []
+    shared = attrs.evolve(public, algorithms=("HS256",))
+    assert list(secrets_in(shared)) == [("key_file", "/k")]

@@ -7,8 +7,10 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from relay.config.listeners import (
+    BY_TABLE,
     NOT_HANDED,
     OPEN_TO_ALL,
+    UNUSABLE,
     fault_of_access,
     fault_of_endpoint,
     is_public,
@@ -91,6 +93,11 @@ def test_an_endpoint_that_cannot_be_used_is_told_with_an_example(endpoint: str) 
     assert fault_of_endpoint(endpoint) == (
         f'"{endpoint}" is no endpoint that can be used here; one is tcp:8080:interface=127.0.0.1'
     )
+
+
+def test_tls_that_cannot_be_used_is_told_of_the_table() -> None:
+    fault = fault_of_endpoint("ssl:443")
+    assert fault == f'"ssl:443" {UNUSABLE}; for TLS, {BY_TABLE}'
 
 
 @pytest.mark.parametrize("socket", ["index=7", "name=relay"])

@@ -89,6 +89,18 @@ def test_a_demo_needs_no_key_and_uses_none() -> None:
     assert planned(demo=True).upstreams == ()
 
 
+def test_a_demo_does_not_go_with_an_upstream_of_the_command_line() -> None:
+    said = "--demo relays to the built-in simulator only; leave out --demo or --upstream"
+    assert faults(demo=True, upstream=("wss://a.example/v1",)) == (said,)
+
+
+def test_what_works_but_is_hardly_wanted_is_in_the_plan(config: Path) -> None:
+    config.write_text("hold_seconds = 30")
+    (line,) = planned(config).advice
+    assert line.startswith("hold_seconds: 30: ")
+    assert planned().advice == ()
+
+
 def test_the_settings_of_the_file_are_in_the_plan(config: Path) -> None:
     config.write_text('hold_seconds = 3\n[auth]\ntoken_env = "TOKEN"')
     found = planned(config, environ={**KEY, "TOKEN": "t"})
@@ -309,6 +321,21 @@ def test_a_plan_has_the_certificate_of_each_listener(config: Path, tmp_path: Pat
     assert faults(config) == (
         f"[[listener]] tcp:1:interface=127.0.0.1: {tmp_path}/none.pem: No such file or directory",
     )
+
+
+def test_a_certificate_does_not_go_with_an_endpoint_that_has_one(
+    config: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(own)
+    endpoint = f"ssl:1:interface=127.0.0.1:privateKey={own}:certKey={own}"
+    files = 'certificate = "own.pem"\nkey = "own.pem"\n'
+    config.write_text(f'[[listener]]\nendpoint = "{endpoint}"\n')
+    planned(config)
+    config.write_text(f'[[listener]]\nendpoint = "{endpoint}"\n{files}')
+    (fault,) = faults(config)
+    assert fault.startswith("[[listener]] ")
+    assert "would speak TLS twice: name certificate and key in a [[listener]]" in fault
 
 
 def test_the_flag_listen_replaces_every_listener_of_the_file(config: Path) -> None:

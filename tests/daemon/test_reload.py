@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, globalLogPublisher
 
 from relay.config.auth import Auth
 from relay.config.plan import Faults, Plan
@@ -82,6 +84,22 @@ def test_a_good_file_is_taken_as_a_whole() -> None:
     stage.found = Plan(evolve(stage.found.settings, admin=""))
     stage.reload.by_signal()
     assert (stage.took, stage.counted) == ([Plan(Settings(hold_seconds=5.0))], ["taken", "refused"])
+
+
+def test_new_advice_is_told_and_old_is_not_told_again() -> None:
+    stage = Stage()
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        lines.extend([event["line"]] if "line" in event else [])
+
+    observer: Any = observe
+    globalLogPublisher.addObserver(observer)
+    for advice in (("one",), ("one", "two")):
+        stage.found = evolve(stage.plan, advice=advice)
+        stage.reload.by_signal()
+    globalLogPublisher.removeObserver(observer)
+    assert lines == ["one", "two"]
 
 
 def test_a_bad_one_changes_nothing() -> None:

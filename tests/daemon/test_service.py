@@ -152,6 +152,12 @@ def test_more_sessions_than_there_are_descriptors_for_are_told_and_not_taken(
         assert said[0].startswith(f"sessions is {wanted}, but 1024 descriptors suffice for {most}")
 
 
+def test_advice_is_told_at_the_start(stage: Stage, lines: list[str]) -> None:
+    plan = Plan(Settings(admin=""), advice=("one", "two"), demo=True)
+    RelayService(plan, reactor=stage.reactor).privilegedStartService()
+    assert lines[:2] == ["one", "two"]
+
+
 def fails(service: RelayService, capfd: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(CannotStart) as caught:
         service.privilegedStartService()

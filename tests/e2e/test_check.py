@@ -278,6 +278,13 @@ def test_the_check_of_a_demo_is_open(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[1].startswith("simulator ")
 
 
+def test_the_check_tells_of_what_works_but_is_hardly_wanted(tmp_path: Path) -> None:
+    (tmp_path / "relay.toml").write_text("hold_seconds = 30\n")
+    done = relay(tmp_path, "check", "--demo", "--config", "relay.toml")
+    assert done.returncode == 0
+    assert done.stderr.startswith("realtime-relay: hold_seconds: 30: SDKs give up at 10")
+
+
 def test_the_check_tells_of_wrong_settings_first(tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text("holdseconds = 3\n")
     done = relay(tmp_path, "check", "--config", "relay.toml")
