@@ -162,12 +162,17 @@ class Balancer:
         before: Sequence[Standing] = (),
     ) -> None:
         check_names(upstreams)
-        known = {standing.upstream: standing for standing in before}
-        loads = {standing.upstream.name: standing.load for standing in before}
-        self.standings = tuple(
-            known.get(each) or Standing(each, random, seconds, load=loads.get(each.name))
-            for each in upstreams
-        )
+        known = {standing.upstream.name: standing for standing in before}
+
+        def standing_of(upstream: Upstream) -> Standing:
+            found = known.get(upstream.name)
+            if found is None:
+                return Standing(upstream, random, seconds)
+            if found.upstream == upstream:
+                return found
+            return Standing(upstream, random, seconds, load=found.load)
+
+        self.standings = tuple(map(standing_of, upstreams))
         self._random = random
 
     def order(
