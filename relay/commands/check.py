@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from random import random
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -75,7 +75,8 @@ async def _check(
     error = attempt.error
     if error == VERIFY_FAILED:
         error = distrust(upstream) or error
-    return Finding(upstream.name, upstream.url, attempt.stages, refusal, stage, error)
+    path = None if urlsplit(upstream.url).path == upstream.path else upstream.path
+    return Finding(upstream.name, upstream.url, attempt.stages, refusal, stage, error, path)
 
 
 VERIFY_FAILED = "certificate verify failed"

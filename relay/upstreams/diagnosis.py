@@ -100,6 +100,7 @@ class Finding:
     @ivar refusal: why it did not open; L{None} if it opened.
     @ivar stage: the stage at which it was refused; L{None} if it opened.
     @ivar error: the name of the error below.
+    @ivar path: the path that was asked for, if the URL does not say it in whole.
     """
 
     upstream: str
@@ -108,6 +109,7 @@ class Finding:
     refusal: Refusal | None = None
     stage: Stage | None = None
     error: str | None = None
+    path: str | None = None
 
     @property
     def cause(self) -> str | None:
@@ -197,7 +199,8 @@ def as_table(findings: Sequence[Finding]) -> str:
     for finding in findings:
         if finding.refusal is not None:
             error = f" ({finding.error})" if finding.error else ""
-            lines += ["", f"{finding.upstream}: {finding.url}"]
+            asked = f" (asked for {finding.path})" if finding.path else ""
+            lines += ["", f"{finding.upstream}: {finding.url}{asked}"]
             lines.append(f"  {finding.refusal.message}{error}")
             if finding.refusal.said:
                 lines.append(f"  It said: {finding.refusal.said}")

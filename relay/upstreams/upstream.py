@@ -15,7 +15,7 @@ from attrs.validators import optional
 from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
 from relay.rules.errors import InvalidValue, wanted
 from relay.upstreams.credential import CREDENTIAL, is_credential
-from relay.upstreams.endpoints import BETA, ENDPOINTS, Endpoint, Query, Route, base_of
+from relay.upstreams.endpoints import BETA, ENDPOINTS, REALTIME, Endpoint, Query, Route, base_of
 from relay.upstreams.passing import (
     fault_of_header,
     fault_of_parameter,
@@ -238,6 +238,11 @@ class Upstream:
     def refuses_beta(self) -> bool:
         """Whether a downstream that speaks OpenAI's retired beta would not be understood."""
         return self.traits.shaped and BETA not in self.traits.headers
+
+    @property
+    def path(self) -> str:
+        """The path of its Realtime API, which the URL need not say in whole."""
+        return self._base + self._paths[REALTIME.name] or "/"
 
     def target(self, route: Route, query: Query) -> str:
         """

@@ -278,6 +278,11 @@ def test_the_check_of_a_demo_is_open(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[1].startswith("simulator ")
 
 
+def test_the_check_tells_the_path_that_a_url_without_one_gets(tmp_path: Path) -> None:
+    done = relay(tmp_path, "check", "--upstream", "ws://127.0.0.1:1")
+    assert "openai: ws://127.0.0.1:1 (asked for /v1/realtime)" in done.stdout.splitlines()
+
+
 def test_the_check_tells_of_what_works_but_is_hardly_wanted(tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text("hold_seconds = 30\n")
     done = relay(tmp_path, "check", "--demo", "--config", "relay.toml")

@@ -162,6 +162,11 @@ def test_a_finding_as_json_has_every_field() -> None:
     assert as_json(OPEN)["ok"] is True
 
 
+def test_a_path_that_the_url_does_not_say_is_told() -> None:
+    finding = evolve(CASES["wrong path"], url="wss://host", path="/v1/realtime")
+    assert "main: wss://host (asked for /v1/realtime)" in as_table([finding]).splitlines()
+
+
 def test_the_operator_reads_what_the_upstream_itself_said() -> None:
     said = "incorrect_hostname: Use us.api.openai.com."
     wrong_key = CASES["wrong key"]

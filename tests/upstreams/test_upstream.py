@@ -327,3 +327,18 @@ def test_the_error_of_a_url_does_not_repeat_its_password() -> None:
 def test_credentials_in_the_query_never_go_upstream(name: str) -> None:
     target = asked(Upstream("ws://h/", provider="generic"), [(name, "x"), ("a", "b")])
     assert target == "/?a=b"
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        ("openai", "/v1/realtime"),
+        ("xai", "/v1/realtime"),
+        ("azure", "/openai/v1/realtime"),
+        ("azure-preview", "/openai/realtime"),
+        ("generic", "/"),
+    ],
+)
+def test_a_url_without_a_path_gets_its_providers(provider: str, path: str) -> None:
+    assert Upstream("wss://h", provider=provider).path == path
+    assert Upstream(f"wss://h{path}", provider=provider).path == path
