@@ -67,11 +67,12 @@ class Response:
         return self.utterance.sent >= self.end
 
     def _at_item(self, event: Event) -> Event:
-        return {**event, "response_id": self.id, "output_index": 0}
+        """Whose it is stands first, as upstream's: who reads a long event may look no further."""
+        return {"type": event["type"], "response_id": self.id, "output_index": 0, **event}
 
     def _within_item(self, event: Event) -> Event:
         part = {} if self.utterance.part() is None else {"content_index": 0}
-        return {**self._at_item(event), "item_id": self.item.id, **part}
+        return self._at_item({"item_id": self.item.id, **part, **event})
 
     def _item_events(self, state: str) -> list[Event]:
         item = dict(self.item.wire)

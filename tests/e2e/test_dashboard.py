@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -73,6 +74,9 @@ def test_sessions_and_refusals_appear_and_a_session_is_ended(
         expect(row).to_have_count(1, timeout=MOST)
         expect(row).to_contain_text("gpt-realtime")
         expect(page.locator("#sessions")).to_have_text("1", timeout=MOST)
+        told = re.compile(r"^\d\.\d\d / \d\.\d\d s")
+        for figure in ("#hold", "#first_audio"):
+            expect(page.locator(figure)).to_have_text(told, timeout=MOST)
         is_refused(f"{websocket}fault-http-429")
         refused = page.locator("#refused tr")
         expect(refused).to_contain_text("upstream_rate_limited", timeout=MOST)
