@@ -92,6 +92,7 @@ class SimulateOptions(usage.Options):
     optParameters: ClassVar = [
         ["listen", None, "tcp:8081:interface=127.0.0.1", "Twisted endpoint to listen on."]
     ]
+    opt_version = tap.Options.opt_version
 
 
 def simulate(arguments: Sequence[str]) -> None:

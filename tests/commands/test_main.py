@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from relay.commands.main import main
+from relay.commands.main import main, simulate
 
 
 def said(argument: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -21,6 +21,12 @@ def test_it_says_its_version(
 ) -> None:
     found = said("--version", monkeypatch, capsys)
     assert found == f"realtime-relay {version('realtime-relay')}\n"
+
+
+def test_the_simulator_says_the_same_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        simulate(["--version"])
+    assert capsys.readouterr().out == f"realtime-relay {version('realtime-relay')}\n"
 
 
 def test_the_help_names_the_version(
