@@ -128,7 +128,7 @@ const crossed = ({ messages, bytes }) => `${short(messages)}, ${short(bytes)}B`;
 
 function upstream(each) {
   const { failure } = each;
-  const told = failure ? [`${failure.code}${failure.stage ? ` at ${failure.stage}` : ""}.`, failure.cause, failure.error] : [];
+  const told = failure ? [`${failure.code}${failure.stage ? ` at ${failure.stage}` : ""}.`, failure.cause, failure.error && `Error: ${failure.error}.`] : [];
   if (failure) told.push(`Since ${each.since}; next try in ${Math.ceil(each.next_try_seconds)} s.`);
   return [each.name, each.breaker, String(each.sessions), told.filter(Boolean).join(" ")];
 }
