@@ -27,7 +27,7 @@ from relay.rules.errors import InvalidValue, each_is, wanted
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
 from relay.timing.turns import Turns
-from relay.upstreams.balancing import Balancer, Standing, check_names
+from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.endpoints import Served
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
@@ -123,19 +123,25 @@ class RelayFactory(FrontFactory):
         self._site, self._probes = site, probes
         self._mint = Mint(signing_keys)
         self.standings: Sequence[Standing] = ()
-        super().__init__(self._configured(upstreams, admit, settings, console))
+        balancer = self._balancer(upstreams)
+        super().__init__(self._configured(balancer, self._mint, admit, settings, console))
+        self.standings = balancer.standings
+
+    def _balancer(self, upstreams: Sequence[Upstream]) -> Balancer:
+        """That of these upstreams, which go on as they have done so far."""
+        return Balancer(upstreams, random, _seconds_of(self._reactor), self.standings)
 
     def _configured(
         self,
-        upstreams: Sequence[Upstream],
+        balancer: Balancer,
+        mint: Mint,
         admit: Admit | None,
         settings: Settings,
         console: Console | None,
     ) -> FrontContext:
         """What requests get from now on."""
-        reactor, mint = self._reactor, self._mint
-        balancer = Balancer(upstreams, random, _seconds_of(reactor), self.standings)
-        self.standings = balancer.standings
+        reactor = self._reactor
+        upstreams = [standing.upstream for standing in balancer.standings]
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
         decide = with_secrets(admit, mint, reactor)
@@ -173,10 +179,10 @@ class RelayFactory(FrontFactory):
         _check_keys(signing_keys)
         _check(upstreams, admit, (), None, settings)
         settings = settings or Settings()
-        check_names(upstreams)
-        if signing_keys:
-            self._mint = Mint(signing_keys)
-        self._context = self._configured(upstreams, admit, settings, console)
+        balancer = self._balancer(upstreams)
+        mint = Mint(signing_keys) if signing_keys else self._mint
+        self._context = self._configured(balancer, mint, admit, settings, console)
+        self._mint, self.standings = mint, balancer.standings
         self._register.capacity = settings.limits.sessions
         self._callers.limits = settings.limits
         self._drain.settings = settings

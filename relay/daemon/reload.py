@@ -113,21 +113,25 @@ class Reload:
             _log.error("{why}: nothing was taken; the relay goes on as it was", why=why)
         self._count("refused" if faults else "taken")
         self._last = self._marks()
-        # A file may have changed again since it was read.
-        self._seen = {path: before.get(path, mark) for path, mark in self._last.items()}
+        if settings is not None or not faults:  # else the files that have changed are still to take
+            # A file may have changed again since it was read.
+            self._seen = {path: before.get(path, mark) for path, mark in self._last.items()}
 
     def _taken(self, why: str, settings: Settings | None) -> Faults:
         """Take what there is to take, or return why not."""
-        found = self._find(settings)
-        if not isinstance(found, Plan):
-            return found
-        before = self._plan.settings
-        if keys := restart_for(before, found.settings):
-            return (f"{', '.join(keys)}: a restart is needed to change this",)
         try:
+            found = self._find(settings)
+            if not isinstance(found, Plan):
+                return found
+            before = self._plan.settings
+            if keys := restart_for(before, found.settings):
+                return (f"{', '.join(keys)}: a restart is needed to change this",)
             self._take(found)
         except RelayError as error:
             return (str(error),)
+        except Exception as error:
+            _log.failure("{why}: exception while taking new settings", why=why)
+            return (f"{type(error).__name__}, an error of the relay's own",)
         for line in found.advice:
             if line not in self._plan.advice:
                 _log.warn("{why}: {line}", why=why, line=line)

@@ -171,13 +171,16 @@ class RelayService(Service):
         self._listeners.check_access(plan.guarded)
         certificates = certificates_of(settings.listeners)
         valid = validities(settings.listeners)
+        parts = self._parts(plan, settings)
         self._notify.reloading()
-        self._factory.configure(**self._parts(plan, settings))
+        try:
+            self._factory.configure(**parts)
+        finally:
+            self._notify.ready()
         self._listeners.renew(certificates)
         self._metrics.certified(valid)
         self._plan, self._settings = plan, settings
         self._look_for_withdrawn()
-        self._notify.ready()
 
     def _look_for_withdrawn(self) -> None:
         """Have the sessions of those ended whose key is taken out, if the settings say so."""

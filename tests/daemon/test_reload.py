@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent, Logger, globalLogPublisher
 
 from relay.config.auth import Auth
 from relay.config.plan import Faults, Plan
 from relay.config.settings import ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
+from relay.daemon import reload as module
 from relay.daemon.reload import LOOK_SECONDS, RESTART, Reload, changed, files_of, restart_for
 from relay.rules.errors import InvalidValue
 
@@ -46,6 +47,15 @@ def test_tls_on_a_listener_needs_a_restart_and_another_certificate_does_not() ->
     assert restart_for(with_tls, renewed) == []
     assert changed(with_tls, renewed) == ["listener"]
     assert list(files_of(renewed)) == ["b.pem", "b.key"]
+
+
+@pytest.fixture
+def capture(monkeypatch: pytest.MonkeyPatch) -> list[LogEvent]:
+    """What is logged."""
+    events: list[LogEvent] = []
+    observer: Any = events.append
+    monkeypatch.setattr(module, "_log", Logger("relay.daemon.reload", observer=observer))
+    return events
 
 
 class Stage:
@@ -152,6 +162,34 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     assert stage.counted == ["taken", "taken"]
     stage.look()
     assert stage.counted == ["taken", "taken"]
+
+
+def test_a_file_that_has_changed_is_taken_though_a_signal_was_refused_meanwhile(
+    tmp_path: Path,
+) -> None:
+    key = tmp_path / "signing"
+    key.write_text("a" * 32)
+    stage = Stage(Settings(auth=Auth(signing_keys=(str(key),))))
+    key.write_text("b" * 40)
+    good, stage.found = stage.found, ("hold_seconds: must be more than 0",)
+    stage.reload.by_signal()
+    stage.found = good
+    stage.look()
+    assert (stage.took, stage.counted) == ([good], ["refused", "taken"])
+
+
+def test_an_error_of_its_own_is_a_refusal(capture: list[LogEvent]) -> None:
+    stage = Stage()
+
+    def fail(plan: Plan) -> None:
+        raise OSError(24, "Too many open files")
+
+    stage.change = fail
+    stage.reload.by_signal()
+    assert stage.counted == ["refused"]
+    assert [event["log_format"] for event in capture if "log_failure" in event] == [
+        "{why}: exception while taking new settings"
+    ]
 
 
 def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path) -> None:
