@@ -33,8 +33,9 @@ from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.admitted import Door
 from relay.web.console import Console
-from relay.web.dashboard import LastRefusals
+from relay.web.last_refusals import LastRefusals
 from relay.web.models import named_by
+from relay.web.overview import OwnOverview
 from relay.web.public import public_site
 from relay.wire.choice import Lines
 
@@ -243,7 +244,8 @@ class RelayFactory(FrontFactory):
             raise wanted("drain must be a callable without arguments, or None", drain)
         refusals = LastRefusals(_seconds_of(self._reactor))
         self._register.listen(refusals)
-        return AdminFactory(self, self, metrics, drain or self.drain, refusals, self._reactor)
+        overview = OwnOverview(self, metrics, refusals)
+        return AdminFactory(self, overview, drain or self.drain, self._reactor)
 
     def drain(self, shut: Callable[[], object] | None = None) -> Deferred[None]:
         """

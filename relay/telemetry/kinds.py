@@ -6,6 +6,8 @@ from typing import Literal
 
 from attrs import frozen
 
+Combine = Literal["sum", "most", "least"]
+
 
 @frozen
 class MetricKind:
@@ -15,11 +17,13 @@ class MetricKind:
     @ivar type: its type in Prometheus.
     @ivar labels: the names of its labels.
     @ivar doc: one sentence for the operator.
+    @ivar combine: what is told of several processes that have a value each.
     """
 
     type: Literal["gauge", "counter", "histogram"]
     labels: tuple[str, ...]
     doc: str
+    combine: Combine = "sum"
 
 
 METRICS: dict[str, MetricKind] = {
@@ -78,11 +82,13 @@ METRICS: dict[str, MetricKind] = {
         "gauge",
         ("upstream",),
         "0 closed, 1 half-open, 2 open, at the time of the scrape; absent if it has no breaker.",
+        "most",
     ),
     "relay_breaker_cause": MetricKind(
         "gauge",
         ("upstream", "code"),
         "1 while a breaker is not closed, by the code of the failure that came last.",
+        "most",
     ),
     "relay_upstream_connections": MetricKind(
         "gauge", ("upstream",), "Connections to an upstream, those of holds included."
@@ -123,6 +129,12 @@ METRICS: dict[str, MetricKind] = {
         ("upstream",),
         "Times that upstream heard speech end, in sessions that ended.",
     ),
+    "relay_workers": MetricKind(
+        "gauge", (), "Processes that serve sessions: 1 where there are no workers."
+    ),
+    "relay_worker_ends_total": MetricKind(
+        "counter", (), "Workers that ended while the relay was not ending, and were begun anew."
+    ),
     "relay_reloads_total": MetricKind(
         "counter", ("outcome",), "Times that the relay was to take new settings, and did or not."
     ),
@@ -139,9 +151,10 @@ METRICS: dict[str, MetricKind] = {
         "gauge",
         ("listener",),
         "Until when the certificate of a listener is valid, in seconds since 1970.",
+        "least",
     ),
     "relay_build_info": MetricKind(
-        "gauge", ("version", "python", "twisted"), "1, by the versions that run."
+        "gauge", ("version", "python", "twisted"), "1, by the versions that run.", "most"
     ),
 }
 """Every metric, by its name."""

@@ -60,5 +60,6 @@ def known(upstreams: Iterable[str], listeners: Sequence[str]) -> Mapping[str, It
         "relay_responses_total": product(names, usage.STATUSES),
         "relay_speech_turns_total": each,
         "relay_stalled_total": [("downstream",), ("upstream",)],
+        "relay_worker_ends_total": [()],
         "relay_reloads_total": [("taken",), ("refused",)],
     }

@@ -8,27 +8,16 @@ chooses, because the number of its values would have no bound.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import accumulate
 from platform import python_version
 from typing import Protocol
-
-from attrs import define, field, frozen
-from prometheus_client import ProcessCollector, generate_latest
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
 
 from relay.rules import closes
 from relay.rules.closes import Side
 from relay.rules.refusals import Refusal
-from relay.telemetry.kinds import METRICS, MetricKind
+from relay.telemetry.kinds import METRICS
 from relay.telemetry.known import Labels, known
 from relay.telemetry.records import (
     AnsweredRecord,
@@ -38,10 +27,8 @@ from relay.telemetry.records import (
     RelayListener,
     Traffic,
 )
+from relay.telemetry.snapshot import Distribution, Snapshot, of_this_process
 from relay.upstreams.balancing import Standing
-
-BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0)
-"""Upper bounds of the histograms' buckets, in seconds; a hold ends at 8 by default."""
 
 BREAKER = {"closed": 0, "half-open": 1, "open": 2}
 
@@ -79,24 +66,6 @@ class Scraped(Protocol):
         """What has crossed in the sessions that are open, by the side it came from."""
 
 
-@define
-class Distribution:
-    """How many values fell into each of the L{BUCKETS}, and their sum."""
-
-    counts: list[int] = field(factory=lambda: [0] * (len(BUCKETS) + 1))
-    sum: float = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(BUCKETS, value)] += 1
-        self.sum += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """The buckets as Prometheus wants them: each counts also all values below it."""
-        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
-        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
-
-
 def close_label(code: int | None) -> str:
     """
     The close code as a label. A peer may send any code; this is one of a bounded number of labels.
@@ -109,9 +78,14 @@ def close_label(code: int | None) -> str:
 
 
 class Metrics(RelayListener):
-    """Counts, for a scrape. One for each L{relay.RelayFactory}."""
+    """
+    Counts, for a scrape. One for each L{relay.RelayFactory}.
+
+    @ivar workers: how many processes serve sessions by what is counted here.
+    """
 
     def __init__(self) -> None:
+        self.workers = 1
         self._counts: dict[str, dict[Labels, float]] = {
             name: defaultdict(float) for name, kind in METRICS.items() if kind.type == "counter"
         }
@@ -120,7 +94,6 @@ class Metrics(RelayListener):
         }
         self._certificates: dict[Labels, float] = {}
         self._sessions: dict[Labels, float] = defaultdict(float)
-        self._process = ProcessCollector(registry=None)
 
     # -- RelayListener ---------------------------------------------------------------------
 
@@ -165,6 +138,10 @@ class Metrics(RelayListener):
         if record.stalled is not None:
             counts["relay_stalled_total"][(record.stalled,)] += 1
 
+    def worker_ended(self) -> None:
+        """Count that a worker ended by itself."""
+        self._counts["relay_worker_ends_total"][()] += 1
+
     def reloaded(self, outcome: str) -> None:
         """Count that new settings were C{taken}, or C{refused}."""
         self._counts["relay_reloads_total"][(outcome,)] += 1
@@ -207,71 +184,35 @@ class Metrics(RelayListener):
     def _observe(self, name: str, labels: Labels, seconds: float) -> None:
         self._distributions[name].setdefault(labels, Distribution()).add(seconds)
 
-    def counted(self, name: str) -> Mapping[Labels, float]:
-        """A counter so far, by its labels, without what is read at a scrape."""
-        return self._counts[name]
-
-    def distribution(self, name: str) -> list[int]:
-        """How many values of a histogram fell into each of the L{BUCKETS}, whatever its labels."""
-        every = (each.counts for each in self._distributions[name].values())
-        return [*map(sum, zip([0] * (len(BUCKETS) + 1), *every, strict=True))]
-
     # -- the scrape ------------------------------------------------------------------------
 
     def scrape(self, scraped: Scraped) -> bytes:
         """All metrics, in Prometheus' text format."""
-        return generate_latest(_Scrape(self._families(scraped)))
+        return self.snapshot(scraped).exposition()
 
-    def _families(self, scraped: Scraped) -> Iterator[Metric]:
+    def snapshot(self, scraped: Scraped) -> Snapshot:
+        """All that was counted until now."""
         start = known((each.upstream.name for each in scraped.standings), scraped.listeners)
-        values = {name: dict.fromkeys(labels, 0.0) for name, labels in start.items()}
+        values = {
+            name: dict.fromkeys(start.get(name, ()), 0.0)
+            for name, kind in METRICS.items()
+            if kind.type != "histogram"
+        }
         for counted in (self._counts, _gauges(scraped), _traffic(scraped), self._told()):
             for name, counts in counted.items():
-                _add(values.setdefault(name, {}), counts)
-        for name, kind in METRICS.items():
-            if kind.type == "gauge":
-                gauge = GaugeMetricFamily(name, kind.doc, labels=kind.labels)
-                yield _filled(gauge, values[name])
-            elif kind.type == "counter":
-                counter = CounterMetricFamily(name, kind.doc, labels=kind.labels)
-                yield _filled(counter, values[name])
-            else:
-                yield self._histogram(name, kind, values[name])
-        yield from self._process.collect()
+                _add(values[name], counts)
+        distributions = {
+            name: {labels: Distribution() for labels in start.get(name, ())} | found
+            for name, found in self._distributions.items()
+        }
+        return Snapshot(values, distributions, of_this_process())
 
     def _told(self) -> dict[str, dict[Labels, float]]:
         return {
+            "relay_workers": {(): self.workers},
             "relay_listener_sessions_active": self._sessions,
             "relay_certificate_expiry_timestamp_seconds": self._certificates,
         }
-
-    def _histogram(self, name: str, kind: MetricKind, start: Iterable[Labels]) -> Metric:
-        family = HistogramMetricFamily(name, kind.doc, labels=kind.labels)
-        found = {labels: Distribution() for labels in start} | self._distributions[name]
-        for labels, each in found.items():
-            family.add_metric(labels, each.buckets(), each.sum)
-        return family
-
-
-@frozen
-class _Scrape:
-    """
-    What the client library needs of a registry. The library's own is one for the whole process.
-    """
-
-    families: Iterator[Metric]
-
-    def collect(self) -> Iterator[Metric]:
-        """Each metric with its values."""
-        return self.families
-
-
-def _filled(
-    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Labels, float]
-) -> Metric:
-    for labels, value in values.items():
-        family.add_metric(labels, value)
-    return family
 
 
 def _add(values: dict[Labels, float], counts: Mapping[Labels, float]) -> None:

@@ -15,11 +15,10 @@ from twisted.web.server import Request
 from relay.downstream.fronts import FrontFactory
 from relay.downstream.gate import FrontContext
 from relay.rules.refusals import refuse
-from relay.telemetry.metrics import Metrics
-from relay.web.dashboard import Administered, Dashboard, LastRefusals
+from relay.web.dashboard import Dashboard
+from relay.web.overview import Overview
 from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
 from relay.web.sessions import Sessions
-from relay.web.standings import as_json
 
 NOTHING_HERE = "Ask for /healthz, /readyz, /metrics, /sessions or /events, or POST to /drain."
 WELCOME = """realtime-relay, for its operator. In a browser, this page is a dashboard.
@@ -48,35 +47,38 @@ class Admin(Resource):
 
     def __init__(
         self,
-        relay: Administered,
-        metrics: Metrics,
+        overview: Overview,
         drain: Callable[[], object],
         is_private: Callable[[], bool],
         dashboard: Dashboard,
     ) -> None:
         super().__init__()
-        self._relay = relay
+        self._overview = overview
         self._drain = drain
         self._is_private = is_private
         for name, page in dashboard.pages(telling(lambda _: WELCOME)).items():
             self.putChild(name.encode("ascii"), page)
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready, "application/json"))
-        scrape = telling(lambda _: metrics.scrape(relay).decode("utf-8"), CONTENT_TYPE_LATEST)
+        scrape = telling(
+            lambda _: overview.snapshot().exposition().decode("utf-8"), CONTENT_TYPE_LATEST
+        )
         self.putChild(b"metrics", scrape)
         self.putChild(b"drain", Page(self._begin_drain))
-        self.putChild(b"sessions", Sessions(relay.handles, is_private, NOT_FROM_OUTSIDE))
+        self.putChild(b"sessions", Sessions(overview.directory, is_private, NOT_FROM_OUTSIDE))
+
+    def _metrics(self, request: PlainRequest) -> str:
+        return self._overview.snapshot().exposition().decode("utf-8")
 
     def _ready(self, request: PlainRequest) -> str:
         """
         Ready until told to end, even if every upstream is down: else a balancer would answer with
         an error of its own where the relay tells the reason.
         """
-        ready = self._relay.is_ready
+        ready = self._overview.is_ready
         request.setResponseCode(OK if ready else SERVICE_UNAVAILABLE)
         state = "ready" if ready else "draining"
-        upstreams = [as_json(standing) for standing in self._relay.standings]
-        return json.dumps({"state": state, "upstreams": upstreams}) + "\n"
+        return json.dumps({"state": state, "upstreams": self._overview.upstreams()}) + "\n"
 
     def _begin_drain(self, request: PlainRequest) -> bytes:
         if request.method != b"POST":
@@ -85,7 +87,7 @@ class Admin(Resource):
             return body
         if not self._is_private():
             return refused(request, refuse("unauthorized", NOT_FROM_OUTSIDE, status=403))
-        if self._relay.is_ready:  # if not, it drains already
+        if self._overview.is_ready:  # if not, it drains already
             self._drain()
         request.setResponseCode(ACCEPTED)
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
@@ -107,17 +109,15 @@ class AdminFactory(FrontFactory):
     def __init__(
         self,
         fronts: FrontFactory,
-        relay: Administered,
-        metrics: Metrics,
+        overview: Overview,
         drain: Callable[[], object],
-        refusals: LastRefusals,
         reactor: IReactorTime,
     ) -> None:
         super().__init__(fronts.context())
         self._fronts = fronts
         self._is_public = True
-        dashboard = Dashboard(relay, metrics, refusals, self._is_private, reactor)
-        root = Admin(relay, metrics, drain, self._is_private, dashboard)
+        dashboard = Dashboard(overview, self._is_private, reactor)
+        root = Admin(overview, drain, self._is_private, dashboard)
         self._pages = Pages(root, reactor)
 
     def _is_private(self) -> bool:

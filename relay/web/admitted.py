@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -19,9 +18,7 @@ from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.rules.refusals import Refused, refuse
 from relay.timing.deadline import limit
-from relay.web.page import Page, PlainRequest, refusing
-
-_log = Logger()
+from relay.web.page import Page, PlainRequest, answer_by, answer_failure, refusing
 
 T = TypeVar("T")
 
@@ -84,8 +81,8 @@ class Behind(Resource):
         asking = self._door.ask(request.asked.request)
         request.notifyFinish().addErrback(lambda _: asking.cancel())
         page = asking.addCallbacks(self._opened, _refused, callbackArgs=(request,))
-        page.addCallback(_answer, request)
-        page.addErrback(_failed, request)
+        page.addCallback(answer_by, request)
+        page.addErrback(answer_failure, request)
         return NOT_DONE_YET
 
     def _opened(self, grant: Grant, request: PlainRequest) -> Page:
@@ -97,15 +94,3 @@ def _refused(failure: Failure) -> Page:
     if isinstance(failure.value, Refused):
         return refusing(failure.value.refusal)
     failure.raiseException()
-
-
-def _answer(page: Page, request: PlainRequest) -> None:
-    request.write(page.render(request))
-    request.finish()
-
-
-def _failed(failure: Failure, request: PlainRequest) -> None:
-    """The client did not wait; or else the relay itself failed, and its text stays in the log."""
-    if not failure.check(CancelledError):
-        _log.failure("request {id} failed", failure, id=request.asked.request.id)
-        _answer(refusing(refuse("internal_error")), request)

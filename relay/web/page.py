@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import NO_CONTENT
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from relay.downstream.plain import Asked
 from relay.rules.refusal_forms import http_body, http_headers
 from relay.rules.refusals import Refusal, Refused, refuse
+
+_log = Logger()
 
 
 class PlainRequest(Request):
@@ -67,6 +72,41 @@ class Page(Resource):
         body = self._answer(request)
         request.setHeader("Content-Length", str(len(body)))
         return b"" if request.method == b"HEAD" else body
+
+
+class Later(Resource):
+    """
+    A resource like L{Page} whose answer is made later.
+
+    @param answer: sets status and headers, and returns the body.
+    """
+
+    isLeaf = True
+
+    def __init__(self, answer: Callable[[PlainRequest], Coroutine[Any, Any, bytes]]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def render(self, request: PlainRequest) -> int:
+        """Answer once there is an answer."""
+        work = Deferred.fromCoroutine(self._answer(request))
+        request.notifyFinish().addErrback(lambda _: work.cancel())
+        work.addCallback(lambda body: answer_by(Page(lambda _: body), request))
+        work.addErrback(answer_failure, request)
+        return NOT_DONE_YET
+
+
+def answer_by(page: Page, request: PlainRequest) -> None:
+    """Have a page answer a request that waits."""
+    request.write(page.render(request))
+    request.finish()
+
+
+def answer_failure(failure: Failure, request: PlainRequest) -> None:
+    """The client did not wait; or else the relay itself failed, and its text stays in the log."""
+    if not failure.check(CancelledError):
+        _log.failure("request {id} failed", failure, id=request.asked.request.id)
+        answer_by(refusing(refuse("internal_error")), request)
 
 
 def bad(message: str) -> Refused:

@@ -20,7 +20,8 @@ from relay.rules.refusals import KINDS
 from relay.rules.usage import STATUSES
 from relay.telemetry.kinds import METRICS
 from relay.telemetry.known import ATTEMPTS, STAGES
-from relay.telemetry.metrics import BUCKETS, Distribution, close_label
+from relay.telemetry.metrics import close_label
+from relay.telemetry.snapshot import BUCKETS, Distribution
 from relay.testing.peers import Peer
 from relay.upstreams.breaker import JITTER, MOST
 

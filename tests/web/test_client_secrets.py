@@ -418,7 +418,7 @@ def test_relays_that_share_a_signing_key_take_each_others_secrets() -> None:
 
 def test_a_failure_of_the_relays_own_is_500_and_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[object] = []
-    monkeypatch.setattr("relay.web.admitted._log.failure", lambda *a, **k: logged.append(a))
+    monkeypatch.setattr("relay.web.page._log.failure", lambda *a, **k: logged.append(a))
     monkeypatch.setattr("relay.admission.ephemeral.Mint.mint", lambda *_: 1 / 0)
     status, _, told = post(guarded(), {}, MINE)
     assert (status, told["error"]["code"]) == (500, "internal_error")

@@ -9,7 +9,7 @@ import pytest
 from desk import Answer, Desk
 
 from relay import Grant, Request
-from relay.web import sessions as module
+from relay.web import overview as module
 
 
 def by_key(request: Request) -> Grant:

@@ -1,0 +1,184 @@
+"""What the admin listener shows and ends: of one relay, by what it knows itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from heapq import nsmallest
+from operator import attrgetter
+from typing import Protocol, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from relay.lifecycle.handles import Handles, SessionHandle
+from relay.telemetry.metrics import Metrics, Scraped
+from relay.telemetry.records import OpenRecord, Traffic
+from relay.telemetry.snapshot import Snapshot
+from relay.web.last_refusals import LastRefusals
+from relay.web.standings import as_json
+
+T = TypeVar("T")
+
+Told = Mapping[str, object]
+"""What is told, in JSON's own types."""
+
+PAGE = 500
+"""Most sessions in one answer, so that it takes the reactor no more than some milliseconds."""
+
+OLDEST = 100
+"""Most sessions on the dashboard, the oldest, so that an event takes the reactor no longer."""
+
+
+class Administered(Scraped, Protocol):
+    """What an overview is of: a L{relay.RelayFactory}."""
+
+    handles: Handles
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has not been told to end."""
+
+
+class Directory(Protocol):
+    """The sessions that are open. Where they are another process's, the answers come later."""
+
+    def page(self, wanted: Mapping[str, str], start: int) -> Told | Deferred[Told]:
+        """
+        At most L{PAGE} of the sessions by a subject, model or upstream, and how many there are.
+        """
+
+    def show(self, id: str) -> Told | Deferred[Told | None] | None:
+        """One of them; L{None} if there is no such session."""
+
+    def close(self, id: str) -> bool | Deferred[bool]:
+        """End one of them; return whether there was such a session."""
+
+    def revoke(self, subject: str) -> int | Deferred[int]:
+        """End all of a subject's; return how many there were."""
+
+
+class Overview(Protocol):
+    """
+    All that the admin listener shows.
+
+    @ivar directory: the sessions that are open.
+    """
+
+    @property
+    def directory(self) -> Directory:
+        """The sessions that are open."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the relay has not been told to end."""
+
+    def snapshot(self) -> Snapshot:
+        """What was counted."""
+
+    def upstreams(self) -> Sequence[Told]:
+        """How each upstream is doing."""
+
+    def oldest(self) -> Sequence[Told]:
+        """The L{OLDEST} sessions."""
+
+    def refusals(self) -> Sequence[Told]:
+        """The last ones, the last one first."""
+
+
+async def answered(answer: T | Deferred[T]) -> T:
+    """What a L{Directory} answers, once it is there."""
+    return await answer if isinstance(answer, Deferred) else answer
+
+
+@frozen
+class OwnSessions:
+    """The L{Directory} of this process."""
+
+    handles: Handles
+
+    def page(self, wanted: Mapping[str, str], start: int) -> Told:
+        """The oldest come first."""
+        found = sorted(self.handles.find(**wanted), key=attrgetter("began"))
+        page = [session_as_json(each.record()) for each in found[start : start + PAGE]]
+        rest = start + PAGE if start + PAGE < len(found) else None
+        return {"total": len(found), "sessions": page, "next_offset": rest}
+
+    def show(self, id: str) -> Told | None:
+        """One of them, as far as it has come."""
+        found = self._one(id)
+        return session_as_json(found.record()) if found else None
+
+    def close(self, id: str) -> bool:
+        """End it on both sides."""
+        found = self._one(id)
+        if found is not None:
+            found.close()
+        return found is not None
+
+    def revoke(self, subject: str) -> int:
+        """Refuse the subject's holds, too."""
+        return self.handles.revoke(subject)
+
+    def _one(self, id: str) -> SessionHandle | None:
+        return next(self.handles.find(id=id), None)
+
+
+@frozen
+class OwnOverview:
+    """The L{Overview} of one relay in this process."""
+
+    relay: Administered
+    metrics: Metrics
+    last_refusals: LastRefusals
+
+    @property
+    def directory(self) -> OwnSessions:
+        """Its sessions."""
+        return OwnSessions(self.relay.handles)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has not been told to end."""
+        return self.relay.is_ready
+
+    def snapshot(self) -> Snapshot:
+        """What it counted."""
+        return self.metrics.snapshot(self.relay)
+
+    def upstreams(self) -> list[Told]:
+        """How each of them is doing."""
+        return [as_json(each) for each in self.relay.standings]
+
+    def oldest(self) -> list[Told]:
+        """The L{OLDEST} of its sessions."""
+        found = nsmallest(OLDEST, self.relay.handles.find(), key=attrgetter("began"))
+        return [session_as_json(each.record()) for each in found]
+
+    def refusals(self) -> Sequence[Told]:
+        """Its last ones."""
+        return self.last_refusals.as_json()
+
+
+def session_as_json(record: OpenRecord) -> dict[str, object]:
+    """A session, for the operator to read."""
+    hold = record.hold
+    return {
+        "id": hold.request_id,
+        "session_id": record.session_id,
+        "subject": hold.subject,
+        "model": hold.model,
+        "upstream": hold.upstream,
+        "peer": hold.peer,
+        "origin": hold.origin,
+        "path": hold.path,
+        "state": record.state,
+        "seconds": round(record.seconds, 3),
+        "plane": record.plane,
+        "up": _traffic(record.sent["downstream"]),
+        "down": _traffic(record.sent["upstream"]),
+        "tokens": record.tokens,
+    }
+
+
+def _traffic(traffic: Traffic) -> dict[str, int]:
+    return {"messages": traffic.messages, "bytes": traffic.bytes}
