@@ -33,6 +33,9 @@ TURN_SECONDS = 0.05
 MEMORY_KIB = 2048
 """Memory that a load may leave behind, beyond what the same load left before."""
 
+LINES = 100
+"""Of the log, at its end, that are shown when a test fails."""
+
 HOLD_SECONDS = 1.0
 
 QUICK = f"""
@@ -288,6 +291,9 @@ async def relay(folder: Path, config: str) -> AsyncIterator[Relay]:
     try:
         await running.start()
         yield running
+    except BaseException:  # also a test that takes too long, which is cancelled
+        print("\nThe relay's last lines:", *running.log.splitlines()[-LINES:], sep="\n")
+        raise
     finally:
         running.close()
         process.kill()

@@ -27,20 +27,24 @@ SETTINGS = """
 [limits]
 short_sessions = 0
 ping_seconds = 1.0
-pong_seconds = 1.0
+pong_seconds = 2.0
 """
 
-SIZE = 3 * 2**20
-"""Bytes of the message."""
+SIZE = 9 * 2**20
+"""
+Bytes of the message. So many that a slow reader is through with what its program has buffered, which
+is up to a MiB with TLS, in less than half of C{pong_seconds}.
+"""
 
-STEPS = 45
+STEPS = 70
 STEP_SECONDS = 0.1
 """Its parts, and the time from one to the next: together twice as long as a Ping and its answer."""
 
 BUFFER = 65536
 """
-Bytes that the system keeps for a slow reader, or twice as many: read in less than a Ping may wait.
-Were it more, a relay could not tell it from one that is silent: all has reached its system.
+Bytes that the system keeps for a slow reader, or twice as many: read in less than a Ping may wait,
+and so is what its program keeps (see L{SIZE}). Were it more, a relay could not tell it from one that
+is silent: all has reached its system.
 """
 
 OVER_SECONDS = 30.0
