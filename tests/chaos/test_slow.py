@@ -32,8 +32,8 @@ pong_seconds = 2.0
 
 SIZE = 9 * 2**20
 """
-Bytes of the message. So many that a slow reader is through with what its program has buffered, which
-is up to a MiB with TLS, in less than half of C{pong_seconds}.
+Bytes of the message. So many that a slow reader is through with what its program has buffered,
+which is up to a MiB with TLS, in less than half of C{pong_seconds}.
 """
 
 STEPS = 70
@@ -43,8 +43,8 @@ STEP_SECONDS = 0.1
 BUFFER = 65536
 """
 Bytes that the system keeps for a slow reader, or twice as many: read in less than a Ping may wait,
-and so is what its program keeps (see L{SIZE}). Were it more, a relay could not tell it from one that
-is silent: all has reached its system.
+and so is what its program keeps (see L{SIZE}). Were it more, a relay could not tell it from one
+that is silent: all has reached its system.
 """
 
 OVER_SECONDS = 30.0
