@@ -82,6 +82,9 @@ class Patience:
         Whether a peer that was not heard has taken some of what waits for it since the last look;
         L{None} if nothing waits, or nothing is known. To be asked while neither deadline runs.
 
+        On a Unix socket one that took some and was sent more looks like one that took nothing.
+        Between frames it has to answer a Ping anyway. Within one that tells nothing.
+
         @param within: whether a large frame is crossing to the peer. Then having taken all that
             there was counts too. (Between frames the peer has to answer a Ping instead.)
         """
@@ -90,7 +93,8 @@ class Patience:
         if now is None or before is None:
             return None
         if now.acknowledged is None or before.acknowledged is None:
-            return now.waiting < before.waiting if now.waiting else None
+            waits_less = now.waiting < before.waiting
+            return waits_less if now.waiting and (waits_less or not within) else None
         progressed = now.acknowledged > before.acknowledged
         return progressed if now.waiting or (within and progressed) else None
 
