@@ -17,7 +17,7 @@ from relay.config.certificates import server_options
 from relay.config.listeners import fault_of_access, is_public
 from relay.config.settings import ListenerTable
 from relay.daemon.descriptors import Accepting
-from relay.daemon.listening import Renewable, is_inherited, make_room, reason_of, url_of
+from relay.daemon.listening import Adopting, Renewable, is_inherited, make_room, reason_of, url_of
 from relay.rules.errors import InvalidValue
 from relay.web.admin import AdminFactory
 
@@ -66,7 +66,9 @@ class Listeners:
 
     def listen(self, listener: ListenerTable, here: IProtocolFactory) -> None:
         """Listen at one of the settings' listeners."""
-        endpoint = serverFromString(self._reactor, listener.endpoint)
+        inherited = is_inherited(listener.endpoint)
+        reactor = Adopting(self._reactor) if inherited else self._reactor
+        endpoint = serverFromString(reactor, listener.endpoint)
         listening = endpoint.listen(self._with_tls(listener, here))
         listening.addCallback(self._listens, listener)
         listening.addErrback(self._cannot_listen, listener.endpoint)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
+from typing import Any, cast
 
 from OpenSSL import SSL
+from twisted.internet import unix
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IOpenSSLContextFactory
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IOpenSSLContextFactory,
+    IProtocolFactory,
+)
 from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -66,6 +74,32 @@ def url_of(listener: ListenerTable, address: IAddress, base_path: str) -> str:
 def is_inherited(endpoint: str) -> bool:
     """Whether the socket of this endpoint string is systemd's, which keeps it when we end."""
     return "systemd:" in endpoint
+
+
+class Adopting:
+    """
+    A reactor that leaves an adopted Unix socket in the file system as it is.
+
+    Twisted's own port makes the socket's file accessible for all, and its queue short, when it
+    adopts it; and it removes the file when it stops. All of that is for whoever made the socket to
+    decide, and who may go on listening there.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def adoptStreamPort(self, fd: int, family: int, factory: IProtocolFactory) -> IListeningPort:
+        """Listen on a socket that listens already."""
+        if family != socket.AF_UNIX:
+            return cast(IListeningPort, self._reactor.adoptStreamPort(fd, family, factory))
+        port: Any = unix.Port._fromListeningDescriptor(self._reactor, fd, factory)
+        port.backlog = QUEUE
+        port._bindPath = b"\0"  # a name outside of the file system, where it has nothing to change
+        port.startListening()
+        return cast(IListeningPort, port)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
 
 
 def make_room(port: IListeningPort, endpoint: str) -> None:
