@@ -51,6 +51,38 @@ def has_tls(endpoint: str) -> bool:
     return endpoint.startswith("ssl:")
 
 
+PROXIED = "haproxy:"
+"""What an endpoint string begins with if its clients speak the PROXY protocol."""
+
+SHARED = ("tcp", "tcp6", "unix", "systemd")
+"""The kinds of endpoints whose sockets several processes can listen on."""
+
+
+def kind_of(endpoint: str) -> str:
+    """The kind of an endpoint, below the PROXY protocol."""
+    return endpoint.removeprefix(PROXIED).partition(":")[0]
+
+
+def fault_of_sharing(endpoint: str) -> str | None:
+    """Why several workers cannot listen at an endpoint; L{None} if they can."""
+    if kind_of(endpoint) in SHARED:
+        return None
+    instead = BY_TABLE if has_tls(endpoint) else f"use {', '.join(SHARED)}, or 1 worker"
+    return f"{shown(endpoint)} is not for several workers: {instead}"
+
+
+def adopted(endpoint: str, domain: str, index: int) -> str:
+    """
+    The endpoint string with which a worker listens on a socket that it is handed.
+
+    @param endpoint: the one of the process that made the socket.
+    @param domain: the socket's family as C{systemd:} has it: C{INET}, C{INET6} or C{UNIX}.
+    @param index: its place among those that are handed.
+    """
+    proxied = PROXIED if endpoint.startswith(PROXIED) else ""
+    return f"{proxied}systemd:domain={domain}:index={index}"
+
+
 def fault_of_access(endpoint: str, *, guarded: bool, address: IAddress | None = None) -> str | None:
     """
     The fault of a listener that is open to all by oversight, or L{None}.

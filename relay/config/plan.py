@@ -28,7 +28,13 @@ from relay.config.certificates import (
 from relay.config.checks import shown
 from relay.config.files import beside
 from relay.config.keys import KeyFault, upstream_key
-from relay.config.listeners import BY_TABLE, fault_of_access, fault_of_endpoint, has_tls
+from relay.config.listeners import (
+    BY_TABLE,
+    fault_of_access,
+    fault_of_endpoint,
+    fault_of_sharing,
+    has_tls,
+)
 from relay.config.load import SettingsError, load
 from relay.config.settings import ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
@@ -51,6 +57,7 @@ class Flags:
     @ivar listen: endpoint strings; empty for the file's.
     @ivar upstream: URLs in the order to try them; empty for the file's.
     @ivar admin: an endpoint string, or empty for no admin listener; L{None} for the file's.
+    @ivar workers: a number; L{None} for the file's.
     @ivar log_format: C{text} or C{json}; L{None} for the file's.
     """
 
@@ -60,6 +67,7 @@ class Flags:
     listen: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
     admin: str | None = None
+    workers: int | None = None
     log_format: str | None = None
 
 
@@ -126,6 +134,8 @@ def _planned(
         faults.extend(_faults_of_keys(access.client_keys, settings))
     for listener in settings.listeners:
         faults.extend(_faults_of_listener(listener, guarded, flags.listens))
+    if settings.workers > 1:
+        faults.extend(_faults_of_workers(settings, flags))
     if not flags.listen:  # which would replace the listeners that the file's rules name
         faults.extend(_faults_of_rules(settings))
     fault = fault_of_endpoint(settings.admin, listens=flags.listens) if settings.admin else None
@@ -167,6 +177,8 @@ def _with_flags(settings: Settings, flags: Flags, faults: list[str]) -> Settings
         said["upstream"] = tuple(_tables(flags.upstream, faults))
     if flags.admin is not None:
         said["admin"] = flags.admin
+    if flags.workers is not None:
+        said["workers"] = flags.workers
     if flags.log_format is not None:
         said["log_format"] = flags.log_format
     try:
@@ -261,6 +273,14 @@ def _faults_of_rules(settings: Settings) -> Iterator[str]:
                 f"[[refusals]] #{number}: listener: {shown(rule.listener or '')} is neither in"
                 " listen nor in [[listener]]"
             )
+
+
+def _faults_of_workers(settings: Settings, flags: Flags) -> Iterator[str]:
+    if flags.demo:
+        yield "workers: a demo runs in one process; leave out --demo, or workers"
+    for listener in settings.listeners:
+        if fault := fault_of_sharing(listener.endpoint):
+            yield f"listen: {fault}"
 
 
 def _faults_of_listener(listener: ListenerTable, guarded: bool, listens: bool) -> Iterator[str]:

@@ -199,6 +199,13 @@ class Settings:
         "auto",
         checks.one_of("auto", "splice", "message"),
     )
+    workers: int = count(
+        "Processes that serve sessions, under one that does not; see [workers](workers.md). Each"
+        " has the limits for itself. With 1, one process does all.",
+        1,
+        1,
+        256,
+    )
     allow_anonymous: bool = documented(
         "Whether a listener that is not loopback may go without [auth].",
         False,

@@ -64,13 +64,17 @@ class Listeners:
         self._certificates: dict[str, Renewable] = {}
         self._accepting = Accepting(reactor)
 
-    def listen(self, listener: ListenerTable, here: IProtocolFactory) -> None:
-        """Listen at one of the settings' listeners."""
-        inherited = is_inherited(listener.endpoint)
-        reactor = Adopting(self._reactor) if inherited else self._reactor
-        endpoint = serverFromString(reactor, listener.endpoint)
+    def listen(self, listener: ListenerTable, here: IProtocolFactory, where: str) -> None:
+        """
+        Listen at one of the settings' listeners.
+
+        @param where: the endpoint string; another than the listener's own if its socket is handed
+            over by another process, which has told of it.
+        """
+        reactor = Adopting(self._reactor) if is_inherited(where) else self._reactor
+        endpoint = serverFromString(reactor, where)
         listening = endpoint.listen(self._with_tls(listener, here))
-        listening.addCallback(self._listens, listener)
+        listening.addCallback(self._listens, listener, is_told=where != listener.endpoint)
         listening.addErrback(self._cannot_listen, listener.endpoint)
 
     def listen_for_admin(self, endpoint: str, admin: AdminFactory) -> None:
@@ -78,6 +82,10 @@ class Listeners:
         listening = serverFromString(self._reactor, endpoint).listen(admin)
         listening.addCallback(self._listens_for_admin, endpoint, admin)
         listening.addErrback(self._cannot_listen_for_admin, endpoint)
+
+    def ports(self) -> list[Any]:
+        """What listens, in the order in which it was asked for."""
+        return [*self._ports]
 
     def adopt(self, port: IListeningPort, endpoint: str) -> None:
         """Care for a port that listens, as for the others."""
@@ -127,7 +135,7 @@ class Listeners:
         self._certificates[listener.endpoint] = renewable
         return TLSMemoryBIOFactory(renewable, False, here, clock=self._reactor)
 
-    def _listens(self, port: IListeningPort, listener: ListenerTable) -> None:
+    def _listens(self, port: IListeningPort, listener: ListenerTable, is_told: bool) -> None:
         self.adopt(port, listener.endpoint)
         if is_inherited(listener.endpoint):
             self._inherited.append(port)
@@ -137,8 +145,9 @@ class Listeners:
         if fault := fault_of_access(listener.endpoint, guarded=self._guarded, address=address):
             self._fault(fault)
             return
-        url = url_of(listener, address, self._base_path)
-        _log.info("listening on {url}", url=url, endpoint=listener.endpoint)
+        if not is_told:
+            url = url_of(listener, address, self._base_path)
+            _log.info("listening on {url}", url=url, endpoint=listener.endpoint)
 
     def _cannot_listen(self, failure: Failure, endpoint: str) -> None:
         self._fault(f"cannot listen on {endpoint}: {reason_of(failure)}")

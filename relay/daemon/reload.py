@@ -26,6 +26,7 @@ RESTART: Mapping[str, Callable[[Settings], object]] = {
         (each.endpoint, each.certificate is None) for each in settings.listeners
     ],
     "admin": lambda settings: settings.admin,
+    "workers": lambda settings: settings.workers,
     "log_format": lambda settings: settings.log_format,
     "plane": lambda settings: settings.plane,
 }

@@ -60,6 +60,7 @@ class Options(usage.Options):
             "Twisted endpoint to serve health, metrics and drain on, instead of the file's; empty"
             " for none.",
         ],
+        ["workers", None, None, "Processes that serve sessions, instead of the file's."],
         ["log-format", None, None, "Log lines as text (default) or json."],
     ]
     plan: Plan
@@ -125,6 +126,14 @@ class Options(usage.Options):
         self["config"] = None if file is None else os.path.abspath(file)
         return plan(file, self._flags(), self._environ)
 
+    @property
+    def _workers(self) -> int | None:
+        value = self["workers"]
+        try:
+            return None if value is None else int(value)
+        except ValueError:
+            _give_up([f"--workers: {shown(value)} is no whole number"])
+
     def _flags(self) -> Flags:
         return Flags(
             demo=bool(self["demo"]),
@@ -133,6 +142,7 @@ class Options(usage.Options):
             listen=tuple(self._listen),
             upstream=tuple(self._urls),
             admin=self["admin"],
+            workers=self._workers,
             log_format=self["log-format"],
         )
 

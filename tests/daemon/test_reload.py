@@ -24,6 +24,7 @@ OTHER = {
     "admin": Settings(admin=""),
     "log_format": Settings(log_format="json"),
     "plane": Settings(plane="message"),
+    "workers": Settings(workers=2),
 }
 
 

@@ -27,13 +27,14 @@ from relay.config.access import Access, ClientKey, digest_of
 from relay.config.listeners import OPEN_TO_ALL
 from relay.config.plan import Plan
 from relay.config.settings import Limits, ListenerTable, Settings
-from relay.daemon import demo, listeners
+from relay.daemon import base, demo, listeners
 from relay.daemon import service as module
 from relay.daemon.listeners import OTHER_ADMIN
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
 from relay.daemon.notify import Notify
-from relay.daemon.service import CannotStart, RelayService
+from relay.daemon.base import CannotStart
+from relay.daemon.service import RelayService
 from relay.daemon.signals import IDLE, RELOADS, Signals
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.factory import RelayFactory
@@ -122,7 +123,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def observer(event: LogEvent) -> None:
         found.append(event["log_format"].format(**event))
 
-    for each in (module, listeners):
+    for each in (module, base, listeners):
         monkeypatch.setattr(each, "_log", Logger(each.__name__, observer=observer))
     return found
 
