@@ -10,8 +10,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
+from relay.admission.budgets import Budgets
 from relay.admission.callers import Callers
 from relay.admission.ephemeral import Mint, with_secrets
+from relay.admission.ledger import LocalLedger
 from relay.admission.request import Admit
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
@@ -26,6 +28,7 @@ from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, each_is, wanted
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.records import RelayListener, Traffic, no_traffic
+from relay.timing.clock import epoch
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.endpoints import Served
@@ -121,6 +124,7 @@ class RelayFactory(FrontFactory):
         self._lines = Lines(reactor, direct=settings.plane != "message")
         self._heads = Turns(reactor)
         self._callers = Callers(settings.limits, _seconds_of(reactor))
+        self._budgets = Budgets(LocalLedger(epoch), Turns(reactor))
         self._site, self._probes = site, probes
         self._mint = Mint(signing_keys)
         self.standings: Sequence[Standing] = ()
@@ -152,7 +156,16 @@ class RelayFactory(FrontFactory):
         own = public_site(served, lambda: self.is_ready, models, door, mint, reactor, console)
         guarded = admit is not None
         return FrontContext(
-            HoldContext(settings, decide, dialer, self._register, self._callers, reactor, guarded),
+            HoldContext(
+                settings,
+                decide,
+                dialer,
+                self._register,
+                self._callers,
+                self._budgets,
+                reactor,
+                guarded,
+            ),
             DownstreamFactory(reactor, self._lines),
             served,
             own,

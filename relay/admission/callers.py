@@ -93,14 +93,18 @@ class Visit:
     """
     One hold, and the session that it may become, as it counts for its address and its subject. It
     ends once, by L{end}.
+
+    @ivar caller: whose budget it spends: the subject's, or without one the address's. Programs of
+        this machine without a subject share one.
     """
 
-    __slots__ = ("_address", "_all", "_churn", "_counted", "_is_session")
+    __slots__ = ("_address", "_all", "_churn", "_counted", "_is_session", "caller")
 
     def __init__(self, callers: Callers, client: Client, agent: str) -> None:
         self._all = callers
         self._address = None if client.is_near else key_of(client.address)
         self._churn: Hashable | None = None if client.is_near else (self._address, agent)
+        self.caller = "near" if self._address is None else f"address:{self._address}"
         self._counted: list[tuple[Hashable, Caller]] = []
         self._is_session = False
 
@@ -122,6 +126,7 @@ class Visit:
         """
         if subject is not None:
             self._churn = subject
+            self.caller = f"subject:{subject}"
             self._must_wait()
             self._count(("subject", subject), quota_of_subject(limits, self._all.limits))
 

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import field, frozen
 
 from relay.config.settings import Limits
+from relay.rules.budgets import Budget
 from relay.rules.errors import InvalidValue
 
 
@@ -33,6 +34,11 @@ class GrantLimits:
     @ivar bytes_per_second: bytes a second likewise.
     @ivar session_seconds: how long a session may last.
     @ivar idle_seconds: how long nothing may cross in a session.
+    @ivar day_tokens: tokens of the subject on one day (UTC), as services report them. Without a
+        subject, this and the next are of its address.
+    @ivar day_usage_seconds: seconds likewise, where a service bills by seconds.
+    @ivar session_tokens: tokens of one session.
+    @ivar session_usage_seconds: billed seconds of one session.
     @raise InvalidValue: for anything but numbers from 0 up.
     """
 
@@ -43,6 +49,10 @@ class GrantLimits:
     bytes_per_second: float | None = field(default=None, validator=_amount)
     session_seconds: float | None = field(default=None, validator=_amount)
     idle_seconds: float | None = field(default=None, validator=_amount)
+    day_tokens: float | None = field(default=None, validator=_amount)
+    day_usage_seconds: float | None = field(default=None, validator=_amount)
+    session_tokens: float | None = field(default=None, validator=_amount)
+    session_usage_seconds: float | None = field(default=None, validator=_amount)
 
 
 @frozen
@@ -97,4 +107,14 @@ def pace_of(own: GrantLimits, limits: Limits) -> Pace:
         _or(own.bytes_per_second, limits.bytes_per_second),
         _or(own.session_seconds, limits.session_seconds),
         _or(own.idle_seconds, limits.idle_seconds),
+    )
+
+
+def budget_of(own: GrantLimits, limits: Limits) -> Budget:
+    """What a grant's session may spend, and its caller on one day."""
+    return Budget(
+        _or(own.day_tokens, limits.day_tokens),
+        _or(own.day_usage_seconds, limits.day_usage_seconds),
+        _or(own.session_tokens, limits.session_tokens),
+        _or(own.session_usage_seconds, limits.session_usage_seconds),
     )

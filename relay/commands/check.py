@@ -13,8 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from relay.admission.budgets import Budgets
 from relay.admission.callers import Callers
 from relay.admission.client import Client
+from relay.admission.ledger import LocalLedger
 from relay.admission.request import Request
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
@@ -26,6 +28,8 @@ from relay.peer.interfaces import PeerListener
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused
 from relay.telemetry.records import HoldRecord
+from relay.timing.clock import epoch
+from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer
 from relay.upstreams.diagnosis import Finding
 from relay.upstreams.endpoints import REALTIME
@@ -58,7 +62,8 @@ async def _check(
     balancer = Balancer([upstream], random, reactor.seconds)
     dialer = dialer_for(balancer, settings.limits, lines, reactor, retries=0)
     callers = Callers(settings.limits, reactor.seconds)
-    context = HoldContext(settings, None, dialer, Register(1, ()), callers, reactor)
+    budgets = Budgets(LocalLedger(epoch), Turns(reactor))
+    context = HoldContext(settings, None, dialer, Register(1, ()), callers, budgets, reactor)
     record = HoldRecord("check", "local")
     if model is None or not upstream.takes(REALTIME, model):
         model = next(iter(upstream.models), upstream.traits.sample)

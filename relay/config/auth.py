@@ -81,6 +81,18 @@ class KeyLimits:
         "How long nothing but Pings may cross in a session.",
         checks.seconds(10_000_000, or_none=True),
     )
+    day_tokens: int | None = _own(
+        "Tokens of its subject on one day (UTC), as the service reports them.",
+        checks.whole_number(0, 10**12),
+    )
+    day_usage_seconds: float | None = _own(
+        "Seconds likewise, where the service bills by seconds.",
+        checks.seconds(10_000_000, or_none=True),
+    )
+    session_tokens: int | None = _own("Tokens of one session.", checks.whole_number(0, 10**12))
+    session_usage_seconds: float | None = _own(
+        "Billed seconds of one session.", checks.seconds(10_000_000, or_none=True)
+    )
 
 
 @frozen(kw_only=True)

@@ -65,6 +65,20 @@ class Limits:
     idle_seconds: float = wait(
         "How long nothing but Pings may cross in a session.", 3600.0, 10_000_000
     )
+    day_tokens: int = count(
+        "Tokens of one subject and day (UTC), as the service reports them; without a subject, of"
+        " one address.",
+        0,
+        0,
+        10**12,
+    )
+    day_usage_seconds: float = wait(
+        "Seconds of audio or session likewise, where the service bills by seconds.",
+        0.0,
+        10_000_000,
+    )
+    session_tokens: int = count("Tokens of one session.", 0, 0, 10**12)
+    session_usage_seconds: float = wait("Billed seconds of one session.", 0.0, 10_000_000)
     message_bytes: int = count(
         "Bytes of one message, in either direction.", 24 * 2**20, 1024, 2**30
     )

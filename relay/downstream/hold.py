@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.budgets import Budgets
 from relay.admission.callers import Callers, OverLimit
 from relay.admission.client import Client
 from relay.admission.grant import Grant
 from relay.admission.policy import refusal_by_policy
+from relay.admission.quota import budget_of
 from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
@@ -19,6 +23,7 @@ from relay.dial.dialer import Dialer
 from relay.dial.opened import OpenUpstream
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
+from relay.rules.budgets import Budget
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session.session import Session
 from relay.telemetry.records import HoldRecord
@@ -47,6 +52,7 @@ class HoldContext:
     dialer: Dialer
     register: Register
     callers: Callers
+    budgets: Budgets
     clock: IReactorTime
     guarded: bool = False
 
@@ -111,8 +117,13 @@ class Hold:
         refusal = refusal_by_policy(self.request, self._grant, self._context.settings)
         if refusal is not None:
             raise Refused(refusal)
+        await self._context.budgets.admit(self._visit.caller, self._budget)
         attempts = self.record.attempts
         return await self._context.dialer.dial(self.request, self._grant, attempts, until)
+
+    @property
+    def _budget(self) -> Budget:
+        return budget_of(self._grant.limits, self._context.settings.limits)
 
     async def _admitted(self) -> Grant:
         if self._context.admit is None:
@@ -186,6 +197,7 @@ class Hold:
             opened,
             self._grant,
             self._visit,
+            partial(context.budgets.open, self._visit.caller, self._budget),
             self.record,
             context.clock,
             context.settings,

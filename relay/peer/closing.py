@@ -109,8 +109,7 @@ class ClosingWebSocket(PacedWebSocket):
             _DO[action](self, close)
 
     def _send_close(self, close: Close) -> None:
-        words = self.listener.last_words(self.side, close)
-        if words is not None:
+        for words in self.listener.last_words(self.side, close):
             # Not by sendMessage, which raises above a limit that is meant for others.
             self.sendFrame(opcode=1, payload=words)
         self._write_close(close)

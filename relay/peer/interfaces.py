@@ -66,13 +66,13 @@ class PeerListener:
     def faulted(self, side: Side, close: Close) -> None:
         """The peer broke the protocol or a limit; C{close} is being sent to it."""
 
-    def last_words(self, side: Side, close: Close) -> bytes | None:
+    def last_words(self, side: Side, close: Close) -> Sequence[bytes]:
         """
         A Close of the relay's own is about to be sent to the peer.
 
-        @return: a text to send before it, if it can stand there; L{None} for none.
+        @return: texts to send before it, if they can stand there.
         """
-        return None
+        return ()
 
     def silent(self, side: Side) -> None:
         """The peer no longer answers pings; its connection is about to be aborted."""

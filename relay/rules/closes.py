@@ -8,10 +8,12 @@ Source: RFC 6455, 7.4, and what the official SDKs do with each code (they connec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from attrs import evolve, field, frozen
 
+from relay.rules.budgets import BUDGETS, WORDS, BudgetName
 from relay.rules.relay_error import as_event, relay_error
 
 Side = Literal["downstream", "upstream"]
@@ -50,6 +52,7 @@ EndingCode = Literal[
     "session_too_long",
     "session_idle",
     "policy_rejected",
+    "budget_exhausted",
 ]
 """The codes of L{ENDINGS}, as a type."""
 
@@ -96,6 +99,7 @@ ENDINGS: dict[EndingCode, Ending] = {
     "policy_rejected": Ending(
         1008, "The upstream does not take what the relay's policy sets for this session."
     ),
+    "budget_exhausted": Ending(1008, "Your budget of {detail} is used up."),
 }
 """The table. Whatever else ends, ends without an event."""
 
@@ -160,6 +164,10 @@ TOO_MUCH = ended("sent_too_much", "client sent too much for too long")
 TOO_LONG = ended("session_too_long", "session lasted too long")
 IDLE = ended("session_idle", "session was idle too long")
 REJECTED = ended("policy_rejected", "upstream rejected the policy")
+USED_UP: Mapping[BudgetName, Close] = {
+    name: ended("budget_exhausted", f"budget of {WORDS[name]} used up", WORDS[name])
+    for name in BUDGETS
+}
 STALLED = 1008
 """The code of a session with a reader that stalled, in its record."""
 

@@ -35,6 +35,10 @@ FIRST: dict[RefusalCode, str] = {
         "If it is short_sessions, look in the log why that client's sessions end within seconds. "
         "Otherwise look for a client that connects in a loop."
     ),
+    "budget_exhausted": (
+        "See in the log's lines of its sessions what that client spent. If it is to have more, "
+        "raise the budget of its key, or for all."
+    ),
     "internal_error": (
         "Read the traceback. If a hook of your own (admit, credential) raised, mend that; else "
         "report a bug with the traceback."

@@ -27,6 +27,7 @@ RefusalCode = Literal[
     "body_too_large",
     "too_many_sessions",
     "rate_limited",
+    "budget_exhausted",
     "internal_error",
     "not_supported",
     "upstream_dns_failed",
@@ -92,6 +93,9 @@ KINDS: dict[RefusalCode, Kind] = {
     "body_too_large": Kind(413, False, "Send a smaller request body."),
     "too_many_sessions": Kind(429, True, "Close another session first, or wait.", 5),
     "rate_limited": Kind(429, True, "Open sessions more slowly.", 5),
+    "budget_exhausted": Kind(
+        429, True, "Your budget for this day (UTC) is used up; connect again tomorrow.", 60
+    ),
     "internal_error": Kind(500, True, "The relay failed; its log has the cause."),
     "not_supported": Kind(
         501, False, "Use the WebSocket transport; this relay has WebSocket only."

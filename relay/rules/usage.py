@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
 
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
@@ -29,8 +32,47 @@ _SESSION = {
     "paused_seconds": "session_paused",
 }
 
+_ALL_TOKENS = ("input", "output", "transcription_input", "transcription_output")
+_ALL_SECONDS = ("session", "response", "transcription")
+"""The kinds that are totals; all others are parts of them."""
+
+MOST = 2**53
+"""A sum stays below it: as a float it is exact, and no store of numbers is too small for it."""
+
 STATUSES = ("completed", "cancelled", "failed", "incomplete", "other")
 """How a response may end."""
+
+
+@frozen
+class Usage:
+    """
+    What is billed.
+
+    @ivar tokens: of all models, input and output.
+    @ivar seconds: of audio, or of the session.
+    """
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, more: Usage) -> Usage:
+        return Usage(self.tokens + more.tokens, self.seconds + more.seconds)
+
+    def since(self, before: Usage) -> Usage:
+        """What was billed since it was C{before}. What grows smaller gives nothing back."""
+        return Usage(max(0, self.tokens - before.tokens), max(0.0, self.seconds - before.seconds))
+
+
+NOTHING = Usage()
+
+
+def usage_in(tokens: Mapping[str, int], seconds: Mapping[str, float]) -> Usage:
+    """The sums of what a session is billed for by kind."""
+    return Usage(_sum(tokens, _ALL_TOKENS, 0), _sum(seconds, _ALL_SECONDS, 0.0))
+
+
+def _sum(by_kind: Mapping[str, Any], kinds: tuple[str, ...], none: Any) -> Any:
+    return min(MOST, sum((by_kind.get(kind, none) for kind in kinds), none))
 
 
 def tokens_of(event: Mapping[str, object]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 
+from relay.rules.budgets import BudgetName, seconds_until_more
 from relay.rules.closes import Close
 from relay.rules.events import expires_at
 from relay.rules.notices import REASONS, Reason, notice
@@ -62,6 +63,10 @@ class Notices:
         """The relay ends. From then on it closes sessions."""
         self._ends["drain"] = at
         self._say("drain")
+
+    def of_budget(self, budget: BudgetName) -> bytes:
+        """What is told with the end of the session, if that is because of a budget."""
+        return notice(budget, seconds_until_more(budget, epoch()), self._request_id)
 
     def stop(self) -> None:
         """The session ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.admission.budgets import Account, End
 from relay.admission.callers import Visit
 from relay.admission.grant import Grant
 from relay.admission.policy import policy_of
@@ -21,6 +22,7 @@ from relay.peer.protocol import PeerProtocol
 from relay.policy.check import Check
 from relay.policy.policy import Policy
 from relay.rules import closes
+from relay.rules.budgets import BudgetName
 from relay.rules.closes import FAILED, Close, Side
 from relay.rules.said import Said
 from relay.rules.scrub import redact
@@ -61,6 +63,7 @@ class Session(PeerListener):
     @ivar hold: the record of the hold that it began with.
     @ivar began: when it was opened, by the clock.
     @ivar notices: tells the client of its end in time; L{None} if it did not ask for that.
+    @param account: opens what it may spend, given what ends it when that is used up.
     @param offered: the subprotocols that the client has offered.
     """
 
@@ -70,6 +73,7 @@ class Session(PeerListener):
         opened: OpenUpstream,
         grant: Grant,
         visit: Visit,
+        account: Callable[[End], Account],
         hold: HoldRecord,
         clock: IReactorTime,
         settings: Settings,
@@ -83,7 +87,8 @@ class Session(PeerListener):
         pace = pace_of(grant.limits, settings.limits)
         # Before the plane is made, which asks the peer whether it has a limit.
         downstream.limit(pace.messages_per_second, pace.bytes_per_second, self._sent_too_much)
-        self._tally = Tally(hold, clock, owner)
+        self._account = account(self._used_up)
+        self._tally = Tally(hold, clock, owner, self._account.report)
         self._opened = opened
         self.hold = hold
         peek = self._tally.peek() if opened.shaped else None
@@ -105,6 +110,7 @@ class Session(PeerListener):
         self.notices = Notices(clock, hold.request_id, before, self._tell) if wants else None
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
+        self._budget: BudgetName | None = None
         self._has_failed = self._is_over = self._was_done = False
 
     def _checked(
@@ -170,6 +176,11 @@ class Session(PeerListener):
         """Downstream was held back, and went on sending more than it may."""
         self.close(closes.TOO_MUCH)
 
+    def _used_up(self, budget: BudgetName) -> None:
+        if not self.is_ending:
+            self._budget = budget
+            self.close(closes.USED_UP[budget])
+
     def _crossed(self) -> int:
         """How much has crossed: messages, and bytes, also of one that is under way."""
         return sum(each.messages + each.bytes for each in self._sent().values())
@@ -231,11 +242,18 @@ class Session(PeerListener):
         self._because(close.code, "relay")
         self._close_other(side, closes.fault(side, close.reason.removeprefix("relay: ")))
 
-    def last_words(self, side: Side, close: Close) -> bytes | None:
+    def last_words(self, side: Side, close: Close) -> Sequence[bytes]:
         """
         What downstream is told before its Close: most SDKs show an C{error} event and hide a Close.
         """
-        if side == "upstream" or not self._tells:
+        if side == "upstream":
+            return ()
+        notices, budget = self.notices, self._budget
+        notice = notices.of_budget(budget) if notices and budget else None
+        return [each for each in (notice, self._error(close)) if each is not None]
+
+    def _error(self, close: Close) -> bytes | None:
+        if not self._tells:
             return None
         if close.ending == "upstream_closed" and self._tally.explains(self._clock.seconds()):
             return None
@@ -311,6 +329,7 @@ class Session(PeerListener):
         if self._peers or self._is_over:
             return
         self._is_over = True
+        self._account.close()
         code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self.began
         self._visit.closed(seconds, self._was_done)
@@ -332,5 +351,6 @@ class Session(PeerListener):
             usage_seconds=self._tally.seconds,
             responses=self._tally.responses,
             turns=self._tally.turns,
+            budget=self._budget,
         )
         self._owner.closed(self, record)

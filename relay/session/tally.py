@@ -6,13 +6,21 @@ Source: OpenAI's Realtime reference, server events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
 from relay.rules.events import MAX_ID, is_error
-from relay.rules.usage import TRANSCRIBED, seconds_of, session_seconds_of, status_of, tokens_of
+from relay.rules.usage import (
+    TRANSCRIBED,
+    Usage,
+    seconds_of,
+    session_seconds_of,
+    status_of,
+    tokens_of,
+    usage_in,
+)
 from relay.rules.values import parse_json
 from relay.session.peek import Peek
 from relay.telemetry.records import HoldRecord
@@ -44,13 +52,20 @@ class Tally:
     The time to a response's first audio begins with C{response.created}, or with
     C{input_audio_buffer.speech_stopped} if that comes later.
 
+    @param spent: is told what the session is billed for so far, with each event that may add to it.
     @ivar tokens: by kind (see L{relay.rules.usage}).
     @ivar seconds: by kind.
     @ivar responses: how many ended, by status.
     @ivar turns: how often speech ended.
     """
 
-    def __init__(self, hold: HoldRecord, clock: IReactorTime, owner: TallyOwner) -> None:
+    def __init__(
+        self,
+        hold: HoldRecord,
+        clock: IReactorTime,
+        owner: TallyOwner,
+        spent: Callable[[Usage], None],
+    ) -> None:
         self.tokens: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
         self.responses: dict[str, int] = {}
@@ -58,6 +73,7 @@ class Tally:
         self._hold = hold
         self._clock = clock
         self._owner = owner
+        self._spent = spent
         self._open = 0
         self._awaited: dict[str, float] = {}  # since when, by the response's id
         self._explained: float | None = None
@@ -110,6 +126,7 @@ class Tally:
         for kind, seconds in seconds_of(event).items():
             self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
         self.seconds.update(session_seconds_of(event))
+        self._spent(usage_in(self.tokens, self.seconds))
 
     def _audio(self, response: str) -> None:
         since = self._awaited.pop(response, None)

@@ -141,6 +141,11 @@ METRICS: dict[str, MetricKind] = {
     "relay_stalled_total": MetricKind(
         "counter", ("side",), "Sessions that ended because that side read too little for too long."
     ),
+    "relay_budgets_exhausted_total": MetricKind(
+        "counter",
+        ("budget",),
+        "Sessions that ended because a budget was used up, by its key in [limits].",
+    ),
     "relay_event_loop_lag_seconds": MetricKind(
         "histogram",
         (),

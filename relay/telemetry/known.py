@@ -12,6 +12,7 @@ from itertools import product
 from typing import get_args
 
 from relay.rules import closes, usage
+from relay.rules.budgets import BUDGETS
 from relay.rules.refusals import KINDS, Stage
 
 Labels = tuple[str, ...]
@@ -61,5 +62,6 @@ def known(upstreams: Iterable[str], listeners: Sequence[str]) -> Mapping[str, It
         "relay_speech_turns_total": each,
         "relay_stalled_total": [("downstream",), ("upstream",)],
         "relay_worker_ends_total": [()],
+        "relay_budgets_exhausted_total": [(name,) for name in BUDGETS],
         "relay_reloads_total": [("taken",), ("refused",)],
     }

@@ -145,4 +145,5 @@ class LogRecords(RelayListener):
             responses=record.responses,
             turns=record.turns,
             stalled=record.stalled,
+            budget=record.budget,
         )

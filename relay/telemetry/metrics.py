@@ -137,6 +137,8 @@ class Metrics(RelayListener):
             counts["relay_speech_turns_total"][(upstream,)] += record.turns
         if record.stalled is not None:
             counts["relay_stalled_total"][(record.stalled,)] += 1
+        if record.budget is not None:
+            counts["relay_budgets_exhausted_total"][(record.budget,)] += 1
 
     def worker_ended(self) -> None:
         """Count that a worker ended by itself."""

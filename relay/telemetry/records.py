@@ -178,6 +178,7 @@ class ClosedRecord:
     @ivar usage_seconds: what it billed by seconds of audio or of the session, by kind.
     @ivar responses: how many responses ended, by status (see L{relay.rules.usage.status_of}).
     @ivar turns: how often upstream heard the end of speech.
+    @ivar budget: the budget that was used up, by its key in C{[limits]}, if that ended it.
     """
 
     hold: HoldRecord
@@ -192,6 +193,7 @@ class ClosedRecord:
     usage_seconds: dict[str, float] = field(factory=dict, kw_only=True)
     responses: dict[str, int] = field(factory=dict, kw_only=True)
     turns: int = field(default=0, kw_only=True)
+    budget: str | None = field(default=None, kw_only=True)
 
 
 class RelayListener:

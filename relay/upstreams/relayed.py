@@ -31,7 +31,7 @@ OUTER: Mapping[RefusalCode, RefusalCode] = {
     "model_not_allowed": "upstream_rejected_request",
     "head_too_large": "upstream_rejected_request",
     "body_too_large": "upstream_rejected_request",
-    # These are about what this relay sends of its own: its key, its URL, its pace.
+    # These are about what this relay sends of its own: its key, its URL, its pace, its spending.
     "unauthorized": "upstream_unauthorized",
     "origin_not_allowed": "upstream_refused",
     "host_not_allowed": "upstream_refused",
@@ -42,6 +42,7 @@ OUTER: Mapping[RefusalCode, RefusalCode] = {
     "request_timeout": "upstream_refused",
     "too_many_sessions": "upstream_rate_limited",
     "rate_limited": "upstream_rate_limited",
+    "budget_exhausted": "upstream_quota_exhausted",
     # These are about the other relay itself.
     "internal_error": "upstream_refused",
     "authorizer_unavailable": "upstream_unavailable",

@@ -99,6 +99,7 @@ BARRED = [
     *_verdict("model_not_allowed", 403, False),
     *_verdict("too_many_sessions", 429, True, retry_after="5"),
     *_verdict("rate_limited", 429, True, retry_after="5"),
+    *_verdict("budget_exhausted", 429, True, retry_after="60"),
     Barred("no token", {"admit": keyed("abc")}, *_wrong),
     Barred(
         "its own words",

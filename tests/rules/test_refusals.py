@@ -41,6 +41,7 @@ DESIGN: list[tuple[RefusalCode, int, bool, set[str]]] = [
     ("body_too_large", 413, NO, set()),
     ("too_many_sessions", 429, YES, {"Retry-After"}),
     ("rate_limited", 429, YES, {"Retry-After"}),
+    ("budget_exhausted", 429, YES, {"Retry-After"}),
     ("internal_error", 500, YES, set()),
     ("upstream_dns_failed", 502, YES, set()),
     ("upstream_connect_failed", 502, YES, set()),

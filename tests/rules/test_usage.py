@@ -7,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.rules.usage import (
+    MOST,
+    NOTHING,
     TRANSCRIBED,
+    Usage,
     seconds_of,
     session_seconds_of,
     status_of,
     tokens_of,
+    usage_in,
 )
 
 USAGE = {
@@ -139,3 +143,31 @@ def test_any_usage_is_read_without_an_error(value: object) -> None:
         assert all(seconds > 0 for seconds in seconds_of(event).values())
     session_seconds_of({"type": "session.closed", "usage": value})
     status_of({"response": value})
+
+
+# -- sums ----------------------------------------------------------------------------------
+
+
+def test_a_sum_has_each_token_and_each_second_once() -> None:
+    tokens = {**KINDS, **{f"transcription_{kind}": count for kind, count in KINDS.items()}}
+    seconds = {
+        "session": 12.0,
+        "session_active": 9.0,
+        "session_paused": 3.0,
+        "response": 1.5,
+        "transcription": 2.0,
+    }
+    assert usage_in(tokens, seconds) == Usage(2 * USAGE["total_tokens"], 15.5)  # type: ignore[operator]
+    assert usage_in({}, {}) == NOTHING
+
+
+@given(
+    st.dictionaries(st.sampled_from([*KINDS, "transcription_input"]), st.integers(0, 10**400)),
+    st.dictionaries(st.sampled_from(["session", "response"]), st.floats(0, allow_infinity=True)),
+)
+def test_a_sum_stays_a_number_that_can_be_counted_with(
+    tokens: dict[str, int], seconds: dict[str, float]
+) -> None:
+    usage = usage_in(tokens, seconds)
+    assert 0 <= usage.tokens <= MOST
+    assert 0 <= usage.seconds <= MOST

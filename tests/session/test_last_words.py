@@ -41,6 +41,7 @@ def world(plane: Plane) -> World:
         messages_per_second=50,
         session_seconds=120,
         idle_seconds=100,
+        session_tokens=1000,
     )
     upstream = Upstream("ws://127.0.0.1:9000/v1/realtime", credential=KEY)
     options = {"admit": lambda _: Grant("shop")}
@@ -67,6 +68,15 @@ def is_stuck(world: World, downstream: Peer, upstream: Peer) -> None:
     for _ in range(31):
         world.advance(1)
         upstream.send_frame(Frame(Opcode.PONG, b""))
+
+
+def spends(world: World, downstream: Peer, upstream: Peer) -> None:
+    """The service reports all that the session may spend."""
+    usage = {"input_tokens": 900, "output_tokens": 100}
+    upstream.send(json.dumps({"type": "response.done", "response": {"usage": usage}}))
+    world.advance(0.1)
+    downstream.read()
+    del downstream.received[1]
 
 
 def is_drained(world: World, downstream: Peer, upstream: Peer) -> None:
@@ -171,6 +181,7 @@ CASES: dict[str, tuple[Any, str, int, str]] = {
         1008,
         "ended this session: for a test.",
     ),
+    "its budget is used up": (spends, "budget_exhausted", 1008, "Your budget of tokens"),
     "its subject is revoked": (is_revoked, "revoked", 1008, "was withdrawn"),
 }
 
@@ -247,6 +258,7 @@ def test_by_the_setting_plain_there_is_no_event(plane: Plane, case: str) -> None
         messages_per_second=50,
         session_seconds=120,
         idle_seconds=100,
+        session_tokens=1000,
     )
     settings = Settings(limits=limits, closes="plain")
     world = World(settings=settings, options={"admit": lambda _: Grant("shop")})

@@ -15,6 +15,7 @@ from memory import World
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from relay import Limits, Metrics, Settings, Upstream
+from relay.rules.budgets import BUDGETS
 from relay.rules.closes import PASSED, TRANSLATED
 from relay.rules.refusals import KINDS
 from relay.rules.usage import STATUSES
@@ -243,6 +244,18 @@ def test_a_stalled_session_is_counted_by_its_side(side: Literal["downstream", "u
     assert samples["relay_sessions_total"] == {("1008", "relay"): 1}
 
 
+def test_a_session_whose_budget_is_used_up_is_counted_by_that(relay: Counted) -> None:
+    budgeted = counted(settings=Settings(limits=Limits(session_tokens=5)))
+    downstream, upstream = budgeted.world.open()
+    usage = {"input_tokens": 5}
+    upstream.send(json.dumps({"type": "response.done", "response": {"usage": usage}}))
+    budgeted.world.advance(0.1)
+    budgeted.end(downstream, upstream)
+    samples = budgeted.samples()
+    assert samples["relay_budgets_exhausted_total"] == {("session_tokens",): 1}
+    assert samples["relay_sessions_total"] == {("1008", "relay"): 1}
+
+
 def test_seconds_responses_and_turns_are_counted_when_their_session_ends(relay: Counted) -> None:
     downstream, upstream = relay.world.open()
     transcribed = "conversation.item.input_audio_transcription.completed"
@@ -411,6 +424,7 @@ def assert_labels(labels: dict[str, str]) -> None:
         "listener": {""},
         "kind": {"input", "output"},
         "status": {*STATUSES},
+        "budget": {*BUDGETS},
         "le": {*map(str, BUCKETS), "+Inf"},
     }
     for name, value in labels.items():

@@ -145,6 +145,7 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
         usage_seconds={"session": 6.0},
         responses={"cancelled": 1},
         turns=2,
+        budget="day_tokens",
     )
     LogRecords().closed(closed)
     (event,) = logged
@@ -172,6 +173,7 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
         "usage_seconds": {"session": 6.0},
         "responses": {"cancelled": 1},
         "turns": 2,
+        "budget": "day_tokens",
     }
     assert fields.items() <= event.items()
     assert event["log_level"] is LogLevel.info

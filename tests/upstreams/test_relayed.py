@@ -147,7 +147,7 @@ def test_each_refusal_survives_three_relays(told: Any, code: RefusalCode) -> Non
     [
         ("unauthorized", "trips"),
         ("upstream_unauthorized", "passes"),  # perhaps for one model only
-        ("upstream_quota_exhausted", "trips"),
+        *((code, "trips") for code in ("upstream_quota_exhausted", "budget_exhausted")),
         *((code, "passes") for code in CALLERS),
         *((code, "passes") for code in ("too_many_sessions", "rate_limited")),
         *((code, "passes") for code in ("not_found", "method_not_allowed", "upgrade_required")),
