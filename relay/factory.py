@@ -232,6 +232,11 @@ class RelayFactory(FrontFactory):
         return len(self._register.sessions)
 
     @property
+    def connections(self) -> int:
+        """Connections that were accepted and are open, with a request or without."""
+        return len(self._register.silent) + len(self._register.connections)
+
+    @property
     def is_ready(self) -> bool:
         """Whether it has not been told to end."""
         return self._drain.phase == "serving"
@@ -255,10 +260,17 @@ class RelayFactory(FrontFactory):
             raise wanted("metrics must be a relay.Metrics", metrics)
         if drain is not None and not callable(drain):
             raise wanted("drain must be a callable without arguments, or None", drain)
+        return AdminFactory(self, self.overview(metrics), drain or self.drain, self._reactor)
+
+    def overview(self, metrics: Metrics) -> OwnOverview:
+        """
+        What an admin listener shows, of this relay.
+
+        @param metrics: the same as among the C{listeners}.
+        """
         refusals = LastRefusals(_seconds_of(self._reactor))
         self._register.listen(refusals)
-        overview = OwnOverview(self, metrics, refusals)
-        return AdminFactory(self, overview, drain or self.drain, self._reactor)
+        return OwnOverview(self, metrics, refusals)
 
     def drain(self, shut: Callable[[], object] | None = None) -> Deferred[None]:
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from typing import Any
@@ -32,6 +33,9 @@ PAUSE_SECONDS = 0.25
 
 BATCH = 64
 """Clients that are accepted in one turn."""
+
+YIELD_SECONDS = 0.005
+"""How long other processes may go first."""
 
 QUIET_SECONDS = 60.0
 """A shortage that begins again sooner is not told of again."""
@@ -63,6 +67,9 @@ class Accepting:
     Some descriptors are kept in reserve. With those the relay accepts clients that it cannot serve,
     and refuses them. When they are used too, it accepts nobody for a moment, and clients wait in
     the listener's queue. By itself Twisted would drop them without an answer, and log each.
+
+    @ivar is_ahead: whether another process that accepts on the same socket should have the next
+        client. It has a moment to take it.
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
@@ -72,6 +79,8 @@ class Accepting:
         self._spare: list[int] = []
         self._short = self._told = False
         self._since = -inf
+        self._has_yielded = False
+        self.is_ahead: Callable[[], bool] = lambda: False
 
     def guard(self, port: Any) -> None:
         """Watch over a listener. One that is none of Twisted's own goes on as it is."""
@@ -89,8 +98,9 @@ class Accepting:
 
     def _accept(self, port: Any, read: Any) -> None:
         for _ in range(BATCH):
-            if not self._has_room():
-                self._wait(port)
+            self._has_yielded = not self._has_yielded and self.is_ahead()
+            if self._has_yielded or not self._has_room():
+                self._wait(port, YIELD_SECONDS if self._has_yielded else PAUSE_SECONDS)
                 return
             before = port.sessionno
             port.numberAccepts = 1  # what there is a descriptor for; Twisted would take many
@@ -140,11 +150,11 @@ class Accepting:
             _log.info("there are descriptors again, and clients are served")
         self._short = False
 
-    def _wait(self, port: Any) -> None:
+    def _wait(self, port: Any, seconds: float) -> None:
         port.stopReading()
         self._waiting.add(port)
         if not self._pause.is_set:
-            self._pause.set(PAUSE_SECONDS, self._go_on)
+            self._pause.set(seconds, self._go_on)
 
     def _go_on(self) -> None:
         ports, self._waiting = self._waiting, set()

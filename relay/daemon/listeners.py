@@ -83,6 +83,10 @@ class Listeners:
         listening.addCallback(self._listens_for_admin, endpoint, admin)
         listening.addErrback(self._cannot_listen_for_admin, endpoint)
 
+    def yield_when(self, is_ahead: Callable[[], bool]) -> None:
+        """Let other processes, which listen on the same sockets, go first while this holds."""
+        self._accepting.is_ahead = is_ahead
+
     def ports(self) -> list[Any]:
         """What listens, in the order in which it was asked for."""
         return [*self._ports]
@@ -113,9 +117,13 @@ class Listeners:
         """Whether a socket is systemd's, which keeps it when the relay ends."""
         return bool(self._inherited)
 
-    def leave_inherited(self) -> None:
-        """Stop accepting on systemd's sockets."""
-        for port in self._inherited:
+    def leave(self, every: bool) -> None:
+        """
+        Stop accepting on systemd's sockets.
+
+        @param every: on all others too.
+        """
+        for port in [*self._ports] if every else self._inherited:
             self._ports.remove(port)
             port.stopListening()
 

@@ -120,10 +120,10 @@ class TextObserver:
             self._stamp = (second, time)
         prefix = self._prefix(event)
         lines = text.replace("\n", f"\n{prefix}\t")
-        self._file.write(f"{prefix}{time} [{_system(event)}] {lines}\n")
+        self._file.write(f"{prefix}{time} [{system_of(event)}] {lines}\n")
 
 
-def _system(event: LogEvent) -> str:
+def system_of(event: LogEvent) -> str:
     """The event's namespace and level, or the system that an older log call gives."""
     system = event.get("log_system")
     if system is not None:

@@ -96,6 +96,10 @@ class Reload:
         """Take what the file says now."""
         self._reload("SIGHUP", None)
 
+    def take(self, why: str, settings: Settings) -> None:
+        """Take settings that somebody else has read."""
+        self._reload(why, settings)
+
     def _look(self) -> None:
         self._next.set(LOOK_SECONDS, self._look)
         last, self._last = self._last, self._marks()

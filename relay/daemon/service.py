@@ -182,10 +182,17 @@ class RelayService(Daemon):
         if self._withdrawn is not None:
             self._withdrawn.stop()
 
+    @property
+    def _leaves(self) -> bool:
+        """Whether another relay is to go on listening where this one does."""
+        return self._listeners.has_inherited
+
+    def _leave(self) -> None:
+        self._listeners.leave(every=False)
+
     async def _drain(self) -> None:
         assert self._factory is not None, "it is made before the relay listens"
-        leave = self._listeners.leave_inherited if self._listeners.has_inherited else None
-        drained = self._factory.drain(leave)
+        drained = self._factory.drain(self._leave if self._leaves else None)
         self._notify.stopping(self._drain_seconds)
         await drained
 

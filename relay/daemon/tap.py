@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from typing import Any, ClassVar, NoReturn
@@ -21,10 +21,12 @@ from twisted.python import usage
 from relay.config.checks import shown
 from relay.config.plan import Faults, Flags, Plan, plan, plan_again
 from relay.config.settings import Settings
-from relay.daemon.logfile import LogWriter
-from relay.daemon.logs import observer_for, open_log
+from relay.daemon.base import Daemon
+from relay.daemon.logfile import LogWriter, Writable
+from relay.daemon.logs import TextObserver, observer_for, open_log
 from relay.daemon.service import RelayService
 from relay.daemon.sparing import Sparing
+from relay.daemon.workers.parent import Likeness, ParentService
 from relay.timing.clock import use_monotonic_clock
 
 
@@ -120,11 +122,11 @@ class Options(usage.Options):
         @param settings: those to go on with; L{None} for those in the file.
         """
         if settings is not None:
-            return plan_again(settings, self._flags(), self._environ)
+            return plan_again(settings, self.flags(), self._environ)
         file = self["config"]
         # A daemon changes to its --rundir before it is asked again.
         self["config"] = None if file is None else os.path.abspath(file)
-        return plan(file, self._flags(), self._environ)
+        return plan(file, self.flags(), self._environ)
 
     @property
     def _workers(self) -> int | None:
@@ -134,7 +136,8 @@ class Options(usage.Options):
         except ValueError:
             _give_up([f"--workers: {shown(value)} is no whole number"])
 
-    def _flags(self) -> Flags:
+    def flags(self) -> Flags:
+        """What the command line says."""
         return Flags(
             demo=bool(self["demo"]),
             console=bool(self["console"]),
@@ -154,7 +157,7 @@ def _sparing(observer: ILogObserver, reactor: Any) -> ILogObserver:
     return sparing
 
 
-def makeService(options: Options) -> RelayService:
+def makeService(options: Options) -> Daemon:
     """The service that the options describe."""
     from twisted.internet import reactor
 
@@ -162,6 +165,7 @@ def makeService(options: Options) -> RelayService:
     twistd: Mapping[str, Any] = options.parent or {"nodaemon": True}
     log: LogWriter | None = None
     observer: ILogObserver | None = None
+    kind: Callable[[Writable], ILogObserver] = TextObserver
     if not twistd.get("syslog"):  # twistd writes to syslog by itself
         log_format = options.plan.settings.log_format
         kind = observer_for(log_format, twistd)
@@ -169,6 +173,16 @@ def makeService(options: Options) -> RelayService:
         observer = kind(log)
         if log_format == "text":  # programs want each line
             observer = _sparing(observer, reactor)
-    return RelayService(
-        options.plan, reactor=reactor, find=options.find, observer=observer, log=log
+    plan: Plan = options.plan
+    parts: dict[str, Any] = {
+        "reactor": reactor,
+        "find": options.find,
+        "observer": observer,
+        "log": log,
+    }
+    if plan.settings.workers == 1:
+        return RelayService(plan, **parts)
+    alike = Likeness(
+        options.flags(), kind, plan.settings.log_format == "text", twistd.get("reactor")
     )
+    return ParentService(plan, alike, **parts)

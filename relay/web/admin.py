@@ -75,9 +75,8 @@ class Admin(Resource):
         Ready until told to end, even if every upstream is down: else a balancer would answer with
         an error of its own where the relay tells the reason.
         """
-        ready = self._overview.is_ready
-        request.setResponseCode(OK if ready else SERVICE_UNAVAILABLE)
-        state = "ready" if ready else "draining"
+        state = self._overview.state
+        request.setResponseCode(OK if state == "ready" else SERVICE_UNAVAILABLE)
         return json.dumps({"state": state, "upstreams": self._overview.upstreams()}) + "\n"
 
     def _begin_drain(self, request: PlainRequest) -> bytes:
@@ -87,7 +86,7 @@ class Admin(Resource):
             return body
         if not self._is_private():
             return refused(request, refuse("unauthorized", NOT_FROM_OUTSIDE, status=403))
-        if self._overview.is_ready:  # if not, it drains already
+        if self._overview.state != "draining":
             self._drain()
         request.setResponseCode(ACCEPTED)
         request.setHeader("Content-Type", "text/plain; charset=utf-8")

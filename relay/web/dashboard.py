@@ -28,7 +28,7 @@ class Dashboard:
     ) -> None:
         self._overview = overview
         self._is_private = is_private
-        self._events = Events(self._told, lambda: overview.is_ready, clock)
+        self._events = Events(self._told, lambda: overview.state != "draining", clock)
 
     def pages(self, text: Page) -> dict[str, Resource]:
         """
@@ -45,7 +45,7 @@ class Dashboard:
     def _told(self) -> dict[str, object]:
         overview = self._overview
         told = {
-            "state": "ready" if overview.is_ready else "draining",
+            "state": overview.state,
             "upstreams": overview.upstreams(),
             **_counts(overview.snapshot()),
         }

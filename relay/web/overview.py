@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 from operator import attrgetter
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -69,8 +69,8 @@ class Overview(Protocol):
         """The sessions that are open."""
 
     @property
-    def is_ready(self) -> bool:
-        """Whether the relay has not been told to end."""
+    def state(self) -> Literal["starting", "ready", "draining"]:
+        """C{draining} once the relay has been told to end."""
 
     def snapshot(self) -> Snapshot:
         """What was counted."""
@@ -140,6 +140,11 @@ class OwnOverview:
     def is_ready(self) -> bool:
         """Whether it has not been told to end."""
         return self.relay.is_ready
+
+    @property
+    def state(self) -> Literal["ready", "draining"]:
+        """C{draining} once it has been told to end."""
+        return "ready" if self.is_ready else "draining"
 
     def snapshot(self) -> Snapshot:
         """What it counted."""

@@ -29,11 +29,11 @@ from relay.config.plan import Plan
 from relay.config.settings import Limits, ListenerTable, Settings
 from relay.daemon import base, demo, listeners
 from relay.daemon import service as module
+from relay.daemon.base import CannotStart
 from relay.daemon.listeners import OTHER_ADMIN
 from relay.daemon.logfile import LogWriter, WatchedFile
 from relay.daemon.logs import TextObserver
 from relay.daemon.notify import Notify
-from relay.daemon.base import CannotStart
 from relay.daemon.service import RelayService
 from relay.daemon.signals import IDLE, RELOADS, Signals
 from relay.downstream.fronts import FrontFactory, FrontsOfListener

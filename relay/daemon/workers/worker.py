@@ -1,0 +1,228 @@
+"""
+One worker: a relay in a process of its own, which does what its parent tells it.
+
+Run as C{python -c} with L{relay.daemon.workers.process.BOOT}.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NoReturn, cast
+
+from attrs import evolve
+from twisted.application.reactors import installReactor
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, globalLogBeginner
+from zope.interface import provider
+
+from relay.config.plan import Faults, Plan, plan_again
+from relay.config.settings import Settings
+from relay.daemon.logfile import END_SECONDS, LogWriter
+from relay.daemon.logs import system_of
+from relay.daemon.service import RelayService
+from relay.daemon.signals import Signals
+from relay.daemon.sparing import Sparing
+from relay.daemon.workers.channel import Channel, Once
+from relay.daemon.workers.shares import Shares
+from relay.daemon.workers.start import Start, received, settings_in
+from relay.timing.clock import use_monotonic_clock
+from relay.timing.deadline import Deadline, limit
+from relay.web.overview import OwnOverview
+
+REPORT_SECONDS = 1.0
+"""From one report to the next."""
+
+FAREWELL_SECONDS = 1.0
+"""How long the last report may take to be read."""
+
+
+STDOUT = 1
+"""The descriptor that the parent reads lines from."""
+
+
+class WorkerService(RelayService):
+    """
+    A relay that listens where its parent does, reports to it, and takes new settings from it.
+
+    @param find: finds the plan for settings, as L{planned} does.
+    """
+
+    def __init__(self, plan: Plan, start: Start, shares: Shares, **options: Any) -> None:
+        self._start = start
+        super().__init__(plan, handed=start.endpoints, **options)
+        self._shares = shares
+        self._listeners.yield_when(self._is_ahead)
+        self._overview: OwnOverview | None = None
+        self._next = Deadline(self._reactor)
+        self._is_watched = self._is_orphan = False
+        self._gone: Deferred[None] = Deferred()
+        does: dict[str, Callable[..., object]] = {
+            "end": self.end,
+            "abort": self._abort,
+            "take": self._take_settings,
+            "watch": self._watch,
+            "page": lambda wanted, start: self._sessions.page(wanted, start),
+            "show": lambda id: self._sessions.show(id),
+            "close": lambda id: self._sessions.close(id),
+            "revoke": lambda subject: self._sessions.revoke(subject),
+        }
+        self.channel = Channel(does, self._reactor, self._lost)
+
+    @property
+    def _sessions(self) -> Any:
+        assert self._overview is not None, "nothing is asked of a worker that has not reported"
+        return self._overview.directory
+
+    def _parts(self, plan: Plan, settings: Settings) -> dict[str, Any]:
+        parts = super()._parts(plan, settings)
+        return {**parts, "signing_keys": parts["signing_keys"] or self._start.signing}
+
+    def _open(self) -> None:
+        super()._open()
+        assert self._factory is not None, "it was made just now"
+        self._overview = self._factory.overview(self._metrics)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._reactor.callWhenRunning(self._report)
+
+    def _signals(self) -> Signals:
+        """The parent takes new settings, and tells."""
+        signals = Signals(self._reactor, self._drain_seconds, self.end, self._abort, lambda: None)
+        self._reactor.callWhenRunning(signals.install)
+        return signals
+
+    # -- what the parent wants -----------------------------------------------------------------
+
+    def _take_settings(self, packed: str) -> None:
+        self._reload.take("SIGHUP", settings_in(packed))
+
+    def _watch(self) -> None:
+        """Tell in the next report what a dashboard shows besides counts."""
+        self._is_watched = True
+
+    def _report(self) -> None:
+        self._next.set(REPORT_SECONDS, self._report)
+        if not self.channel.is_full:
+            self.channel.tell("report", self._told())
+
+    def _told(self) -> dict[str, object]:
+        overview = self._overview
+        assert overview is not None, "it listens"
+        told = {
+            "ready": overview.is_ready,
+            "upstreams": overview.upstreams(),
+            "counted": overview.snapshot().as_json(),
+        }
+        if self._is_watched:
+            told |= {"oldest": overview.oldest(), "refusals": overview.refusals()}
+            self._is_watched = False
+        return told
+
+    def _is_ahead(self) -> bool:
+        """Whether another worker has fewer connections."""
+        assert self._factory is not None, "it listens"
+        return self._shares.is_ahead(self._start.number, self._factory.connections)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    @property
+    def _leaves(self) -> bool:
+        """The sockets of a parent that is gone are for whoever comes next."""
+        return self._is_orphan or super()._leaves
+
+    def _leave(self) -> None:
+        self._listeners.leave(every=self._is_orphan)
+
+    def _lost(self) -> None:
+        if self._gone.called:
+            return
+        self._gone.callback(None)
+        if self.running:
+            self._is_orphan = True
+            self.end()
+
+    async def _stop(self) -> None:
+        await super()._stop()
+        self._next.clear()
+        if self._overview is not None and not self._gone.called:
+            self.channel.tell("report", self._told())
+            assert self.channel.transport is not None, "it is not lost"
+            self.channel.transport.loseConnection()
+            limit(self._gone, FAREWELL_SECONDS, self._reactor, TimeoutError)
+            await self._gone.addErrback(lambda late: late.trap(TimeoutError) and None)
+
+
+def planned(start: Start, settings: Settings | None) -> Plan | Faults:
+    """
+    The plan of a worker.
+
+    @param settings: what the parent has taken; L{None} for what it had at the start.
+    """
+    found = plan_again(
+        evolve(settings or start.settings, admin=""), evolve(start.flags, listens=False), os.environ
+    )
+    return evolve(found, advice=()) if isinstance(found, Plan) else found
+
+
+def main() -> None:
+    """
+    Run until told to end.
+
+    @raise SystemExit: if it cannot start; the lines on standard error say why.
+    """
+    end = socket.socket(fileno=int(sys.argv[1]))
+    start = received(end)
+    # A terminal's Ctrl-C is then for the parent alone, which tells its workers.
+    os.setsid()
+    if start.reactor is not None:
+        installReactor(start.reactor)
+    from twisted.internet import reactor
+
+    _run(reactor, start, end, Shares(int(sys.argv[2]), start.workers))
+
+
+def _run(reactor: Any, start: Start, end: socket.socket, shares: Shares) -> None:
+    use_monotonic_clock(reactor)
+    log = LogWriter(lambda: STDOUT, start.observer)
+    globalLogBeginner.beginLoggingTo([_observer(start, log, reactor)], redirectStandardIO=False)
+    plan = planned(start, None)
+    if not isinstance(plan, Plan):
+        _give_up(plan)
+    service = WorkerService(
+        plan, start, shares, reactor=reactor, find=partial(planned, start), log=log, environ={}
+    )
+    reactor.adoptStreamConnection(end.fileno(), socket.AF_UNIX, Once(service.channel))
+    end.close()
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+
+
+def _give_up(faults: Sequence[str]) -> NoReturn:
+    raise SystemExit("\n".join(f"realtime-relay: {fault}" for fault in faults))
+
+
+def _observer(start: Start, log: LogWriter, reactor: Any) -> ILogObserver:
+    atexit.register(log.flush, END_SECONDS)
+    observer = marked(start.observer(log), start.number + 1)
+    if start.sparing:
+        sparing = Sparing(observer, partial(reactor.callFromThread, reactor.callLater))
+        atexit.register(sparing.finish)
+        return sparing
+    return observer
+
+
+def marked(observer: ILogObserver, worker: int) -> ILogObserver:
+    """What says with each event which worker logs it."""
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        observer({**event, "worker": worker, "log_system": f"worker {worker} {system_of(event)}"})
+
+    return cast(ILogObserver, observe)
