@@ -83,8 +83,9 @@ class Budgets:
         told.addErrback(lambda failure: _log.failure("the ledger failed", failure))
 
     def _look(self, day: Usage, account: Account) -> None:
+        account.look(day)
         # The others only once it matters: a caller may have a thousand sessions.
-        if account.look(day):
+        if account.budget.used_up(NOTHING, day):
             for other in tuple(self._open.get(account.caller, ())):
                 other.look(day)
 
@@ -96,12 +97,12 @@ class Account:
     @ivar caller: whose day it spends of.
     """
 
-    __slots__ = ("_all", "_budget", "_end", "_spent", "_used_up", "caller")
+    __slots__ = ("_all", "_end", "_spent", "_used_up", "budget", "caller")
 
     def __init__(self, budgets: Budgets, caller: str, budget: Budget, end: End) -> None:
         self._all = budgets
         self.caller = caller
-        self._budget = budget
+        self.budget = budget
         self._end = end
         self._spent = NOTHING
         self._used_up: BudgetName | None = None
@@ -117,20 +118,16 @@ class Account:
         if more != NOTHING:
             self._all.spend(self, more)
 
-    def look(self, day: Usage) -> bool:
+    def look(self, day: Usage) -> None:
         """
         End the session if one of its budgets is used up.
 
         @param day: what its caller has spent today.
-        @return: whether it ends now.
         """
-        if self._used_up is not None:
-            return False
-        self._used_up = self._budget.used_up(self._spent, day)
         if self._used_up is None:
-            return False
-        self._all.later(self._finish)
-        return True
+            self._used_up = self.budget.used_up(self._spent, day)
+            if self._used_up is not None:
+                self._all.later(self._finish)
 
     def close(self) -> None:
         """The session is over; it must not be referred to."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
 from relay.admission.budgets import Account, Budgets
 from relay.admission.callers import OverLimit
+from relay.admission.ledger import LocalLedger
 from relay.rules.budgets import Budget
 from relay.rules.usage import NOTHING, Usage
 from relay.timing.turns import Turns
@@ -134,6 +138,41 @@ def test_a_report_that_adds_nothing_costs_nothing(desk: Desk) -> None:
     assert len(desk.ledger.asked) == 1
     account.report(Usage(6))
     assert desk.ledger.total == Usage(6)
+
+
+# -- any number of sessions, by a ledger here ------------------------------------------------
+
+Step = tuple[int, int]
+"""Which session reports, and how many tokens more."""
+
+
+@given(
+    st.lists(st.sampled_from("ab"), min_size=1, max_size=6),
+    st.integers(0, 60),
+    st.integers(0, 30),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20)), max_size=40),
+)
+def test_a_session_ends_with_its_own_budget_or_its_callers_and_no_sooner(
+    callers: list[str], by_day: int, by_session: int, steps: list[Step]
+) -> None:
+    clock, ended = Clock(), set[int]()
+    budgets = Budgets(LocalLedger(lambda: 0.0), Turns(clock))
+    budget = Budget(by_day, 0, by_session, 0)
+    names = list(enumerate(callers))
+    accounts = [
+        budgets.open(caller, budget, partial(lambda number, _: ended.add(number), number))
+        for number, caller in names
+    ]
+    spent = [0] * len(callers)
+    for step, more in steps:
+        number = step % len(callers)
+        spent[number] += more
+        accounts[number].report(Usage(spent[number]))
+        clock.advance(0)
+        days = {each: sum(spent[n] for n, caller in names if caller == each) for each in "ab"}
+        over = {n for n, _ in names if 0 < by_session <= spent[n]}
+        over |= {n for n, caller in names if 0 < by_day <= days[caller]}
+        assert ended == over
 
 
 @pytest.fixture

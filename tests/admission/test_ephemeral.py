@@ -34,7 +34,7 @@ WHOLE = Grant(
     upstream="azure",
     headers={"X-Note": "1"},
     credential="sk-of-the-tenant",
-    limits=GrantLimits(sessions=3, idle_seconds=0),
+    limits=GrantLimits(sessions=3, idle_seconds=0, day_tokens=5, session_usage_seconds=7.5),
     policy=Policy(
         events=("session.update",),
         force={"instructions": "Sei höflich. 🦜", "tools": [{"type": "function"}]},

@@ -59,11 +59,12 @@ def test_the_subjects_of_keys_are_their_names_the_variable_or_the_line(path: Pat
 
 
 def test_a_key_may_have_limits_and_a_policy_of_its_own(path: Path) -> None:
-    more = '[key.limits]\nsessions = 2\n[key.policy]\nlock = ["audio.output.voice"]\n'
+    limits = "[key.limits]\nsessions = 2\nday_tokens = 1_000\nsession_usage_seconds = 7.5\n"
+    more = limits + '[key.policy]\nlock = ["audio.output.voice"]\n'
     path.write_text(table("shop", "k", more) + table("b", "k2"))
     shop, other = keys(keys_file=str(path))
     assert (shop.limits, shop.policy) == (
-        KeyLimits(sessions=2),
+        KeyLimits(sessions=2, day_tokens=1000, session_usage_seconds=7.5),
         Policy(lock=("audio.output.voice",)),
     )
     assert (other.limits, other.policy) == (KeyLimits(), Policy())
@@ -75,6 +76,8 @@ def test_a_key_may_have_limits_and_a_policy_of_its_own(path: Path) -> None:
         ("limits = 2\n", "limits: must be a table"),
         ("[key.limits]\nsessions = -1\n", "[limits]: sessions: must be"),
         ("[key.limits]\nsessionz = 1\n", "sessionz: unknown key"),
+        ("[key.limits]\nday_tokens = 1.5\n", "[limits]: day_tokens: must be"),
+        ("[key.limits]\nday_usage_seconds = -1\n", "[limits]: day_usage_seconds: must be"),
         ("[key.policy]\nevents = 3\n", "[policy]: events: must be"),
     ],
 )

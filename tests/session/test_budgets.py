@@ -13,6 +13,7 @@ from memory import World, last_words
 from websockets.frames import Frame, Opcode
 
 from relay import Grant, GrantLimits, Limits, Settings, Upstream
+from relay.config.policy import PolicyTable
 from relay.rules.budgets import DAY_SECONDS
 from relay.session.splice import WHOLE
 from relay.testing.peers import Peer
@@ -138,6 +139,16 @@ def test_parts_of_a_total_are_not_counted_again() -> None:
     usage = {"seconds": 9, "active_seconds": 8, "paused_seconds": 1}
     report(world, pair, json.dumps({"type": "session.usage.updated", "usage": usage}))
     assert pair[0].close is None
+
+
+def test_a_session_with_a_policy_has_a_budget_too() -> None:
+    world = world_of(session_tokens=100)
+    settings = evolve(world.settings, policy=PolicyTable(lock=("tools",)), plane=world.plane)
+    world.factory.configure([world.upstream], admit=world.options["admit"], settings=settings)
+    pair = world.open()
+    report(world, pair, done(100))
+    assert code_of(pair[0]) == 1008
+    assert last_words(pair[0])["code"] == "budget_exhausted"
 
 
 def test_without_a_budget_nothing_ends() -> None:
