@@ -7,7 +7,7 @@ WORKDIR /src
 COPY . .
 # The last command lets Twisted write down which plug-ins there are; later it could not.
 RUN python -m venv /opt/realtime-relay \
-    && /opt/realtime-relay/bin/pip install --no-cache-dir '.[jwt]' \
+    && /opt/realtime-relay/bin/pip install --no-cache-dir '.[jwt,fleet]' \
     && /opt/realtime-relay/bin/twistd --help >/dev/null
 
 FROM python:${PYTHON}-slim

@@ -20,6 +20,7 @@ from sdk_tables import sdk_ends, sdk_packages, sdk_refusals
 
 from relay.config.auth import Auth, ClientKeyTable, KeyLimits
 from relay.config.authorizers import CallbackTable, JwtTable
+from relay.config.fleet_table import FleetTable
 from relay.config.forms import RefusalRule
 from relay.config.policy import PolicyTable
 from relay.config.settings import Limits, ListenerTable, Settings
@@ -150,7 +151,7 @@ def _default(attribute: attrs.Attribute[Any]) -> str:
 
 def _is_table(attribute: attrs.Attribute[Any]) -> bool:
     """Whether it has a heading of its own."""
-    return attribute.name in ("auth", "limits", "policy", "jwt", "callback")
+    return attribute.name in ("auth", "limits", "policy", "fleet", "jwt", "callback")
 
 
 def _settings_rows(cls: type) -> Iterator[tuple[str, str, str]]:
@@ -258,6 +259,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "key_limits": _settings(KeyLimits),
     "limits": _settings(Limits),
     "policy": _settings(PolicyTable),
+    "fleet": _settings(FleetTable),
     "denials": denials,
     "endpoints": endpoints,
     "providers": providers,

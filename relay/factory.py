@@ -15,6 +15,8 @@ from relay.admission.callers import Callers
 from relay.admission.ephemeral import Mint, with_secrets
 from relay.admission.ledger import LocalLedger
 from relay.admission.request import Admit
+from relay.admission.revoked import Revoked
+from relay.admission.shared import Fleet
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
@@ -88,11 +90,12 @@ class RelayFactory(FrontFactory):
     @param reactor: the global one by default.
     @param signing_keys: what signs ephemeral secrets: the first of them; all are accepted, from
         other relays too. At least 32 random bytes each. Without any, one is made now.
-    @param settings: limits and rules; C{listen}, C{listener}, C{admin}, C{upstream}, C{auth} and
-        C{log_format} in it are the daemon's and mean nothing here.
+    @param settings: limits and rules; C{listen}, C{listener}, C{admin}, C{upstream}, C{auth},
+        C{fleet} and C{log_format} in it are the daemon's and mean nothing here.
     @raise InvalidValue: for no upstream, or two of the same name, or an argument of another type.
     @ivar standings: how each upstream is doing.
     @ivar handles: lists what is open, and ends it (see L{relay.Handles}).
+    @ivar fleet: what it counts and revokes together with (see L{join}); L{None} if it is alone.
     """
 
     def __init__(
@@ -117,13 +120,16 @@ class RelayFactory(FrontFactory):
             reactor = IReactorTime(installed)
         settings = settings or Settings()
         self._register = Register(settings.limits.sessions, listeners)
-        self.handles = Handles(self._register, Turns(reactor))
+        self.fleet: Fleet | None = None
+        self._revoked = Revoked()
+        seconds = _seconds_of(reactor)
+        self.handles = Handles(self._register, Turns(reactor), self._was_revoked, seconds)
         self._named: dict[str, None] = {}
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
         self._lines = Lines(reactor, direct=settings.plane != "message")
         self._heads = Turns(reactor)
-        self._callers = Callers(settings.limits, _seconds_of(reactor))
+        self._callers = Callers(settings.limits, seconds)
         self._budgets = Budgets(LocalLedger(epoch), Turns(reactor))
         self._site, self._probes = site, probes
         self._mint = Mint(signing_keys)
@@ -131,6 +137,24 @@ class RelayFactory(FrontFactory):
         balancer = self._balancer(upstreams)
         super().__init__(self._configured(balancer, self._mint, admit, settings, console))
         self.standings = balancer.standings
+
+    def join(self, fleet: Fleet) -> None:
+        """Count and revoke together with other relays, from now on."""
+        self.fleet = self._callers.fleet = fleet
+
+    def _was_revoked(self, subject: str) -> None:
+        self._revoked.add(subject, epoch())
+        if self.fleet is not None:
+            self.fleet.revoke(subject)
+
+    def revoked_elsewhere(self, subject: str, seconds: float) -> None:
+        """
+        Another relay of the fleet has revoked a subject (see L{relay.Handles.revoke}).
+
+        @param seconds: how long ago.
+        """
+        self._revoked.add(subject, epoch() - seconds)
+        self.handles.end(subject, seconds)
 
     def _balancer(self, upstreams: Sequence[Upstream]) -> Balancer:
         """That of these upstreams, which go on as they have done so far."""
@@ -149,7 +173,7 @@ class RelayFactory(FrontFactory):
         upstreams = [standing.upstream for standing in balancer.standings]
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
-        decide = with_secrets(admit, mint, reactor)
+        decide = with_secrets(admit, mint, reactor, self._revoked)
         dialer = dialer_for(balancer, settings.limits, self._lines, reactor)
         door = Door(decide, settings.hold_seconds, reactor, self._callers)
         models = named_by(upstreams)

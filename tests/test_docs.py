@@ -90,6 +90,7 @@ TABLES = {
     "auth": "## `[auth]`",
     "limits": "## `[limits]`",
     "policy": "## `[policy]`",
+    "fleet": "## `[fleet]`",
     "jwt": "## `[[auth.jwt]]`",
     "callback": "## `[auth.callback]`",
 }

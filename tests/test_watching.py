@@ -45,6 +45,7 @@ def exported() -> Exported:
     metrics = Metrics()
     world = World(options={"listeners": [metrics]}, at="tcp:8080")
     metrics.certified({"tcp:8080": 0.0})
+    metrics.share(lambda: (True, 3))
     client = world.downstream()
     world.connected().deliver(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
     client.read()

@@ -10,6 +10,7 @@ from relay.admission.churn import Churn
 from relay.admission.client import Client
 from relay.admission.quota import GrantLimits, Quota, quota_of_address, quota_of_subject
 from relay.admission.recent import Recent
+from relay.admission.shared import Claim, Fleet, Lease
 from relay.config.settings import Limits
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.timing.allowance import Allowance
@@ -54,16 +55,52 @@ class Caller:
 
         @raise OverLimit: if that is more than the quota has; then nothing is counted.
         """
-        rate = quota.handshakes / MINUTE
-        wait = self._handshakes.take(1, now, rate, quota.handshakes) if rate else 0
-        if wait:
-            over = refuse("rate_limited", retry_after=ceil(wait))
-            raise OverLimit(over, f"{quota.name}_handshakes")
-        if 0 < quota.holds <= self.holds:
-            raise OverLimit(refuse("too_many_sessions"), f"{quota.name}_holds")
-        if 0 < quota.sessions <= self.holds + self.sessions:
-            raise OverLimit(refuse("too_many_sessions"), f"{quota.name}_sessions")
+        self._pay(quota, quota.cost, now)
+        self._fit(quota, self.holds + 1)
         self.holds += 1
+
+    def admit_again(self, quota: Quota, now: float) -> None:
+        """
+        See whether a hold that was counted, for a whole quota, is within this part of it too.
+
+        @raise OverLimit: if it is not.
+        """
+        self._pay(quota, quota.cost - 1, now)
+        self._fit(quota, self.holds)
+
+    def _pay(self, quota: Quota, count: float, now: float) -> None:
+        rate = quota.handshakes / MINUTE
+        wait = self._handshakes.take(count, now, rate, quota.handshakes) if rate else 0
+        if wait:
+            raise over_rate(quota.name, wait)
+
+    def _fit(self, quota: Quota, holds: int) -> None:
+        if 0 < quota.holds < holds:
+            raise over_count(quota.name, "holds")
+        if 0 < quota.sessions < holds + self.sessions:
+            raise over_count(quota.name, "sessions")
+
+
+def over_rate(name: str, wait: float, where: str = "") -> OverLimit:
+    """
+    Too many handshakes.
+
+    @param name: how the settings call the limits.
+    @param wait: seconds until the next one.
+    @param where: is told to the operator.
+    """
+    return OverLimit(refuse("rate_limited", retry_after=ceil(wait)), f"{name}_handshakes{where}")
+
+
+def over_count(name: str, of: str, where: str = "") -> OverLimit:
+    """
+    Too many at once.
+
+    @param name: how the settings call the limits.
+    @param of: what there is too much of: holds, or sessions.
+    @param where: is told to the operator.
+    """
+    return OverLimit(refuse("too_many_sessions"), f"{name}_{of}{where}")
 
 
 class Callers:
@@ -71,10 +108,12 @@ class Callers:
     All callers of one relay.
 
     @param seconds: the time, by a monotonic clock.
+    @ivar fleet: what counts them together with those of other relays; L{None} if it is alone.
     """
 
     def __init__(self, limits: Limits, seconds: Callable[[], float]) -> None:
         self.limits = limits
+        self.fleet: Fleet | None = None
         self.seconds = seconds
         self.callers: Recent[Hashable, Caller] = Recent(Caller, CAPACITY)
         self.churns: Recent[Hashable, Churn] = Recent(Churn, CAPACITY)
@@ -98,14 +137,15 @@ class Visit:
         this machine without a subject share one.
     """
 
-    __slots__ = ("_address", "_all", "_churn", "_counted", "_is_session", "caller")
+    __slots__ = ("_address", "_all", "_churn", "_counted", "_is_session", "_lease", "caller")
 
     def __init__(self, callers: Callers, client: Client, agent: str) -> None:
         self._all = callers
         self._address = None if client.is_near else key_of(client.address)
         self._churn: Hashable | None = None if client.is_near else (self._address, agent)
         self.caller = "near" if self._address is None else f"address:{self._address}"
-        self._counted: list[tuple[Hashable, Caller]] = []
+        self._counted: list[tuple[Claim, Caller, int]] = []
+        self._lease: Lease | None = None
         self._is_session = False
 
     def arrive(self) -> None:
@@ -116,7 +156,7 @@ class Visit:
         """
         self._must_wait()
         if self._address is not None:
-            self._count(("address", self._address), quota_of_address(self._all.limits))
+            self._count(Claim("address", self._address, quota_of_address(self._all.limits)))
 
     def is_granted(self, subject: str | None, limits: GrantLimits) -> None:
         """
@@ -128,22 +168,43 @@ class Visit:
             self._churn = subject
             self.caller = f"subject:{subject}"
             self._must_wait()
-            self._count(("subject", subject), quota_of_subject(limits, self._all.limits))
+            self._count(Claim("subject", subject, quota_of_subject(limits, self._all.limits)))
+
+    async def is_shared(self) -> None:
+        """
+        Have the fleet count the hold too, if there is one, for all that it is counted for here.
+
+        @raise Refused: if one of these has too much in all relays together; or as the fleet's mode
+            says, if it cannot count.
+        """
+        fleet = self._all.fleet
+        claims = [claim for claim, _, _ in self._counted if claim.quota.is_limit]
+        if fleet is None or not claims:
+            return
+        lease = self._lease = await fleet.admit(claims)
+        for claim, caller, share in self._counted:
+            if lease.share > share:  # when it came, the fleet seemed to count
+                caller.admit_again(claim.quota.divided(lease.share), self._all.seconds())
 
     def opened(self) -> None:
         """The hold has become a session."""
         self._is_session = True
-        for _, caller in self._counted:
+        for _, caller, _ in self._counted:
             caller.holds -= 1
             caller.sessions += 1
+        if self._lease is not None:
+            self._lease.opened()
 
     def end(self) -> None:
         """It is over. Further calls do nothing."""
         counted, self._counted = self._counted, []
-        for key, caller in counted:
+        lease, self._lease = self._lease, None
+        for claim, caller, _ in counted:
             caller.sessions -= self._is_session
             caller.holds -= not self._is_session
-            self._all.callers.leave(key)
+            self._all.callers.leave((claim.kind, claim.name))
+        if lease is not None:
+            lease.end()
 
     def closed(self, seconds: float, gently: bool) -> None:
         """
@@ -169,11 +230,14 @@ class Visit:
                 refuse("rate_limited", CHURNS, retry_after=ceil(wait)), "short_sessions"
             )
 
-    def _count(self, key: Hashable, quota: Quota) -> None:
+    def _count(self, claim: Claim) -> None:
+        key = claim.kind, claim.name
+        share = 1 if self._all.fleet is None else self._all.fleet.share
         caller = self._all.callers.use(key)
         try:
+            quota = claim.quota if share == 1 else claim.quota.divided(share)
             caller.admit(quota, self._all.seconds())
         except Refused:
             self._all.callers.leave(key)
             raise
-        self._counted.append((key, caller))
+        self._counted.append((claim, caller, share))

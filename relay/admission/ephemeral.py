@@ -31,6 +31,7 @@ from relay.admission.evenly import evenly
 from relay.admission.grant import Grant
 from relay.admission.origins import same_origin
 from relay.admission.request import EPHEMERAL, Admit, Request, Verdict
+from relay.admission.revoked import Revoked
 from relay.rules.refusals import refuse
 from relay.rules.session_kinds import SessionKind
 from relay.timing.clock import epoch
@@ -69,12 +70,14 @@ class Minted:
     @ivar kind: the kind of session that it opens.
     @ivar origin: the Origin of the one page that may send it; L{None} for whoever holds it.
     @ivar id: of this secret alone.
+    @ivar at: when it was minted, in seconds since 1970; 0 in one that does not say.
     """
 
     grant: Grant
     kind: SessionKind
     origin: str | None
     id: str
+    at: int = 0
 
 
 class Mint:
@@ -124,7 +127,7 @@ def _is_canonical(token: str) -> bool:
 
 
 def _claims(minted: Minted) -> dict[str, object]:
-    claims = claims_of(minted.grant) | {"kind": minted.kind, "id": minted.id}
+    claims = claims_of(minted.grant) | {"kind": minted.kind, "id": minted.id, "at": minted.at}
     return claims if minted.origin is None else claims | {"origin": minted.origin}
 
 
@@ -133,21 +136,26 @@ def _minted(claims: bytes) -> Minted | None:
     try:
         said = json.loads(zlib.decompress(claims))
         kind, origin, name = said.pop("kind"), said.pop("origin", None), said.pop("id")
-        return Minted(grant_of(said), kind, origin, name)
+        at = int(said.pop("at", 0))
+        return Minted(grant_of(said), kind, origin, name, at)
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
         return None
 
 
-def with_secrets(admit: Admit | None, mint: Mint, clock: IReactorTime) -> Admit:
+def with_secrets(
+    admit: Admit | None, mint: Mint, clock: IReactorTime, revoked: Revoked | None = None
+) -> Admit:
     """
     What decides on each request: a secret of the mint's, or else C{admit}. Without C{admit}
     everybody is let in, but for a secret that is not the mint's: the client that sends it means
     another relay, or OpenAI.
+
+    @param revoked: the subjects whose secrets are no longer good.
     """
     forms = EPHEMERAL if admit is None else FORM
 
     def by_secret(request: Request) -> Verdict:
-        verdict = _verdict(mint, request)
+        verdict = _verdict(mint, request, revoked or Revoked())
         if admit is None and not isinstance(verdict, Grant) and verdict.status == 401:
             return evolve(verdict, message=ELSEWHERE)
         return verdict
@@ -162,13 +170,15 @@ def with_secrets(admit: Admit | None, mint: Mint, clock: IReactorTime) -> Admit:
     return decide
 
 
-def _verdict(mint: Mint, request: Request) -> Verdict:
+def _verdict(mint: Mint, request: Request, revoked: Revoked) -> Verdict:
     secret = request.credential or ""
     minted = mint.read(secret) if secret.startswith(FORM) else None
     if minted is None:
         why = "the ephemeral secret was minted elsewhere, or before a restart"
     elif minted.grant.has_expired(epoch()):
         why = f"the ephemeral secret {minted.id} has expired"
+    elif revoked.bars(minted.grant.subject, minted.at):
+        why = f"the ephemeral secret {minted.id} was minted before its subject was revoked"
     elif minted.origin is not None and not same_origin(minted.origin, request.origin or ""):
         why = f"the ephemeral secret {minted.id} is for the origin {minted.origin} only"
     elif request.kind not in (None, minted.kind):

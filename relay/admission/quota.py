@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from relay.config.settings import Limits
 from relay.rules.budgets import Budget
@@ -61,12 +61,35 @@ class Quota:
     What one caller may have; 0 stands for any number.
 
     @ivar name: how the settings call such limits.
+    @ivar cost: how many of its handshakes one hold takes.
     """
 
     name: str
     sessions: float
     holds: float
     handshakes: float
+    cost: float = 1
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether it limits anything."""
+        return bool(self.sessions or self.holds or self.handshakes)
+
+    def divided(self, relays: int) -> Quota:
+        """
+        One relay's part, where so many cannot count together. Each may have at least 1, so it is
+        more in all if the limit is less than C{relays}.
+        """
+        return evolve(
+            self,
+            sessions=_part(self.sessions, relays),
+            holds=_part(self.holds, relays),
+            cost=min(relays, self.handshakes) or 1,
+        )
+
+
+def _part(limit: float, relays: int) -> float:
+    return max(1, limit // relays) if limit else 0
 
 
 def _or(own: float | None, common: float) -> float:

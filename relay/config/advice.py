@@ -22,6 +22,11 @@ def advice_on(settings: Settings) -> Iterator[str]:
             f"hold_seconds: {settings.hold_seconds:g}: SDKs give up at {PATIENCE:g}, before they"
             " are told anything; make it less"
         )
+    if settings.fleet.url is not None and settings.fleet.relays == 1:
+        yield (
+            "[fleet]: relays: 1: say how many there are, because after a restart of the store its"
+            " counts are not whole before all have told it of their sessions"
+        )
     for listener in settings.listeners:
         if has_tls(listener.endpoint):
             where = f"listen: {shown(listener.endpoint)}"

@@ -27,6 +27,7 @@ from relay.config.certificates import (
 )
 from relay.config.checks import shown
 from relay.config.files import beside
+from relay.config.fleet import FleetSource, fleet_source
 from relay.config.keys import KeyFault, upstream_key
 from relay.config.listeners import (
     BY_TABLE,
@@ -81,6 +82,7 @@ class Plan:
     @ivar access: who may come in.
     @ivar demo: whether the built-in simulator is the only upstream.
     @ivar advice: see L{advice_on}.
+    @ivar fleet: the store that it shares with others; L{None} if it is alone.
     """
 
     settings: Settings
@@ -88,6 +90,7 @@ class Plan:
     access: Access = field(factory=Access)
     demo: bool = field(default=False, kw_only=True)
     advice: tuple[str, ...] = field(default=(), kw_only=True)
+    fleet: FleetSource | None = field(default=None, kw_only=True)
 
     @property
     def guarded(self) -> bool:
@@ -127,7 +130,9 @@ def _planned(
     if not flags.demo and not faults:
         upstreams = tuple(_upstreams(settings, environ, faults))
     access = access_of(settings.auth, environ, faults)
-    found = Plan(settings, upstreams, access, demo=flags.demo, advice=tuple(advice_on(settings)))
+    advice = tuple(advice_on(settings))
+    fleet = _fleet(settings, faults)
+    found = Plan(settings, upstreams, access, demo=flags.demo, advice=advice, fleet=fleet)
     # Keys that are named and cannot be read are a fault already.
     guarded = found.guarded or settings.auth.asks
     if access.client_keys is not None and not flags.demo:
@@ -142,6 +147,14 @@ def _planned(
     if fault:
         faults.append(f"admin: {fault}")
     return tuple(faults) or found
+
+
+def _fleet(settings: Settings, faults: list[str]) -> FleetSource | None:
+    try:
+        return fleet_source(settings.fleet)
+    except KeyFault as fault:
+        faults.append(fault.line)
+        return None
 
 
 def settings_from(path: str | None) -> Settings:

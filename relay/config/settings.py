@@ -15,6 +15,7 @@ from attrs.validators import and_
 from relay.config import checks
 from relay.config.auth import Auth
 from relay.config.fields import count, documented, file, seconds, secret_file, unique_names, wait
+from relay.config.fleet_table import FleetTable
 from relay.config.forms import RefusalRule, as_rules, rules
 from relay.config.policy import PolicyTable
 from relay.config.upstream_table import UpstreamTable
@@ -162,6 +163,11 @@ class Settings:
         factory=PolicyTable,
         validator=checks.table(PolicyTable),
         metadata={"doc": "What clients may say."},
+    )
+    fleet: FleetTable = field(
+        factory=FleetTable,
+        validator=checks.table(FleetTable),
+        metadata={"doc": "What relays share."},
     )
     hold_seconds: float = seconds(
         "Time from the end of a downstream's request head to its answer. SDKs give up at 10.",

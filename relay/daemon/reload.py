@@ -29,6 +29,7 @@ RESTART: Mapping[str, Callable[[Settings], object]] = {
     "workers": lambda settings: settings.workers,
     "log_format": lambda settings: settings.log_format,
     "plane": lambda settings: settings.plane,
+    "fleet": lambda settings: settings.fleet,
 }
 """What a relay that runs cannot change, by its key."""
 

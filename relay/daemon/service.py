@@ -15,6 +15,7 @@ from relay.config.settings import Settings
 from relay.daemon.base import Daemon
 from relay.daemon.demo import ENDPOINT, SecureDemo
 from relay.daemon.descriptors import raise_limit, sessions_within
+from relay.daemon.fleet import fleet_in
 from relay.daemon.garbage import Garbage
 from relay.daemon.lag import Lag
 from relay.daemon.listeners import certificates_of
@@ -61,6 +62,7 @@ class RelayService(Daemon):
         self._factory: RelayFactory | None = None
         self._garbage = Garbage(reactor, self._served)
         self._lag = Lag(reactor, self._metrics.lagged)
+        self._fleet = fleet_in(plan, reactor, self._metrics)
         self._secure = SecureDemo(reactor)
         self._withdrawn: Withdrawn | None = None
 
@@ -74,6 +76,8 @@ class RelayService(Daemon):
             reactor=self._reactor,
             **self._parts(self._plan, self._settings),
         )
+        if self._fleet is not None:
+            self._factory.join(self._fleet)
         self._look_for_withdrawn()
         listeners = self._settings.listeners
         where = self._handed or [listener.endpoint for listener in listeners]
@@ -157,6 +161,8 @@ class RelayService(Daemon):
     def _begin(self) -> None:
         self._garbage.start()
         self._lag.start()
+        if self._fleet is not None and self._factory is not None:
+            self._fleet.start(self._factory.revoked_elsewhere)
         if self._withdrawn is not None:
             self._withdrawn.start()
         self._reload.start()
@@ -197,6 +203,8 @@ class RelayService(Daemon):
         await drained
 
     def _close(self) -> object:
+        if self._fleet is not None:  # not sooner, because it is told of each session's end
+            self._fleet.stop()
         self._secure.stop()
         return self._simulator.stopListening() if self._simulator is not None else None
 

@@ -114,6 +114,7 @@ class Hold:
         self._grant = await self._admitted()
         self.record.subject = self._grant.subject
         self._visit.is_granted(self._grant.subject, self._grant.limits)
+        await self._visit.is_shared()
         refusal = refusal_by_policy(self.request, self._grant, self._context.settings)
         if refusal is not None:
             raise Refused(refusal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from attrs import field, frozen
@@ -16,6 +16,9 @@ from relay.timing.turns import Turns
 REVOKED_HOLD = "Your access to this relay was withdrawn."
 
 BY_OPERATOR = "ended by its operator"
+
+HOLD_SECONDS = 1.0
+"""A hold that is open now may have begun before what happened less long ago."""
 
 
 @frozen
@@ -53,11 +56,21 @@ class Handles:
     The sessions of a register.
 
     @param turns: spreads the end of many over the turns of the reactor.
+    @param tell: is told of each subject that is revoked here.
+    @param now: the time, by the sessions' clock.
     """
 
-    def __init__(self, register: Register, turns: Turns) -> None:
+    def __init__(
+        self,
+        register: Register,
+        turns: Turns,
+        tell: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
         self._register = register
         self._turns = turns
+        self._tell = tell
+        self._now = now
 
     def find(
         self,
@@ -76,13 +89,32 @@ class Handles:
 
     def revoke(self, subject: str) -> int:
         """
-        End all sessions of a subject with 1008 and the event C{revoked}, and refuse its holds; in
-        turns, so that nobody else waits for it.
+        End all sessions of a subject with 1008 and the event C{revoked}, and refuse its holds, and
+        the ephemeral secrets that were minted for it; in turns, so that nobody else waits for it.
+        Where relays are a fleet, all of them do.
 
-        @return: how many there are.
+        @return: how many sessions and holds there are here.
         """
-        sessions = [s for s in self._register.sessions if s.hold.subject == subject]
-        holds = [hold for hold in self._register.holds if hold.record.subject == subject]
+        self._tell(subject)
+        return self.end(subject)
+
+    def end(self, subject: str, seconds: float = 0.0) -> int:
+        """
+        The same, here only.
+
+        @param seconds: how long ago it was revoked. What began later stays.
+        """
+        until = self._now() - seconds
+        sessions = [
+            each
+            for each in self._register.sessions
+            if each.hold.subject == subject and each.began <= until
+        ]
+        holds = [
+            hold
+            for hold in self._register.holds
+            if hold.record.subject == subject and seconds < HOLD_SECONDS
+        ]
         for session in sessions:
             self._turns.later(partial(_end, session))
         for hold in holds:

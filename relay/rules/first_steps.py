@@ -77,6 +77,10 @@ FIRST: dict[RefusalCode, str] = {
         "Look at the callback's service, at the issuer's jwks_url, or at the file or command that "
         "the upstream's key comes from."
     ),
+    "limits_unavailable": (
+        "Look at fleet in /readyz, which says why the store is away, and mend the store. Until "
+        "then, mode local or open lets clients in."
+    ),
     "upstream_unavailable": (
         "Read the cause in /readyz or in relay_breaker_cause, and go to the entry of that code."
     ),

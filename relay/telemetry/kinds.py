@@ -152,6 +152,24 @@ METRICS: dict[str, MetricKind] = {
         "How much later than asked a call came that the daemon asks for each second: all sessions"
         " waited so long.",
     ),
+    "relay_fleet_up": MetricKind(
+        "gauge",
+        (),
+        "1 while the fleet's store decides, 0 while the mode does; absent without a fleet.",
+        "least",
+    ),
+    "relay_fleet_relays": MetricKind(
+        "gauge", (), "Relays that the fleet's store knows to live; 0 while it is away.", "most"
+    ),
+    "relay_fleet_decisions_total": MetricKind(
+        "counter",
+        ("outcome",),
+        "Holds that the fleet was to decide on: admitted or over_limit by the store, or by_mode"
+        " without it.",
+    ),
+    "relay_fleet_seconds": MetricKind(
+        "histogram", (), "Time that holds waited for the fleet's store, also in vain."
+    ),
     "relay_certificate_expiry_timestamp_seconds": MetricKind(
         "gauge",
         ("listener",),

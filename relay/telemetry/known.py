@@ -64,4 +64,6 @@ def known(upstreams: Iterable[str], listeners: Sequence[str]) -> Mapping[str, It
         "relay_worker_ends_total": [()],
         "relay_budgets_exhausted_total": [(name,) for name in BUDGETS],
         "relay_reloads_total": [("taken",), ("refused",)],
+        "relay_fleet_decisions_total": [("admitted",), ("over_limit",), ("by_mode",)],
+        "relay_fleet_seconds": [()],
     }

@@ -9,7 +9,7 @@ chooses, because the number of its values would have no bound.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from platform import python_version
 from typing import Protocol
@@ -94,6 +94,7 @@ class Metrics(RelayListener):
         }
         self._certificates: dict[Labels, float] = {}
         self._sessions: dict[Labels, float] = defaultdict(float)
+        self._fleet: Callable[[], tuple[bool, int]] | None = None
 
     # -- RelayListener ---------------------------------------------------------------------
 
@@ -160,6 +161,19 @@ class Metrics(RelayListener):
         """
         self._certificates = {(listener,): seconds for listener, seconds in until.items()}
 
+    def decided(self, outcome: str, seconds: float) -> None:
+        """Count what a fleet decided on a hold, and how long its store took for it."""
+        self._counts["relay_fleet_decisions_total"][(outcome,)] += 1
+        self._observe("relay_fleet_seconds", (), seconds)
+
+    def share(self, fleet: Callable[[], tuple[bool, int]]) -> None:
+        """
+        Tell of a fleet.
+
+        @param fleet: tells whether its store decides, and how many relays that knows to live.
+        """
+        self._fleet = fleet
+
     def _hold(self, record: HoldRecord) -> None:
         self._asked(record)
         if record.seconds:  # a request that was refused before its hold has none
@@ -214,7 +228,14 @@ class Metrics(RelayListener):
             "relay_workers": {(): self.workers},
             "relay_listener_sessions_active": self._sessions,
             "relay_certificate_expiry_timestamp_seconds": self._certificates,
+            **self._shared(),
         }
+
+    def _shared(self) -> dict[str, dict[Labels, float]]:
+        if self._fleet is None:
+            return {}
+        is_up, relays = self._fleet()
+        return {"relay_fleet_up": {(): is_up}, "relay_fleet_relays": {(): relays}}
 
 
 def _add(values: dict[Labels, float], counts: Mapping[Labels, float]) -> None:

@@ -46,6 +46,7 @@ OUTER: Mapping[RefusalCode, RefusalCode] = {
     # These are about the other relay itself.
     "internal_error": "upstream_refused",
     "authorizer_unavailable": "upstream_unavailable",
+    "limits_unavailable": "upstream_unavailable",
     "relay_full": "upstream_unavailable",
     "draining": "upstream_unavailable",
     # These are about an upstream of the other relay, and mean the same here.

@@ -77,7 +77,9 @@ class Admin(Resource):
         """
         state = self._overview.state
         request.setResponseCode(OK if state == "ready" else SERVICE_UNAVAILABLE)
-        return json.dumps({"state": state, "upstreams": self._overview.upstreams()}) + "\n"
+        told = {"state": state, "upstreams": self._overview.upstreams()}
+        fleet = self._overview.fleet()
+        return json.dumps(told if fleet is None else {**told, "fleet": fleet}) + "\n"
 
     def _begin_drain(self, request: PlainRequest) -> bytes:
         if request.method != b"POST":

@@ -164,7 +164,7 @@ def minted_for(order: Order, grant: Grant, safety: str | None, now: float) -> Mi
         headers=headers,
         mints=False,
     )
-    return Minted(own, order.kind, order.origin, token_hex(8))
+    return Minted(own, order.kind, order.origin, token_hex(8), int(now))
 
 
 def client_secrets_page(mint: Mint, grant: Grant, kind: SessionKind) -> Page:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeVar
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from relay.admission.shared import Fleet
 from relay.lifecycle.handles import Handles, SessionHandle
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import OpenRecord, Traffic
@@ -33,6 +34,7 @@ class Administered(Scraped, Protocol):
     """What an overview is of: a L{relay.RelayFactory}."""
 
     handles: Handles
+    fleet: Fleet | None
 
     @property
     def is_ready(self) -> bool:
@@ -77,6 +79,9 @@ class Overview(Protocol):
 
     def upstreams(self) -> Sequence[Told]:
         """How each upstream is doing."""
+
+    def fleet(self) -> Told | None:
+        """How its fleet is doing; L{None} if it has none."""
 
     def oldest(self) -> Sequence[Told]:
         """The L{OLDEST} sessions."""
@@ -153,6 +158,10 @@ class OwnOverview:
     def upstreams(self) -> list[Told]:
         """How each of them is doing."""
         return [as_json(each) for each in self.relay.standings]
+
+    def fleet(self) -> Told | None:
+        """How its fleet is doing."""
+        return None if self.relay.fleet is None else self.relay.fleet.told()
 
     def oldest(self) -> list[Told]:
         """The L{OLDEST} of its sessions."""

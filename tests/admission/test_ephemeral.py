@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
+from attrs import evolve
 from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from relay.admission import ephemeral
 from relay.admission.ephemeral import ELSEWHERE, FORM, Mint, Minted, with_secrets
 from relay.admission.evenly import EVEN_SECONDS
 from relay.admission.request import Admit
+from relay.admission.revoked import Revoked
 from relay.http.head import TOKEN, Head
 from relay.policy.policy import Policy
 from relay.rules.refusals import refuse
@@ -59,10 +61,10 @@ def request(secret: str, origin: str | None = None) -> Request:
     return Request("req_1", "192.0.2.1", Head("GET", "/v1/realtime", 1, tuple(fields)))
 
 
-def decided(admit: Admit | None, mint: Mint, asked: Request) -> Any:
+def decided(admit: Admit | None, mint: Mint, asked: Request, revoked: Revoked | None = None) -> Any:
     """The verdict, once it is there."""
     clock = Clock()
-    verdict: Any = with_secrets(admit, mint, clock)(asked)
+    verdict: Any = with_secrets(admit, mint, clock, revoked)(asked)
     if isinstance(verdict, (Grant, Refusal)):
         return verdict
     waiting: Any = Deferred.fromCoroutine(verdict)
@@ -207,3 +209,16 @@ def test_any_other_credential_is_for_admit_or_for_nobody() -> None:
     assert decided(own, Mint(KEYS), request("key")) == Grant("key-2")
     assert decided(own, Mint(KEYS), request("ek_mine")) == Grant("key-1"), "an embedder's own"
     refused(decided(own, Mint(KEYS), request("ek_other")))
+
+
+def test_a_secret_of_before_its_subject_was_revoked_is_refused_and_one_of_after_is_not() -> None:
+    mint, revoked = Mint(KEYS), Revoked()
+    old, other, new = (
+        mint.mint(Minted(evolve(SHORT.grant, subject=subject), "realtime", None, "4567", at))
+        for subject, at in (("ann", NOW - 1), ("ben", NOW - 1), ("ann", NOW + 1))
+    )
+    revoked.add("ann", NOW)
+    why = refused(decided(keyed("abc"), mint, request(old), revoked)).detail
+    assert why == "the ephemeral secret 4567 was minted before its subject was revoked"
+    for secret in (other, new):
+        assert isinstance(decided(keyed("abc"), mint, request(secret), revoked), Grant)

@@ -35,6 +35,10 @@ ca_file = "{0}jwt-ca.pem"
 [auth.callback]
 token_file = "{0}bearer"
 ca_file = "{0}callback-ca.pem"
+[fleet]
+url = "rediss://store.example"
+password_file = "{0}redis"
+ca_file = "{0}redis-ca.pem"
 """
 
 
@@ -74,6 +78,7 @@ def test_the_secret_files_are_all_that_hold_a_key_or_token() -> None:
         ("[auth]: signing_keys", "/one"),
         ("[auth]: signing_keys", "/two"),
         ("[auth]: [callback]: token_file", "/bearer"),
+        ("[fleet]: password_file", "/redis"),
     ]
 
 

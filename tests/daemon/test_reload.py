@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, Logger, globalLogPublisher
 
 from relay.config.auth import Auth
+from relay.config.fleet_table import FleetTable
 from relay.config.plan import Faults, Plan
 from relay.config.settings import ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
@@ -25,6 +26,7 @@ OTHER = {
     "log_format": Settings(log_format="json"),
     "plane": Settings(plane="message"),
     "workers": Settings(workers=2),
+    "fleet": Settings(fleet=FleetTable(url="redis://store.example")),
 }
 
 

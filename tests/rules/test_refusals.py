@@ -47,6 +47,7 @@ DESIGN: list[tuple[RefusalCode, int, bool, set[str]]] = [
     ("upstream_connect_failed", 502, YES, set()),
     ("upstream_tls_failed", 502, NO, set()),
     ("authorizer_unavailable", 503, YES, {"Retry-After"}),
+    ("limits_unavailable", 503, YES, {"Retry-After"}),
     ("upstream_unauthorized", 502, NO, set()),
     ("upstream_refused", 502, NO, set()),
     ("upstream_rejected_request", 400, NO, set()),

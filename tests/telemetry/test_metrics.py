@@ -414,7 +414,11 @@ def assert_labels(labels: dict[str, str]) -> None:
     """Each value is one of a few."""
     known: dict[str, set[str]] = {
         "upstream": {"openai"},
-        "outcome": {"open", "cancelled", "opened", "left", "taken", "refused", *KINDS},
+        "outcome": {
+            *("open", "cancelled", "opened", "left", "taken", "refused"),
+            *("admitted", "over_limit", "by_mode"),
+            *KINDS,
+        },
         "code": set(KINDS),
         "close_code": CODES,
         "closed_by": {"downstream", "upstream", "relay"},

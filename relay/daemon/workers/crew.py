@@ -107,6 +107,11 @@ class Crew:
             told.setdefault(each["name"], []).append(each)
         return [_worst(each) for each in told.values()]
 
+    def fleet(self) -> Told | None:
+        """That of a worker for which the store does not decide, if there is one."""
+        told = sorted(self._told("fleet"), key=lambda each: bool(each["state"] == "up"))
+        return told[0] if told else None
+
     def oldest(self) -> list[Told]:
         """The L{OLDEST} sessions, as they were a moment ago."""
         for slot in self._slots:

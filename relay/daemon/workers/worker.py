@@ -117,6 +117,7 @@ class WorkerService(RelayService):
         told = {
             "ready": overview.is_ready,
             "upstreams": overview.upstreams(),
+            "fleet": [*filter(None, [overview.fleet()])],
             "counted": overview.snapshot().as_json(),
         }
         if self._is_watched:

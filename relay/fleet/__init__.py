@@ -1,0 +1,1 @@
+"""What the relays of a fleet share, through Redis or Valkey."""

@@ -1,0 +1,68 @@
+"""What was revoked: told to the others, and heard from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from relay.fleet.scripts import DAY, REVOKE, REVOKED, Script
+
+Ask = Callable[[Script, Sequence[str], Sequence[object]], Deferred[Any]]
+
+
+def _nothing(subject: str, seconds: float) -> None:
+    """Stands in for L{Revocations.end} until the relay has joined."""
+
+
+class Revocations:
+    """
+    The store remembers each subject that was revoked, and when. So a relay that was cut off learns
+    later what it has missed.
+
+    @param ask: runs a script; what it returns fails with L{relay.fleet.store.StoreFault}.
+    @param key: where they are in the store.
+    @ivar end: ends what a subject has here, given how many seconds ago it was revoked.
+    """
+
+    def __init__(self, ask: Ask, key: str) -> None:
+        self.end: Callable[[str, float], object] = _nothing
+        self._ask = ask
+        self._key = key
+        self._unsent: dict[str, None] = {}
+        self._seen = 0
+        self._known: dict[bytes, int] = {}
+
+    def add(self, subject: str) -> None:
+        """One that the others are to hear of; L{send} tells them."""
+        self._unsent[subject] = None
+
+    async def send(self) -> None:
+        """Tell the others."""
+        for subject in list(self._unsent):
+            at = await self._ask(REVOKE, [self._key], [subject])
+            self._unsent.pop(subject, None)
+            self._known[subject.encode("utf-8")] = at
+
+    def all_again(self) -> None:
+        """Another server may know others, by another clock."""
+        self._seen = 0
+
+    async def read(self, newest: int) -> None:
+        """
+        Hear from the others.
+
+        @param newest: the time of the last revocation.
+        """
+        if newest <= self._seen:
+            return
+        now, *found = await self._ask(REVOKED, [self._key], [self._seen])
+        times = {name: int(at) for name, at in zip(found[::2], found[1::2], strict=True)}
+        self._seen = max(self._seen, *times.values()) if times else newest
+        for name, at in times.items():
+            if self._known.get(name, 0) < at:
+                self.end(name.decode("utf-8", "replace"), max(0.0, (int(now) - at) / 1e6))
+        self._known.update(times)
+        oldest = int(now) - DAY * 1_000_000
+        self._known = {name: at for name, at in self._known.items() if at > oldest}
