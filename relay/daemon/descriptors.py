@@ -34,7 +34,7 @@ PAUSE_SECONDS = 0.25
 BATCH = 64
 """Clients that are accepted in one turn."""
 
-YIELD_SECONDS = 0.005
+YIELD_SECONDS = 0.01
 """How long other processes may go first."""
 
 QUIET_SECONDS = 60.0

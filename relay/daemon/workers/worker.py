@@ -108,6 +108,7 @@ class WorkerService(RelayService):
 
     def _report(self) -> None:
         self._next.set(REPORT_SECONDS, self._report)
+        self._is_ahead()  # which tells the others how many it has
         if not self.channel.is_full:
             self.channel.tell("report", self._told())
 
