@@ -34,13 +34,13 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pids: list[int]) -> float:
+def cpu_seconds(pids: list[int]) -> list[float]:
     """
-    User and system time so far.
+    User and system time of each so far.
 
     @raise FileNotFoundError: if one is gone: a figure without it would be wrong.
     """
-    return sum(sum(map(int, _stat(pid)[11:13])) for pid in pids) / TICK
+    return [sum(map(int, _stat(pid)[11:13])) / TICK for pid in pids]
 
 
 def memory_kb(pids: list[int]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from bench.figures import Run, failures, median, outcomes, ratio, spread
+from bench.loads import WORKERS
 from bench.tables import MARK, Table, number
 
 SCALES = ("scale-10", "scale-100", "scale-1000", "scale-5000")
@@ -88,6 +89,8 @@ BARS = (
     _idle("idle-5000", 20.0),
     _all_live("9,500 sessions in one process", "idle-9500"),
     _times("round trip, one session, 1 kB, p50", 1.8, "rtt", "splice", "nginx", "p50_ms"),
+    _times("busier of two workers, 200 B", 0.55, "workers-200", WORKERS, "splice", "busiest_us"),
+    _times("busier of two workers, 8 kB", 0.55, "workers-8000", WORKERS, "splice", "busiest_us"),
     _even("CPU per message, 10 to 5,000 sessions", 25.0),
 )
 

@@ -42,9 +42,15 @@ class Meter:
         self._start = perf_counter()
 
     @property
+    def cpus(self) -> list[float]:
+        """Seconds of CPU since then, of each process."""
+        now = accounting.cpu_seconds(self._pids)
+        return [after - before for after, before in zip(now, self._cpu, strict=True)]
+
+    @property
     def cpu(self) -> float:
-        """Seconds of CPU since then."""
-        return accounting.cpu_seconds(self._pids) - self._cpu
+        """Seconds of CPU since then, of all together."""
+        return sum(self.cpus)
 
     @property
     def seconds(self) -> float:
@@ -80,14 +86,15 @@ async def _window(load: Load, pid: int, tally: Tally, crowd: list[Session]) -> O
         session.echoes = 0
     meter = Meter(pid)
     await asyncio.sleep(load.seconds)
-    cpu, seconds, trips = meter.cpu, meter.seconds, tally.trips
+    cpus, seconds, trips = meter.cpus, meter.seconds, tally.trips
     tally.trips = array("d")
     silent = sum(not session.echoes for session in crowd)
     if not trips:
         raise SystemExit("not one message came back")
     # Each echo crossed the peer twice.
     metrics = {
-        "cpu_us": cpu / (2 * len(trips)) * 1e6,
+        "cpu_us": sum(cpus) / (2 * len(trips)) * 1e6,
+        "busiest_us": max(cpus) / (2 * len(trips)) * 1e6,
         **_trips(trips),
         "messages_per_second": 2 * len(trips) / seconds,
         "memory_mb": meter.memory_kb / 1024,

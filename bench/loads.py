@@ -15,6 +15,9 @@ RELAY = ("splice", "message", "relay")
 SCALED = (*RELAY, "plain", "nginx")
 """The peers whose cost is followed from few sessions to many."""
 
+WORKERS = "workers"
+"""The peer that is this relay with two workers."""
+
 PACE = 4000
 """Messages a second that C{scale} sends, whatever the number of sessions."""
 
@@ -34,7 +37,7 @@ class Load:
     @ivar seconds: how long it is measured.
     @ivar rate: messages that all sessions together send in a second, in mode C{paced}.
     @ivar opens: sessions opened and closed in all, in mode C{handshakes}.
-    @ivar only: the peers it is for; empty for all.
+    @ivar only: the peers it is for; empty for all but L{WORKERS}.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Load:
 
     def concerns(self, peer: str) -> bool:
         """Whether this peer is measured with it."""
-        return not self.only or peer in self.only
+        return peer in self.only if self.only else peer != WORKERS
 
 
 def _messages(kind: str, size: int, sessions: int, in_flight: int = 1, tls: bool = False) -> Load:
@@ -71,6 +74,15 @@ def _messages(kind: str, size: int, sessions: int, in_flight: int = 1, tls: bool
         in_flight=in_flight,
         size=size,
         tls=tls,
+    )
+
+
+def _workers(size: int) -> Load:
+    """
+    What two workers can do is limited by the busier one, on a machine with cores enough for all.
+    """
+    return evolve(
+        _messages("workers", size, 200), metric="busiest_us", only=("splice", WORKERS), seconds=3.0
     )
 
 
@@ -129,6 +141,7 @@ LOADS = (
     _idle(5000),
     _idle(9500, only=RELAY),
     *map(_scale, (10, 100, 1000, 5000)),
+    *map(_workers, (200, 8000)),
 )
 """All of it."""
 

@@ -15,6 +15,7 @@ RIVALS = ("nginx", "plain")
 COLUMNS: dict[Mode, tuple[tuple[str, str], ...]] = {
     "messages": (
         ("CPU µs/message", "cpu_us"),
+        ("of the busiest process", "busiest_us"),
         ("p50 ms", "p50_ms"),
         ("p99 ms", "p99_ms"),
         ("max ms", "max_ms"),
@@ -43,7 +44,13 @@ COLUMNS["paced"] = COLUMNS["messages"]
 MARK = "!"
 """Behind a figure that was had with failures."""
 
-COMPARED = {"cpu_us": "CPU", "cpu_ms": "CPU", "session_kb": "kB", "p50_ms": "p50"}
+COMPARED = {
+    "cpu_us": "CPU",
+    "busiest_us": "busiest process",
+    "cpu_ms": "CPU",
+    "session_kb": "kB",
+    "p50_ms": "p50",
+}
 """What the headings call the metrics that ratios are made of."""
 
 

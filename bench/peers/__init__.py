@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.loads import WORKERS
 from bench.peers.proxies import HAPROXY_PEER, NGINX_PEER
 from bench.peers.pumps import AIOHTTP_PEER, NODE_PEER, PLAIN_PEER, WEBSOCKETS_PEER
 from bench.peers.relays import POLICY, relay
@@ -9,6 +10,7 @@ from bench.peers.relays import POLICY, relay
 PEERS = (
     relay("splice", {"plane": "splice", "admin": ""}),
     relay("message", {"plane": "message", "admin": ""}),
+    relay(WORKERS, {"plane": "splice", "admin": "", "workers": 2}),
     PLAIN_PEER,
     NGINX_PEER,
     HAPROXY_PEER,

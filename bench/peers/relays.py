@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -40,10 +41,10 @@ lock = ["instructions", "tools", "audio.output.voice"]
 
 
 def _command(
-    own: Mapping[str, str], limits: Mapping[str, int], policy: str, place: Place
+    own: Mapping[str, str | int], limits: Mapping[str, int], policy: str, place: Place
 ) -> list[str]:
     settings = SETTINGS.format(
-        own="\n".join(f'{key} = "{value}"' for key, value in own.items()),
+        own="\n".join(f"{key} = {json.dumps(value)}" for key, value in own.items()),
         limits="\n".join(f"{key} = {value}" for key, value in limits.items()),
         port=place.port,
         origin=place.upstream.origin,
@@ -56,7 +57,7 @@ def _command(
 
 def relay(
     name: str,
-    own: Mapping[str, str],
+    own: Mapping[str, str | int],
     checkout: Path | None = None,
     limits: Mapping[str, int] = FAST,
     policy: str = "",

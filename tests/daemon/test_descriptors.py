@@ -20,6 +20,7 @@ from relay.daemon.descriptors import (
     PAUSE_SECONDS,
     QUIET_SECONDS,
     SPARE,
+    YIELD_SECONDS,
     Accepting,
     raise_limit,
     sessions_within,
@@ -224,3 +225,19 @@ def test_the_limit_is_raised_as_far_as_it_may(monkeypatch: pytest.MonkeyPatch) -
     limits.append((256, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
     assert raise_limit() == 256
+
+
+@staged(1000, 3)
+def test_while_another_process_has_fewer_clients_it_may_go_first_but_not_for_long(
+    stage: Stage,
+) -> None:
+    stage.accepting.is_ahead = lambda: True
+    for accepted in range(4):
+        stage.listener.turn(1)
+        assert stage.listener.sessionno == min(accepted, 3)
+        assert not stage.listener.reading
+        stage.clock.advance(YIELD_SECONDS)
+        stage.clock.advance(0)
+    stage.accepting.is_ahead = lambda: False
+    stage.listener.turn(1)
+    assert stage.listener.reading

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,7 @@ class Relay:
     process: subprocess.Popen[str]
     url: str
     admin: str
+    systemd: socket.socket
     pids: dict[int, int] = field(factory=dict)
 
     def settle(self, *workers: int) -> None:
@@ -86,9 +88,13 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
         config = tmp_path / "relay.toml"
         config.write_text(text(upstream.url))
         command = [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--config", str(config)]
-        with running(command, tmp_path) as process:
+        systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        systemd.bind(str(tmp_path / "systemd"))
+        systemd.settimeout(SECONDS)
+        notify = str(tmp_path / "systemd")
+        with systemd, running(command, tmp_path, NOTIFY_SOCKET=notify) as process:
             url = address_of(process).replace("http", "ws") + "/v1/realtime?model=m"
-            found = Relay(config, process, url, admin_of(process))
+            found = Relay(config, process, url, admin_of(process), systemd)
             found.settle(*range(WORKERS))
             yield found
 
@@ -170,9 +176,12 @@ def test_new_settings_reach_all_workers_or_none(relay: Relay) -> None:
 
 
 def test_all_drain_when_the_parent_is_told_to_end(relay: Relay) -> None:
+    assert relay.systemd.recv(1000) == b"READY=1"
+    assert relay.systemd.recv(1000).startswith(b"STATUS=ready, workers: 2, sessions: 0")
     with ExitStack() as stack:
         sessions = [stack.enter_context(relay.session()) for _ in range(4)]
         relay.process.send_signal(signal.SIGTERM)
+        assert relay.systemd.recv(1000).startswith(b"STOPPING=1"), "only the parent speaks"
         for pid in relay.pids.values():
             os.kill(pid, signal.SIGTERM)  # as systemd does to each process of a service
         assert [close_of(session) for session in sessions] == [1012] * 4
