@@ -13,6 +13,7 @@ from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
 from relay.rules.session_kinds import SessionKind
+from relay.telemetry.crossings import Crossing, Crossings
 from relay.telemetry.lines import LogRecords
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import (
@@ -42,6 +43,8 @@ __all__ = [
     "ClosedRecord",
     "Console",
     "Credential",
+    "Crossing",
+    "Crossings",
     "Endpoint",
     "EndpointPath",
     "Grant",

@@ -226,6 +226,12 @@ class Settings:
         1,
         256,
     )
+    watch: Literal["types", "payload"] = documented(
+        "What the [dashboard](dashboard.md#watch-a-session) tells of a session that one watches:"
+        ' "types" are the type and the size of each event, "payload" is also what it says.',
+        "types",
+        checks.one_of("types", "payload"),
+    )
     allow_anonymous: bool = documented(
         "Whether a listener that is not loopback may go without [auth].",
         False,

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from relay.lifecycle.register import OpenHold, OpenSession, Register
 from relay.rules.closes import REVOKED, ended
 from relay.rules.refusals import refuse
+from relay.telemetry.crossings import Crossings
 from relay.telemetry.records import HoldRecord, OpenRecord
 from relay.timing.turns import Turns
 
@@ -40,6 +41,21 @@ class SessionHandle:
     def record(self) -> OpenRecord:
         """How it is going now."""
         return self._session.record()
+
+    def watch(
+        self, told: Callable[[Crossings], None], *, payloads: bool = False
+    ) -> Callable[[], None]:
+        """
+        Watch what crosses it, as the client sees it: no hidden instructions of a policy are seen.
+        A message that is crossing already is not told. An exception out of C{told} ends the
+        watching, and is logged.
+
+        @param told: called ten times a second while messages cross; at last with the record of the
+            session's end. It is never called for a session that is over.
+        @param payloads: whether to tell what the messages say, too.
+        @return: what ends the watching; it may be called more than once.
+        """
+        return self._session.watch(told, payloads)
 
     def close(self, why: str = BY_OPERATOR) -> None:
         """

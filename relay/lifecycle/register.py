@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refusal, refuse
+from relay.telemetry.crossings import Watcher
 from relay.telemetry.records import (
     AnsweredRecord,
     ClosedRecord,
@@ -71,6 +72,9 @@ class OpenSession(Protocol):
 
     def add_to(self, total: Mapping[Side, Traffic]) -> None:
         """Add what has crossed so far, by the side it came from."""
+
+    def watch(self, told: Watcher, payloads: bool) -> Callable[[], None]:
+        """Tell C{told} what crosses it, and at last of its end; return what ends that."""
 
     def close(self, close: Close) -> None:
         """End it on both sides."""

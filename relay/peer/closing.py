@@ -110,9 +110,13 @@ class ClosingWebSocket(PacedWebSocket):
 
     def _send_close(self, close: Close) -> None:
         for words in self.listener.last_words(self.side, close):
-            # Not by sendMessage, which raises above a limit that is meant for others.
-            self.sendFrame(opcode=1, payload=words)
+            self.say(words)
         self._write_close(close)
+
+    def say(self, words: bytes) -> None:
+        """Send a text of the relay's own."""
+        # Not by sendMessage, which raises above a limit that is meant for others.
+        self.sendFrame(opcode=1, payload=words)
 
     def _answer_close(self, close: Close) -> None:
         self._write_close(reply(close.code))

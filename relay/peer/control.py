@@ -16,8 +16,8 @@ more than the last one (RFC 6455, 5.5.3).
 
 
 def xor(mask: bytes, data: bytes) -> bytes:
-    """C{data}, at most 125 bytes, with the four bytes of C{mask} put on or taken off."""
-    stream = (mask * 32)[: len(data)]
+    """C{data} with the four bytes of C{mask} put on or taken off."""
+    stream = (mask * (len(data) // 4 + 1))[: len(data)]
     return (int.from_bytes(data) ^ int.from_bytes(stream)).to_bytes(len(data))
 
 

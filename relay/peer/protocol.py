@@ -83,7 +83,10 @@ class PeerProtocol(ClosingWebSocket):
         @return: whether it was sent.
         """
         is_amid = self._outlet is not None and self._outlet.amid
-        return self.keeps_up and not is_amid and self.relay(payload, False)
+        if self.state != self.STATE_OPEN or is_amid or not self.keeps_up:
+            return False
+        self.say(payload)
+        return True
 
     @property
     def keeps_up(self) -> bool:

@@ -8,6 +8,7 @@ from relay.peer.protocol import PeerProtocol
 from relay.policy.check import Check, Rejected
 from relay.rules.closes import Side
 from relay.rules.said import Said
+from relay.session.glance import Seen
 from relay.session.message import MessagePlane
 from relay.session.peek import Peek
 
@@ -49,10 +50,21 @@ class CheckedPlane(MessagePlane):
             return
         goes_to, checked = self._check.sent(payload, is_binary)
         if goes_to == "upstream":
-            super().message(side, checked, False)
-        elif self._downstream.keeps_up:
-            # To a client that does not read they would pile up.
-            self._downstream.relay(checked, False)
+            self.cross(side, checked, False)
+        else:
+            # To a client that does not read they would pile up, so it is not told then.
+            self._downstream.tell(checked)
+
+    def watch(self, seen: Seen | None) -> None:
+        """
+        Show the session as the client sees it: what that sends, before the policy changes it, and
+        what that gets. So nobody sees instructions that the policy hides.
+        """
+        if seen is None:
+            del self.message, self.cross
+        else:
+            self.message = self._shown("downstream", self.message, seen)  # type: ignore[assignment, method-assign]
+            self.cross = self._shown("upstream", self.cross, seen)  # type: ignore[assignment, method-assign]
 
     def _answer(self, payload: bytes, is_binary: bool) -> None:
         try:
@@ -61,4 +73,4 @@ class CheckedPlane(MessagePlane):
             self._rejected(rejected.said)
             return
         if checked is not None:
-            super().message("upstream", checked, is_binary)
+            self.cross("upstream", checked, is_binary)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from copy import copy
 from typing import TypeAlias
 
 from relay.peer.control import xor
@@ -21,7 +22,8 @@ Tap: TypeAlias = Callable[[Piece, int, int, bool, bool], None]
 """
 Is shown text messages in portions: C{tap(data, start, end, opening, final)}. A portion is
 C{data[start:end]}, masked as it came, and may be empty. C{opening} and C{final} tell whether it is
-the first and the last of its message.
+the first and the last of its message. Where a frame begins with it, the frame's header stands
+before it in C{data}; otherwise C{start} is 0.
 """
 
 _CLOSE, _PING, _PONG = 8, 9, 10
@@ -31,6 +33,7 @@ _CONTROL = (0x80 | _CLOSE, 0x80 | _PING, 0x80 | _PONG)
 # are a whole message.
 _SPECIAL, _MORE, _LAST, _FIRST, _FIRST_TEXT, _WHOLE, _WHOLE_TEXT = range(7)
 _TEXT = (_FIRST_TEXT, _WHOLE_TEXT)
+_ANY = (*_TEXT, _FIRST, _WHOLE)
 _FINAL = (_LAST, _WHOLE, _WHOLE_TEXT)
 _CONTINUED = (_MORE, _FIRST, _FIRST_TEXT)
 
@@ -68,6 +71,8 @@ class FrameWalk:
     @ivar fault: close code and reason of what is wrong. Nothing behind it is read.
     """
 
+    _shown: tuple[int, ...] = _TEXT  # what begins a message that is shown to the tap
+
     def __init__(
         self, *, masked: bool, message_bytes: int, message_fragments: int, tap: Tap | None = None
     ) -> None:
@@ -96,6 +101,16 @@ class FrameWalk:
         self._messages = self._parts = self._payload = 0  # as the headers announced them
         self._held = b""
         self._over = False
+
+    def twin(self, tap: Tap) -> FrameWalk:
+        """
+        Another walk of the same stream from here on, which shows its tap all messages, binary ones
+        too, but for one that is in flight.
+        """
+        twin = copy(self)
+        twin.pings = []
+        twin._tap, twin._shown, twin._tapping = tap, _ANY, False
+        return twin
 
     @property
     def messages(self) -> int:
@@ -309,7 +324,7 @@ class FrameWalk:
             chunk's end.
         """
         if kind >= _FIRST:
-            self._tapping = kind in _TEXT
+            self._tapping = kind in self._shown
         if self._tapping and self._tap is not None:
             final = kind in _FINAL and pos <= len(data)
-            self._tap(data, at, min(pos, len(data)), kind in _TEXT, final)
+            self._tap(data, at, min(pos, len(data)), kind >= _FIRST, final)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
+from relay.session.glance import BEGINNING, SENDERS, Seen
 from relay.session.peek import Peek
 from relay.telemetry.records import Traffic, no_traffic
+
+Cross: TypeAlias = Callable[[Side, bytes, bool], None]
 
 
 class MessagePlane:
@@ -26,7 +30,7 @@ class MessagePlane:
         for payload, is_binary in first:
             self.message("upstream", payload, is_binary)
 
-    def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
+    def cross(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """Send to the other side what C{side} sent."""
         receiver = self._upstream if side == "downstream" else self._downstream
         if receiver.relay(payload, is_binary):
@@ -35,6 +39,26 @@ class MessagePlane:
             traffic.bytes += len(payload)
         if side == "upstream" and self._peek is not None and not is_binary:
             self._peek.message(payload)
+
+    message = cross
+
+    def watch(self, seen: Seen | None) -> None:
+        """Show each message from now on, before it crosses; L{None} ends that."""
+        if seen is None:
+            del self.message
+        else:
+            cross = self._shown("upstream", self.cross, seen)
+            self.message = self._shown("downstream", cross, seen)  # type: ignore[assignment, method-assign]
+
+    def _shown(self, side: Side, cross: Cross, seen: Seen) -> Cross:
+        """C{cross}, before which messages of C{side} are shown."""
+
+        def shown(sender: Side, payload: bytes, is_binary: bool) -> None:
+            if sender == side:
+                seen(SENDERS[side], payload[:BEGINNING], len(payload))
+            cross(sender, payload, is_binary)
+
+        return shown
 
     def lost(self, side: Side) -> None:
         """Does nothing: only whole messages cross, so none is broken off."""

@@ -9,6 +9,7 @@ from relay.config.settings import Limits
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.session.checked import CheckedPlane
+from relay.session.glance import Seen
 from relay.session.message import MessagePlane
 from relay.session.peek import Peek
 from relay.session.splice import SplicePlane
@@ -29,6 +30,12 @@ class Plane(Protocol):
 
     def message(self, side: Side, payload: bytes, is_binary: bool) -> None:
         """A peer has parsed a message."""
+
+    def watch(self, seen: Seen | None) -> None:
+        """
+        Show all messages from now on, each before it crosses; L{None} ends that. While it is shown,
+        C{message} is another method.
+        """
 
     def lost(self, side: Side) -> None:
         """The connection of this side is gone."""

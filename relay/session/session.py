@@ -28,11 +28,14 @@ from relay.rules.said import Said
 from relay.rules.scrub import redact
 from relay.rules.subprotocols import NOTICES
 from relay.session.checked import CheckedPlane
+from relay.session.glance import Seen
 from relay.session.lifetime import Lifetime
 from relay.session.notices import Notices
 from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
+from relay.session.watch import Watch, show_words
+from relay.telemetry.crossings import Watcher
 from relay.telemetry.records import ClosedRecord, HoldRecord, OpenRecord, Traffic, no_traffic
 from relay.timing.clock import epoch
 
@@ -108,6 +111,7 @@ class Session(PeerListener):
         wants = NOTICES in offered
         before = settings.notice_seconds
         self.notices = Notices(clock, hold.request_id, before, self._tell) if wants else None
+        self._watch: Watch | None = None
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
         self._budget: BudgetName | None = None
@@ -131,6 +135,18 @@ class Session(PeerListener):
         said_here = redact(f"{', '.join(said.codes)}: {said.message}", self._opened.secrets)
         _log.error(text, id=self.hold.request_id, said=said_here)
         self.close(closes.REJECTED)
+
+    def watch(self, told: Watcher, payloads: bool) -> Callable[[], None]:
+        """Tell C{told} what crosses, and at last of the end; return what ends that."""
+        if self._watch is None:
+            self._watch = Watch(self._clock, self.began, self._opened.secrets, self._show)
+        return self._watch.add(told, payloads)
+
+    def _show(self, seen: Seen | None) -> None:
+        self._plane.watch(seen)
+        self.message = self._plane.message  # type: ignore[method-assign]
+        if "downstream" in self._peers:
+            show_words(self._peers["downstream"], seen)
 
     def start(self) -> None:
         """Join the peers; upstream's first event crosses before anything else."""
@@ -353,4 +369,6 @@ class Session(PeerListener):
             turns=self._tally.turns,
             budget=self._budget,
         )
+        if self._watch is not None:
+            self._watch.end(record)
         self._owner.closed(self, record)

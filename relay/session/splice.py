@@ -13,6 +13,7 @@ from relay.peer.control import MOST_WAITING
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.session.frames import FrameWalk, Piece, Tap
+from relay.session.glance import Glance, Seen
 from relay.session.message import MessagePlane
 from relay.session.peek import Peek
 from relay.telemetry.records import Traffic
@@ -52,6 +53,7 @@ class Lane:
         self._crossed: tuple[int, int] | None = None
         self._waiting: list[bytes] = []
         self._broken = False
+        self._watched: _Watched | None = None
 
     def received(self, data: bytes) -> None:
         """Pass on what came, unless the receiver is closing."""
@@ -65,6 +67,21 @@ class Lane:
             self.break_off()
             self._sender.line.received = _unread
             self._sender.failed()
+
+    def watch(self, tap: Tap | None) -> None:
+        """
+        From the next bytes on, show C{tap} each message before it crosses; L{None} ends that. The
+        messages are walked twice for it, so that nothing is slower while nobody watches.
+        """
+        line, before = self._sender.line, self._watched or self
+        self._watched = None if tap is None else _Watched(self, tap)
+        if line.received == before.received:
+            line.received = (self._watched or self).received
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether what comes crosses."""
+        return self._receiver.state == self._receiver.STATE_OPEN
 
     def _pass_on(self, data: bytes | memoryview) -> None:
         if self._waiting:
@@ -180,6 +197,24 @@ class Lane:
             self._receiver.cut()
 
 
+class _Watched:
+    """The inlet of a lane while somebody watches it."""
+
+    def __init__(self, lane: Lane, tap: Tap) -> None:
+        self._lane = lane
+        self._tap = tap
+        self._walk: FrameWalk | None = None
+
+    def received(self, data: bytes) -> None:
+        """Show what is going to cross, then pass it on."""
+        if self._walk is None:  # here, because now the lane's own walk stands between two chunks
+            self._walk = self._lane.walk.twin(self._tap)
+        if self._lane.passes_on:
+            self._walk.feed(data)
+            self._walk.pings.clear()
+        self._lane.received(data)
+
+
 def _unread(data: bytes) -> None:
     """
     Reads on for a lane that has failed, and drops all: where a frame begins is no longer known.
@@ -212,6 +247,11 @@ class SplicePlane:
         down, up = self._lanes["upstream"], self._lanes["downstream"]
         downstream.splice(up, down)
         upstream.splice(down, up)
+
+    def watch(self, seen: Seen | None) -> None:
+        """Show all messages from now on, each before it crosses; L{None} ends that."""
+        for side, lane in self._lanes.items():
+            lane.watch(None if seen is None else Glance(side, seen))
 
     def lost(self, side: Side) -> None:
         """The connection of this side is gone: break its lane off."""

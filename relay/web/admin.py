@@ -19,17 +19,19 @@ from relay.web.dashboard import Dashboard
 from relay.web.overview import Overview
 from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
 from relay.web.sessions import Sessions
+from relay.web.watchers import Places
 
 NOTHING_HERE = "Ask for /healthz, /readyz, /metrics, /sessions or /events, or POST to /drain."
 WELCOME = """realtime-relay, for its operator. In a browser, this page is a dashboard.
 
-GET /healthz         whether the process is alive
-GET /readyz          whether the relay takes new sessions, and how its upstreams are doing
-GET /metrics         the metrics, for Prometheus
-GET /sessions        the sessions that are open
-DELETE /sessions/ID  end one of them
-GET /events          what the dashboard shows, once a second, as server-sent events
-POST /drain          end the relay
+GET /healthz             whether the process is alive
+GET /readyz              whether the relay takes new sessions, and how its upstreams are doing
+GET /metrics             the metrics, for Prometheus
+GET /sessions            the sessions that are open
+GET /sessions/ID/events  watch one of them, by server-sent events
+DELETE /sessions/ID      end one of them
+GET /events              what the dashboard shows, once a second, by server-sent events
+POST /drain              end the relay
 """
 
 NOT_FROM_OUTSIDE = "Ask for this on an admin listener on loopback or a Unix socket."
@@ -41,8 +43,9 @@ class Admin(Resource):
 
     @param drain: begins the drain.
     @param is_private: tells whether no other machine can ask here. Only then a request may begin
-        the drain, or see and end sessions.
+        the drain, or see, watch and end sessions.
     @param dashboard: has pages of its own.
+    @param sessions: their pages.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Admin(Resource):
         drain: Callable[[], object],
         is_private: Callable[[], bool],
         dashboard: Dashboard,
+        sessions: Sessions,
     ) -> None:
         super().__init__()
         self._overview = overview
@@ -65,7 +69,7 @@ class Admin(Resource):
         )
         self.putChild(b"metrics", scrape)
         self.putChild(b"drain", Page(self._begin_drain))
-        self.putChild(b"sessions", Sessions(overview.directory, is_private, NOT_FROM_OUTSIDE))
+        self.putChild(b"sessions", sessions)
 
     def _metrics(self, request: PlainRequest) -> str:
         return self._overview.snapshot().exposition().decode("utf-8")
@@ -117,12 +121,18 @@ class AdminFactory(FrontFactory):
         super().__init__(fronts.context())
         self._fronts = fronts
         self._is_public = True
-        dashboard = Dashboard(overview, self._is_private, reactor)
-        root = Admin(overview, drain, self._is_private, dashboard)
+        is_private, places = self._is_private, Places()
+        dashboard = Dashboard(overview, is_private, places, reactor)
+        payloads = self._shows_payloads
+        sessions = Sessions(overview.directory, is_private, NOT_FROM_OUTSIDE, places, payloads)
+        root = Admin(overview, drain, is_private, dashboard, sessions)
         self._pages = Pages(root, reactor)
 
     def _is_private(self) -> bool:
         return not self._is_public
+
+    def _shows_payloads(self) -> bool:
+        return self._fronts.context().holds.settings.watch == "payload"
 
     def context(self) -> FrontContext:
         """That of the relay's own listeners, for this one."""

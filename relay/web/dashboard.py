@@ -12,7 +12,7 @@ from relay.web.console import Front
 from relay.web.overview import Overview
 from relay.web.page import Page
 from relay.web.static_files import DASHBOARD, html_page, static_page
-from relay.web.watchers import Events
+from relay.web.watchers import Events, Places
 
 
 class Dashboard:
@@ -21,14 +21,19 @@ class Dashboard:
 
     @param is_private: tells whether no other machine can ask. Only then sessions and single
         refusals are shown; to others, only what C{/metrics} and C{/readyz} tell too.
+    @param places: for those who watch.
     """
 
     def __init__(
-        self, overview: Overview, is_private: Callable[[], bool], clock: IReactorTime
+        self,
+        overview: Overview,
+        is_private: Callable[[], bool],
+        places: Places,
+        clock: IReactorTime,
     ) -> None:
         self._overview = overview
         self._is_private = is_private
-        self._events = Events(self._told, lambda: overview.state != "draining", clock)
+        self._events = Events(places, self._told, lambda: overview.state != "draining", clock)
 
     def pages(self, text: Page) -> dict[str, Resource]:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nsmallest
 from operator import attrgetter
 from typing import Literal, Protocol, TypeVar
@@ -15,6 +15,7 @@ from relay.lifecycle.handles import Handles, SessionHandle
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import OpenRecord, Traffic
 from relay.telemetry.snapshot import Snapshot
+from relay.web.crossings import crossings_as_json
 from relay.web.last_refusals import LastRefusals
 from relay.web.standings import as_json
 
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 Told = Mapping[str, object]
 """What is told, in JSON's own types."""
+
+Stop = Callable[[], None]
+"""Ends the watching of a session; may be called more than once."""
 
 PAGE = 500
 """Most sessions in one answer, so that it takes the reactor no more than some milliseconds."""
@@ -54,6 +58,18 @@ class Directory(Protocol):
 
     def close(self, id: str) -> bool | Deferred[bool]:
         """End one of them; return whether there was such a session."""
+
+    def watch(
+        self, id: str, told: Callable[[Told], None], payloads: bool
+    ) -> Stop | Deferred[Stop | None] | None:
+        """
+        Watch one of them.
+
+        @param told: called as L{relay.SessionHandle.watch} says, with what L{crossings_as_json}
+            makes; not before this has answered.
+        @return: what ends that; L{None} if there is no such session. If it comes later, cancelling
+            ends it too.
+        """
 
     def revoke(self, subject: str) -> int | Deferred[int]:
         """End all of a subject's; return how many there were."""
@@ -119,6 +135,13 @@ class OwnSessions:
         if found is not None:
             found.close()
         return found is not None
+
+    def watch(self, id: str, told: Callable[[Told], None], payloads: bool) -> Stop | None:
+        """Tell what crosses it."""
+        found = self._one(id)
+        if found is None:
+            return None
+        return found.watch(lambda each: told(crossings_as_json(each, payloads)), payloads=payloads)
 
     def revoke(self, subject: str) -> int:
         """Refuse the subject's holds, too."""

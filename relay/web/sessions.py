@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.web.http import ACCEPTED
@@ -11,8 +12,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from relay.rules.refusals import Refused, refuse
-from relay.web.overview import Directory, answered
+from relay.web.overview import Directory, Told, answered
 from relay.web.page import Later, PlainRequest, bad, refused, refusing
+from relay.web.watchers import Places
+from relay.web.watching import SessionEvents
 
 FILTERS = ("subject", "model", "upstream")
 
@@ -22,29 +25,54 @@ GONE = "There is no open session with this id."
 
 class Sessions(Resource):
     """
-    The pages C{/sessions} and C{/sessions/ID}.
+    The pages C{/sessions}, C{/sessions/ID} and C{/sessions/ID/events}.
 
     @param is_private: tells whether no other machine can ask for them here.
+    @param places: for those who watch a session.
+    @param payloads: whether those see what its messages say.
     """
 
     def __init__(
-        self, directory: Directory, is_private: Callable[[], bool], elsewhere: str
+        self,
+        directory: Directory,
+        is_private: Callable[[], bool],
+        elsewhere: str,
+        places: Places,
+        payloads: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._directory = directory
         self._is_private = is_private
         self._elsewhere = refuse("unauthorized", elsewhere, status=403)
+        self._places = places
+        self._payloads = payloads
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        """The page of one session; of all, if the path ends with a slash."""
+        """The page of one session, or of its events; of all, if the path ends with a slash."""
+        name = path.decode("ascii", "replace")
+        if request.postpath == [b"events"]:
+            return self._events(name)
         if request.postpath:
             return refusing(refuse("not_found", GONE))
-        name = path.decode("ascii", "replace")
         return Later(lambda asked: self._answer(asked, name or None))
 
     def render(self, request: Any) -> int:
         """The page of all sessions."""
         return Later(lambda asked: self._answer(asked, None)).render(request)
+
+    def _events(self, id: str) -> Resource:
+        if not self._is_private():
+            return refusing(self._elsewhere)
+        return SessionEvents(partial(self._watch, id), self._places, self._payloads())
+
+    async def _watch(
+        self, id: str, request: PlainRequest, told: Callable[[Told], None], payloads: bool
+    ) -> Callable[[], None]:
+        _asked(request, ())
+        stop = await answered(self._directory.watch(id, told, payloads))
+        if stop is None:
+            raise Refused(refuse("not_found", GONE))
+        return stop
 
     async def _answer(self, request: PlainRequest, id: str | None) -> bytes:
         try:

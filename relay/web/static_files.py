@@ -25,6 +25,7 @@ CONSOLE = {
 DASHBOARD = {
     "dashboard.js": "text/javascript; charset=utf-8",
     "dashboard-charts.js": "text/javascript; charset=utf-8",
+    "dashboard-watch.js": "text/javascript; charset=utf-8",
     "dashboard.css": "text/css; charset=utf-8",
 }
 """Those of the dashboard's page."""

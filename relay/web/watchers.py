@@ -11,13 +11,14 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from relay.rules.refusals import Refusal, refuse
+from relay.rules.refusals import Refused, refuse
 from relay.timing.deadline import Deadline
 from relay.web.page import PlainRequest, refusing
 
 MOST = 5
 """
-How many may watch at once. A browser opens 6 connections to one host, so one is left for the rest.
+How many may watch at once, the relay or a session. A browser opens 6 connections to one host, so
+one is left for the rest.
 """
 
 EACH_SECONDS = 1.0
@@ -37,36 +38,78 @@ class Watcher:
     """
     One who watches.
 
+    @ivar is_paused: whether what was written before is not yet on its way.
     @ivar missed: how many events it missed in a row.
     """
 
     def __init__(self, request: PlainRequest) -> None:
         self._request = request
-        self._is_paused = False
+        self.is_paused = False
         self.missed = 0
         request.registerProducer(self, True)
 
     def tell(self, event: bytes) -> None:
         """Write an event, if what was written before is on its way."""
-        self.missed = self.missed + 1 if self._is_paused else 0
-        if not self._is_paused:
+        self.missed = self.missed + 1 if self.is_paused else 0
+        if not self.is_paused:
             self._request.write(event)
 
-    def end(self) -> None:
-        """The answer is whole."""
+    def end(self, event: bytes = b"") -> None:
+        """The answer is whole with this event, which is written even to one that does not read."""
+        if event:
+            self._request.write(event)
         self._request.unregisterProducer()
         self._request.finish()
 
     def pauseProducing(self) -> None:
         """The connection takes no more."""
-        self._is_paused = True
+        self.is_paused = True
 
     def resumeProducing(self) -> None:
         """The connection takes more."""
-        self._is_paused = False
+        self.is_paused = False
 
     def stopProducing(self) -> None:
         """The connection is lost; its request tells of that too."""
+
+
+class Places:
+    """The places of all who watch, on whichever page. There are L{MOST}."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    def take(self, request: PlainRequest) -> None:
+        """
+        Take one, until the request is answered.
+
+        @raise Refused: if there is none for it.
+        """
+        if request.method != b"GET":
+            request.setHeader("Allow", "GET")
+            raise Refused(refuse("method_not_allowed", "Ask for this with GET."))
+        if self._taken >= MOST:
+            raise Refused(refuse("relay_full", FULL))
+        self._taken += 1
+        request.notifyFinish().addBoth(self._leave)
+
+    def _leave(self, _: object) -> None:
+        self._taken -= 1
+
+
+def begin(request: PlainRequest) -> Watcher:
+    """Begin an answer that lasts."""
+    request.responseHeaders.removeHeader(b"Server")
+    request.setHeader("Content-Type", "text/event-stream")
+    request.setHeader("Cache-Control", "no-store")
+    request.setHeader("X-Content-Type-Options", "nosniff")
+    request.write(_AGAIN)
+    return Watcher(request)
+
+
+def event_of(told: object) -> bytes:
+    """An event that tells this, as JSON."""
+    return b"data: " + json.dumps(told).encode("ascii") + b"\n\n"
 
 
 class Events(Resource):
@@ -81,9 +124,14 @@ class Events(Resource):
     isLeaf = True
 
     def __init__(
-        self, told: Callable[[], object], goes_on: Callable[[], bool], clock: IReactorTime
+        self,
+        places: Places,
+        told: Callable[[], object],
+        goes_on: Callable[[], bool],
+        clock: IReactorTime,
     ) -> None:
         super().__init__()
+        self._places = places
         self._told = told
         self._goes_on = goes_on
         self._watchers: list[Watcher] = []
@@ -91,16 +139,12 @@ class Events(Resource):
 
     def render(self, request: Any) -> Any:
         """Begin an answer that lasts."""
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusing(refusal).render(request)
+        try:
+            self._places.take(request)
+        except Refused as refused:
+            return refusing(refused.refusal).render(request)
         event = self._event()
-        request.responseHeaders.removeHeader(b"Server")
-        request.setHeader("Content-Type", "text/event-stream")
-        request.setHeader("Cache-Control", "no-store")
-        request.setHeader("X-Content-Type-Options", "nosniff")
-        request.write(_AGAIN)
-        watcher = Watcher(request)
+        watcher = begin(request)
         self._watchers.append(watcher)
         request.notifyFinish().addBoth(lambda _: self._left(watcher))
         if not self._next.is_set:
@@ -108,13 +152,8 @@ class Events(Resource):
         self._tell_one(watcher, event)
         return NOT_DONE_YET
 
-    def _refusal(self, request: PlainRequest) -> Refusal | None:
-        if request.method != b"GET":
-            return refuse("method_not_allowed", "Ask for this with GET.")
-        return refuse("relay_full", FULL) if len(self._watchers) >= MOST else None
-
     def _event(self) -> bytes:
-        return b"data: " + json.dumps(self._told()).encode("ascii") + b"\n\n"
+        return event_of(self._told())
 
     def _tell(self) -> None:
         self._next.set(EACH_SECONDS, self._tell)  # first: an exception must not be the last event

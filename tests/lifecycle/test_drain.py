@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,9 @@ class Session:
     began = 0.0
 
     def record(self) -> OpenRecord:
+        raise NotImplementedError
+
+    def watch(self, told: object, payloads: bool) -> NoReturn:
         raise NotImplementedError
 
     def close(self, close: Close) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from twisted.logger import globalLogPublisher
@@ -45,6 +45,9 @@ class FakeSession(FakeConnection):
     began = 0.0
 
     def record(self) -> OpenRecord:
+        raise NotImplementedError
+
+    def watch(self, told: object, payloads: bool) -> NoReturn:
         raise NotImplementedError
 
     def close(self, close: Close) -> None: ...

@@ -13,7 +13,7 @@ from relay.rules.first_steps import FIRST
 from relay.testing.peers import Line
 from relay.testing.sockets import ROOM
 from relay.web import watchers
-from relay.web.static_files import POLICY
+from relay.web.static_files import DASHBOARD, POLICY
 
 HTML = "text/html,application/xhtml+xml"
 
@@ -62,7 +62,7 @@ def test_a_browser_gets_the_page_and_all_others_the_names_of_the_paths(desk: Des
         assert path.encode() in text.body
 
 
-@pytest.mark.parametrize("name", ["dashboard.js", "dashboard-charts.js", "dashboard.css"])
+@pytest.mark.parametrize("name", DASHBOARD)
 def test_its_files_are_on_the_admin_listener_only(desk: Desk, name: str) -> None:
     assert desk.ask(f"/{name}").status == 200
     public = desk.world.accept()

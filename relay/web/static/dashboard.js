@@ -1,6 +1,7 @@
-/** The dashboard: shows each snapshot of the relay as it comes, and ends sessions. */
+/** The dashboard: shows each snapshot of the relay as it comes, and watches and ends sessions. */
 
 import { Chart, quantile, short } from "./dashboard-charts.js";
+import { link, watches } from "./dashboard-watch.js";
 
 const $ = (id) => document.getElementById(id);
 const MINUTE = 60;
@@ -17,6 +18,7 @@ const charts = {
 };
 let silence = null;
 listen();
+watches();
 
 // -- what comes -------------------------------------------------------------------------------------
 
@@ -62,7 +64,7 @@ function shows(now) {
   if (!("open" in now)) return;
   $("more").hidden = now.open.length >= now.sessions;
   $("more").textContent = `The ${now.open.length} oldest of ${now.sessions}; /sessions has all.`;
-  rows($("open"), now.open, (each) => each.id, session, closer);
+  rows($("open"), now.open, (each) => each.id, session, tools);
   rows($("refused"), now.refused, (each) => each.number, refusal);
 }
 
@@ -145,7 +147,22 @@ function refusal(each) {
   return [age(each.seconds_ago), who(each), each.code, where, each.model ?? "", why, each.first];
 }
 
-// -- ending a session -------------------------------------------------------------------------------
+// -- watching and ending a session ------------------------------------------------------------------
+
+function tools(each) {
+  const both = document.createElement("span");
+  both.className = "tools";
+  both.append(watcher(each), closer(each));
+  return both;
+}
+
+function watcher(each) {
+  const anchor = document.createElement("a");
+  anchor.href = link(each);
+  anchor.textContent = "Watch";
+  anchor.setAttribute("aria-label", `Watch the session of ${who(each)}`);
+  return anchor;
+}
 
 function closer(each) {
   const button = document.createElement("button");
