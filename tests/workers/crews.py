@@ -21,6 +21,8 @@ from relay.daemon.workers.slot import Slot
 from relay.telemetry.snapshot import Snapshot
 
 NOTHING = Snapshot({}, {}, {})
+HEARS = ("end", "abort", "watch", "take", "look_away")
+ANSWERS = ("page", "show", "close", "revoke", "look")
 
 
 @define
@@ -35,8 +37,8 @@ class Process:
     channel: Channel = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        does = {name: self._hears(name) for name in ("end", "abort", "watch", "take")}
-        asked = {name: self._answers(name) for name in ("page", "show", "close", "revoke")}
+        does = {name: self._hears(name) for name in HEARS}
+        asked = {name: self._answers(name) for name in ANSWERS}
         self.channel = Channel({**does, **asked}, Clock(), lambda: None)
         self.process.channel.makeConnection(StringTransport())
         self.channel.makeConnection(StringTransport())

@@ -14,7 +14,7 @@ from relay.daemon.workers.slot import Slot
 from relay.telemetry.metrics import BREAKER
 from relay.telemetry.snapshot import Snapshot, total
 from relay.web.last_refusals import REFUSALS
-from relay.web.overview import OLDEST, PAGE, Told
+from relay.web.overview import OLDEST, PAGE, Stop, Told
 
 
 class CrewSessions:
@@ -43,6 +43,16 @@ class CrewSessions:
     def close(self, id: str) -> Deferred[bool]:
         """End it on both sides."""
         return Deferred.fromCoroutine(self._any("close", id)).addCallback(bool)
+
+    def watch(self, id: str, told: Callable[[Told], None], payloads: bool) -> Deferred[Stop | None]:
+        """Watch it in the worker that has it."""
+        return Deferred.fromCoroutine(self._watch(id, told, payloads))
+
+    async def _watch(self, id: str, told: Callable[[Told], None], payloads: bool) -> Stop | None:
+        found = await self._all("show", id)
+        for slot in (slot for slot, shown in zip(self._slots, found, strict=True) if shown):
+            return await slot.watched.watch(id, told, payloads)
+        return None
 
     async def _any(self, name: str, *values: object) -> Any:
         return next(filter(None, await self._all(name, *values)), None)

@@ -13,6 +13,7 @@ from relay.daemon.workers.channel import Channel, NoAnswer
 from relay.daemon.workers.process import WorkerProcess
 from relay.daemon.workers.restarts import Restarts
 from relay.daemon.workers.shares import ABSENT, Shares
+from relay.daemon.workers.watched import Watched
 from relay.telemetry.snapshot import Snapshot
 from relay.timing.deadline import Deadline
 
@@ -32,6 +33,7 @@ class Slot:
         to.
     @param ready: called when a worker serves.
     @ivar report: what the worker told last; L{None} if none serves.
+    @ivar watched: who watches its sessions.
     @ivar is_ending: whether none is begun anew.
     """
 
@@ -54,6 +56,7 @@ class Slot:
         self._ready = ready
         self._restarts = Restarts()
         self._again = Deadline(clock)
+        self.watched = Watched(self.ask, self.tell)
         self._process: WorkerProcess | None = None
         self._began = 0.0
         self._silent = 0
@@ -80,7 +83,11 @@ class Slot:
 
     def begin(self) -> None:
         """Begin a worker."""
-        channel = Channel({"report": self._reported}, self._clock, self._over)
+        does: dict[str, Callable[..., object]] = {
+            "report": self._reported,
+            "crossed": self.watched.crossed,
+        }
+        channel = Channel(does, self._clock, self._over)
         self._process = WorkerProcess(channel, self._write, self._exited)
         self._began, self._silent, self._remains = self._clock.seconds(), 0, 2
         self._begin(self.number, self._process)
@@ -147,6 +154,7 @@ class Slot:
         if self._remains:
             return
         self._shares.set(self.number, ABSENT)
+        self.watched.lost()
         if not self.is_ending:
             self._begin_again()
         counted = self.counted

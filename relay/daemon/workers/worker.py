@@ -30,6 +30,7 @@ from relay.daemon.sparing import Sparing
 from relay.daemon.workers.channel import Channel, Once
 from relay.daemon.workers.shares import Shares
 from relay.daemon.workers.start import Start, received, settings_in
+from relay.daemon.workers.watched import Shown
 from relay.timing.clock import use_monotonic_clock
 from relay.timing.deadline import Deadline, limit
 from relay.web.overview import OwnOverview
@@ -70,8 +71,11 @@ class WorkerService(RelayService):
             "show": lambda id: self._sessions.show(id),
             "close": lambda id: self._sessions.close(id),
             "revoke": lambda subject: self._sessions.revoke(subject),
+            "look": lambda *asked: self._shown.look(self._sessions, *asked),
+            "look_away": lambda number: self._shown.look_away(number),
         }
         self.channel = Channel(does, self._reactor, self._lost)
+        self._shown = Shown(self.channel)
 
     @property
     def _sessions(self) -> Any:
@@ -145,6 +149,7 @@ class WorkerService(RelayService):
         if self._gone.called:
             return
         self._gone.callback(None)
+        self._shown.look_away_from_all()
         if self.running:
             self._is_orphan = True
             self.end()

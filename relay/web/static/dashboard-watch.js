@@ -81,7 +81,8 @@ function takes(event) {
   } else if ("closed" in event) {
     source.close();
     const { code, by, seconds } = event.closed;
-    says(`The session is over: ${ENDED[by]} ended it with ${code ?? "no close code"} after ${Math.round(seconds)} s.`);
+    const after = seconds === null ? "" : ` after ${Math.round(seconds)} s`;
+    says(`The session is over: ${ENDED[by]} ended it with ${code ?? "no close code"}${after}.`);
   } else if ("missed" in event) {
     told.missed += event.missed;
     later();
