@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.simulator import faults
-from relay.simulator.connection import STALL_SECONDS, Connection
+from relay.simulator.connection import STALL_SECONDS
 from relay.simulator.dialogue import Dialogue
 from relay.simulator.endpoints import Asked, dialogue_of, fault_of
 from relay.simulator.faults import (
@@ -34,6 +34,7 @@ from relay.simulator.faults import (
     Slow,
 )
 from relay.simulator.fields import Event
+from relay.simulator.plain import PlainConnection
 from relay.timing.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @implementer(IPushProducer)
-class SimulatorProtocol(Connection):
+class SimulatorProtocol(PlainConnection):
     """
     One connection to the simulator.
 
@@ -50,8 +51,7 @@ class SimulatorProtocol(Connection):
     """
 
     def __init__(self, simulator: SimulatorFactory) -> None:
-        super().__init__(simulator.reactor)
-        self._simulator = simulator
+        super().__init__(simulator)
         self._fault: Fault | None = None
         self._refusal: HttpRefusal | None = None
         self._unanswered: Deferred[None] | None = None

@@ -11,6 +11,7 @@ from time import time
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.interfaces import IAddress, IReactorTime
 
+from relay.simulator.calls import Calls
 from relay.simulator.live import LiveSessions
 from relay.simulator.protocol import SimulatorProtocol
 
@@ -29,6 +30,7 @@ class SimulatorFactory(WebSocketServerFactory):
 
     @ivar countConnections: connections that are open now.
     @ivar live: the sessions of the Live API, which several connections may share.
+    @ivar calls: the calls that were set up by plain requests.
     """
 
     noisy = False
@@ -55,6 +57,7 @@ class SimulatorFactory(WebSocketServerFactory):
         self.new_id = new_id
         self.now = now
         self.live = LiveSessions()
+        self.calls = Calls()
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
