@@ -171,25 +171,6 @@ async def _in_order(fleets: list[SharedFleet]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_relay_that_is_gone_locks_nobody_out_for_longer_than_a_lease(
-    store: RedisServer, fleets: Fleets
-) -> None:
-    first, second = await fleets.up(2, url=store.url, lease_seconds=3)
-    assert len(await at_once([first], 9, ann(sessions=5))) == 5
-    (kept,) = await at_once([second], 9, ann(sessions=1, name="ben"))
-    began = REACTOR.seconds()
-    first.stop()
-    assert await tried(second, ann(sessions=5)) == "too_many_sessions"
-    await until(lambda: store.count("{relay}:relays") == 2, "both")
-    found: list[Leased] = []
-    while not found:
-        found = await at_once([second], 1, ann(sessions=5))
-    assert 2 < REACTOR.seconds() - began < 3.5
-    assert len(await at_once([second], 9, ann(sessions=5))) == 4
-    assert await tried(second, ann(sessions=1, name="ben")) == "too_many_sessions", kept.name
-
-
-@pytest_twisted.ensureDeferred
 async def test_a_store_that_is_frozen_is_left_to_the_mode_and_is_back_by_itself(
     store: RedisServer, fleets: Fleets
 ) -> None:
@@ -259,6 +240,22 @@ async def test_a_replica_takes_over_when_it_is_promoted(
         await until(lambda: store.count(SESSIONS) == 5, "both at the first again")
         await fleets.are("up")
         assert await at_once(two, 9, ann(sessions=5)) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_replica_that_is_promoted_counts_once_all_relays_have_come_to_it(
+    store: RedisServer, fleets: Fleets, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path, "--replicaof", f"127.0.0.1 {store.port}") as replica:
+        first = fleets.add(url=store.url, url_replica=replica.url, relays=2)
+        second = fleets.add(url=store.url, relays=2)
+        await fleets.are("up")
+        await until(lambda: replica.count("{relay}:relays") == 2, "the replica knows both")
+        store.kill()
+        replica.say("REPLICAOF", "NO", "ONE")
+        await until(lambda: first.told()["state"] == "settling", "the one that comes")
+        assert first.told()["relays"] == 1
+        assert second.told()["state"] == "down"
 
 
 @pytest_twisted.ensureDeferred
