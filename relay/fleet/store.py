@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import txredisapi
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.task import deferLater
@@ -276,5 +276,5 @@ def _run_of(info: bytes) -> str:
 
 def _ended(failure: Failure) -> None:
     """It was stopped, or else failed by an error of the relay's own."""
-    if not failure.check(CancelledError):
+    if not failure.check(CancelledError, ConnectingCancelledError):
         _log.failure("the connection to the store is made no more", failure)

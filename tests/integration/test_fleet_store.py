@@ -252,9 +252,10 @@ async def test_a_replica_that_is_promoted_counts_once_all_relays_have_come_to_it
         await fleets.are("up")
         await until(lambda: replica.count("{relay}:relays") == 2, "the replica knows both")
         store.kill()
+        await fleets.are("down")
         replica.say("REPLICAOF", "NO", "ONE")
-        await until(lambda: first.told()["state"] == "settling", "the one that comes")
-        assert first.told()["relays"] == 1
+        await until(lambda: first.told()["state"] != "down", "the one that comes")
+        assert (first.told()["state"], first.told()["relays"]) == ("settling", 1)
         assert second.told()["state"] == "down"
 
 
@@ -273,6 +274,17 @@ async def test_what_is_revoked_at_one_is_told_to_all_and_to_those_that_come_late
     assert all(age < 1 for ended in fleets.ended[1:] for _, age in ended)
     fleets.add(url=store.url, relays=3)
     await until(lambda: fleets.ended[3], "what it has missed")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_revocation_is_pushed(
+    store: RedisServer, fleets: Fleets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.fleet.fleet.BEAT_SECONDS", 3600.0)
+    first, _ = (fleets.add(url=store.url, relays=1) for _ in range(2))
+    await fleets.are("up")
+    first.revoke("ann")
+    await until(lambda: fleets.ended[1], "what is told without being asked for")
 
 
 @pytest_twisted.ensureDeferred
