@@ -18,8 +18,11 @@ from relay.timing.deadline import Deadline
 
 _log = Logger()
 
-TURN_SECONDS = 0.005
-"""Seconds of one turn of the reactor that one kind of work may take."""
+TURN_SECONDS = 0.0005
+"""
+Seconds of one turn of the reactor that one kind of work may take. A request's head takes longer, so
+there is one in a turn, and what crosses in open sessions waits for no more than that.
+"""
 
 
 class Turns:

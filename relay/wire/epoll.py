@@ -11,12 +11,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.timing.deadline import Deadline
-from relay.timing.turns import TURN_SECONDS
 
 _log = Logger()
 
 LINES_A_TURN = 256
 """Most lines that are read or written in one turn of the reactor."""
+
+TURN_SECONDS = 0.005
+"""Seconds of one turn of the reactor in which lines are served."""
 
 SHARE_SECONDS = TURN_SECONDS / 25
 """

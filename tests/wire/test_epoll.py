@@ -12,8 +12,7 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from relay.timing.turns import TURN_SECONDS
-from relay.wire.epoll import DEAR_SECONDS, RETRY_SECONDS, Hub
+from relay.wire.epoll import DEAR_SECONDS, RETRY_SECONDS, TURN_SECONDS, Hub
 
 
 class Reactor(Clock):
