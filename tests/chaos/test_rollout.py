@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from chaos.scale import scaled
 from chaos.test_restarts import OPENED, UNLIMITED, streaming
-from page_proxies import haproxy, is_ready, nginx
+from page_proxies import caddy, haproxy, is_ready, nginx
 from processes import SECONDS, TWISTD, closed_port, running, until
 
 REPLACEMENTS = scaled(2, 10)
@@ -38,7 +38,7 @@ def relay(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-@pytest.mark.parametrize("proxy", [nginx, haproxy])
+@pytest.mark.parametrize("proxy", [nginx, haproxy, caddy])
 def test_no_client_is_refused_or_cut_while_relays_are_replaced(
     proxy: Callable[[Path, int, tuple[int, int]], list[str]], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The relay behind nginx and HAProxy, as the page sets them up, with real programs."""
+"""The relay behind nginx, HAProxy and Caddy, as the page sets them up, with real programs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ import pytest
 from attrs import frozen
 from e2e.relays import authority
 from e2e.test_pressure import UPGRADE
-from page_proxies import haproxy, is_ready, nginx
+from page_proxies import caddy, haproxy, is_ready, nginx
 from processes import TWISTD, closed_port, running, until
 
-CLIENT = "192.0.2.9"
+PROXIES = {each.__name__: each for each in (nginx, haproxy, caddy)}
+
+CLIENT = "127.0.0.2"
+"""Whence the client connects to the proxy."""
+
+INVENTED = {"X-Forwarded-For": "192.0.2.9", "Forwarded": "for=192.0.2.10"}
+"""What it says of itself."""
 
 SETTINGS = """
 listen = ["tcp:PORT:interface=127.0.0.1"]
 admin = ""
 hold_seconds = 2.0
 log_format = "json"
-trusted_proxies = ["127.0.0.0/8"]
+trusted_proxies = ["127.0.0.1"]
 """
 
 
@@ -34,20 +40,18 @@ class Front:
     """
     A proxy with a relay behind it.
 
-    @ivar trusted: whom its certificate is by; L{None} if it speaks no TLS.
+    @ivar trusted: whom its certificate is by.
     """
 
     port: int
     log: Path
-    trusted: ssl.SSLContext | None
+    trusted: ssl.SSLContext
 
     @contextmanager
     def connected(self) -> Iterator[http.client.HTTPConnection]:
         """A connection to it, which stays open for a further request."""
-        made: http.client.HTTPConnection = (
-            http.client.HTTPConnection("127.0.0.1", self.port)
-            if self.trusted is None
-            else http.client.HTTPSConnection("127.0.0.1", self.port, context=self.trusted)
+        made = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, context=self.trusted, source_address=(CLIENT, 0)
         )
         with closing(made):
             made.connect()
@@ -58,7 +62,7 @@ class Front:
         lines = UPGRADE.decode().split("\r\n")[1:]
         fields = dict(line.split(": ", 1) for line in lines if line)
         with self.connected() as connection:
-            connection.request("GET", path, headers={**fields, "X-Forwarded-For": CLIENT})
+            connection.request("GET", path, headers={**fields, **INVENTED})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
 
@@ -73,7 +77,7 @@ class Front:
         return found()[-1]
 
 
-@pytest.fixture(scope="module", params=["nginx", "haproxy"])
+@pytest.fixture(scope="module", params=PROXIES)
 def front(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Front]:
@@ -90,13 +94,9 @@ def front(
         command = [*TWISTD, *arguments, "--config", str(folder / "relay.toml")]
         stack.enter_context(running(command, folder))
         until(lambda: is_ready(here))
-        trusted = None
-        if name == "nginx":
-            certified = authority(folder)
-            trusted = ssl.create_default_context(cafile=str(certified.ca_file))
-            proxy = nginx(folder, port, (here, away), certified)
-        else:
-            proxy = haproxy(folder, port, (here, away))
+        certified = authority(folder)
+        trusted = ssl.create_default_context(cafile=str(certified.ca_file))
+        proxy = PROXIES[name](folder, port, (here, away), certified)
         stack.enter_context(running(proxy, folder))
         made = Front(port, log, trusted)
         until(lambda: _serves(made))
