@@ -18,10 +18,10 @@ from relay.timing.deadline import Deadline
 
 _log = Logger()
 
-TURN_SECONDS = 0.0005
+TURN_SECONDS = 0.002
 """
-Seconds of one turn of the reactor that one kind of work may take. A request's head takes longer, so
-there is one in a turn, and what crosses in open sessions waits for no more than that.
+Seconds of one turn of the reactor that one kind of work may take. What crosses in open sessions
+waits for so long. With a tenth of a turn each, as many again go into the turns themselves.
 """
 
 
