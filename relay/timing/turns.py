@@ -18,10 +18,10 @@ from relay.timing.deadline import Deadline
 
 _log = Logger()
 
-TURN_SECONDS = 0.002
+TURN_SECONDS = 0.005
 """
-Seconds of one turn of the reactor that one kind of work may take. What crosses in open sessions
-waits for so long. With a tenth of a turn each, as many again go into the turns themselves.
+Seconds of one turn of the reactor that one kind of work may take. A tenth of it would let open
+sessions wait for less, but a handshake then cost a third more: each turn costs something too.
 """
 
 
