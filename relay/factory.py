@@ -139,8 +139,9 @@ class RelayFactory(FrontFactory):
         self.standings = balancer.standings
 
     def join(self, fleet: Fleet) -> None:
-        """Count and revoke together with other relays, from now on."""
+        """Count and revoke together with other relays; before the first request."""
         self.fleet = self._callers.fleet = fleet
+        self._budgets.ledger = fleet.ledger
 
     def _was_revoked(self, subject: str) -> None:
         self._revoked.add(subject, epoch())

@@ -28,12 +28,13 @@ class Budgets:
     The budgets of all callers of one relay. A caller's sessions share its day: the report by which
     that is used up ends them all.
 
+    @ivar ledger: is asked, and told. Where it is replaced, nothing has been spent before.
     @param turns: spreads their ends over the turns of the reactor. A report is also followed by the
         end of its own session in a later turn, so that its event has crossed before.
     """
 
     def __init__(self, ledger: Ledger, turns: Turns) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._turns = turns
         self._open: dict[str, set[Account]] = {}
 
@@ -41,7 +42,7 @@ class Budgets:
         """@raise OverLimit: if the caller's day is used up."""
         if not budget.is_by_day:
             return
-        name = budget.used_up(NOTHING, await answer_of(self._ledger.spent(caller)))
+        name = budget.used_up(NOTHING, await answer_of(self.ledger.spent(caller)))
         if name is not None:
             wait = ceil(seconds_until_more(name, epoch()))
             raise OverLimit(refuse("budget_exhausted", retry_after=wait), name)
@@ -55,12 +56,12 @@ class Budgets:
         account = Account(self, caller, budget, end)
         self._open.setdefault(caller, set()).add(account)
         if budget.is_by_day:
-            self._learn(account, self._ledger.spent(caller))
+            self._learn(account, self.ledger.spent(caller))
         return account
 
     def spend(self, account: Account, more: Usage) -> None:
         """The service has reported this for one of the sessions."""
-        self._learn(account, self._ledger.spend(account.caller, more))
+        self._learn(account, self.ledger.spend(account.caller, more))
         account.look(NOTHING)  # for what is of the session alone, the ledger need not answer first
 
     def forget(self, account: Account) -> None:

@@ -181,7 +181,7 @@ class Visit:
         claims = [claim for claim, _, _ in self._counted if claim.quota.is_limit]
         if fleet is None or not claims:
             return
-        lease = self._lease = await fleet.admit(claims)
+        lease = self._lease = await fleet.admit(claims, self.caller)
         for claim, caller, share in self._counted:
             if lease.share > share:  # when it came, the fleet seemed to count
                 caller.admit_again(claim.quota.divided(lease.share), self._all.seconds())

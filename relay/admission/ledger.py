@@ -55,11 +55,11 @@ class LocalLedger:
 
     def spent(self, caller: str) -> Usage:
         """What this caller has spent today."""
-        return self._today().get(_short(caller), NOTHING)
+        return self._today().get(short(caller), NOTHING)
 
     def spend(self, caller: str, more: Usage) -> Usage:
         """Add this; return what the caller has now spent today."""
-        today, name = self._today(), _short(caller)
+        today, name = self._today(), short(caller)
         total = today.pop(name, NOTHING) + more
         today[name] = total
         if len(today) > self._capacity:
@@ -74,7 +74,8 @@ class LocalLedger:
         return self._spent
 
 
-def _short(caller: str) -> str:
+def short(caller: str) -> str:
+    """What a caller is called where many are kept: of a longer name than L{LONGEST}, its hash."""
     if len(caller) <= LONGEST:
         return caller
     return sha256(caller.encode("utf-8", "replace")).hexdigest()

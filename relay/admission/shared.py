@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from attrs import frozen
 
+from relay.admission.ledger import Ledger
 from relay.admission.quota import Quota
 
 Kind = Literal["address", "subject"]
@@ -48,16 +49,22 @@ class Fleet(Protocol):
 
     @ivar share: how many relays the limits of what comes now are to be divided by: 1 while the
         fleet counts.
+    @ivar ledger: adds up what callers spend on all relays.
     """
+
+    @property
+    def ledger(self) -> Ledger:
+        """See the class."""
 
     @property
     def share(self) -> int:
         """See the class."""
 
-    def admit(self, claims: Sequence[Claim]) -> Awaitable[Lease]:
+    def admit(self, claims: Sequence[Claim], caller: str) -> Awaitable[Lease]:
         """
         Count one hold more, for all its callers or for none.
 
+        @param caller: whose budget it spends; the L{ledger} then knows what that has spent.
         @raise Refused: if one of them has too much, or if nobody is let in without the fleet.
         """
 

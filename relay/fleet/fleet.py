@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from secrets import token_hex
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,14 +14,17 @@ from twisted.python.failure import Failure
 from relay.admission.shared import Claim
 from relay.config.fleet_table import FleetTable
 from relay.fleet import scripts
+from relay.fleet.days import SharedLedger
+from relay.fleet.in_time import in_time
 from relay.fleet.leases import Leased, Leases, Places
 from relay.fleet.names import Names
 from relay.fleet.question import over_limit, question
 from relay.fleet.revocations import Revocations
 from relay.fleet.scripts import Script
 from relay.fleet.standing import Standing
-from relay.fleet.store import StoreFault
+from relay.fleet.store import Store, StoreFault
 from relay.rules.refusals import Refused, refuse
+from relay.timing.clock import epoch
 from relay.timing.deadline import Deadline
 
 _log = Logger()
@@ -55,28 +58,6 @@ Decided = Callable[[Outcome, float], None]
 """Is told of each decision, and how many seconds the store took for it."""
 
 
-class IsStore(Protocol):
-    """The connection: see L{relay.fleet.store.Store}."""
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is one."""
-
-    def start(self) -> None:
-        """Connect, and stay connected."""
-
-    def stop(self) -> None:
-        """Close it."""
-
-    def cut(self) -> None:
-        """Give it up, and look for another."""
-
-    def run(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[object]
-    ) -> Deferred[Any]:
-        """Run a script; fails with L{StoreFault}."""
-
-
 class SharedFleet:
     """
     A L{relay.admission.shared.Fleet}.
@@ -89,7 +70,7 @@ class SharedFleet:
     def __init__(
         self,
         table: FleetTable,
-        connect: Callable[[SharedFleet], IsStore],
+        connect: Callable[[SharedFleet], Store],
         clock: IReactorTime,
         decided: Decided,
     ) -> None:
@@ -103,6 +84,14 @@ class SharedFleet:
         self._count = 0
         self._alive = 0
         self._standing = Standing(clock.seconds())
+        self.ledger = SharedLedger(
+            self._ask,
+            lambda: self._standing.answers,
+            self._names,
+            self._relay,
+            lambda: clock.seconds(),
+            epoch,
+        )
         self._leases = Leases(table.lease_seconds / RENEWALS)
         self._revocations = Revocations(self._ask, self._names.revoked)
         self._next = Deadline(clock)
@@ -120,10 +109,11 @@ class SharedFleet:
     def _share(self) -> int:
         return self._table.relays if self._table.mode == "local" else 1
 
-    async def admit(self, claims: Sequence[Claim]) -> Leased:
+    async def admit(self, claims: Sequence[Claim], caller: str) -> Leased:
         """
         Count one hold more. It takes one round trip, and L{ANSWER_SECONDS} at most.
 
+        @param caller: whose budget it spends.
         @raise Refused: if a caller has too much, or if nobody is let in while the store is away.
         """
         lease = self._lease(claims)
@@ -131,9 +121,9 @@ class SharedFleet:
             return self._by_mode(lease, 0.0)
         began = self._clock.seconds()
         try:
-            over, answer, wait = await self._ask(
-                scripts.DECIDE, *question(self._names, self._common(), lease.name, claims)
-            )
+            day = self.ledger.key(caller)
+            asked = question(self._names, self._common(), lease.name, claims, day)
+            over, answer, wait, *spent = await self._ask(scripts.DECIDE, *asked)
         except StoreFault:
             return self._by_mode(lease, self._clock.seconds() - began)
         except CancelledError:  # the client is gone; the store may have counted it, or will
@@ -144,6 +134,7 @@ class SharedFleet:
             self._decided("over_limit", took)
             raise over_limit(claims[over - 1], answer, wait / 1e6)
         self._leases.add(lease, self._clock.seconds())
+        self.ledger.learn(caller, *spent)
         if not answer:
             return self._by_mode(lease, took)
         self._decided("admitted", took)
@@ -182,24 +173,17 @@ class SharedFleet:
 
         @return: its answer; fails with L{StoreFault}, then the store counts as down.
         """
-        answer: Deferred[Any] = Deferred()
-        deadline = Deadline(self._clock)
+        work = self._store.run(script, keys, arguments)
+        work.addErrback(self._noticed)
+        return in_time(work, ANSWER_SECONDS, self._clock, self._late)
 
-        def late() -> None:
-            self._fall(LATE)
-            if not answer.called:
-                answer.errback(StoreFault(LATE))
+    def _late(self) -> StoreFault:
+        self._fall(LATE)
+        return StoreFault(LATE)
 
-        def came(result: Any) -> None:
-            deadline.clear()
-            if isinstance(result, Failure):
-                self._failed(result)
-            if not answer.called:
-                answer.callback(result)
-
-        deadline.set(ANSWER_SECONDS, late)
-        self._store.run(script, keys, arguments).addBoth(came)
-        return answer
+    def _noticed(self, failure: Failure) -> Failure:
+        self._failed(failure)
+        return failure
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(StoreFault)
@@ -282,6 +266,7 @@ class SharedFleet:
         if not self._standing.answers:
             await self._hello("")  # however late the answer comes, the store is back then
             self._leases.forget()
+            await self.ledger.tell_all(CHUNK)
         await self._renew()
         await self._revocations.send()
         known, alive, newest = await self._hello(self._relay)

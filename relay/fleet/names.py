@@ -52,5 +52,9 @@ class Names:
         """Its bucket."""
         return self._of(claim, "handshakes")
 
+    def spent(self, day: int, caller: str) -> str:
+        """What a caller has spent on a day, by its number since 1970."""
+        return f"{{{self.prefix}}}:spent:{day}:{caller}"
+
     def _of(self, claim: Claim, what: str) -> str:
         return f"{{{self.prefix}}}:{claim.kind}:{claim.name}:{what}"

@@ -16,15 +16,16 @@ COUNTS = {1: "sessions", 2: "holds"}
 
 
 def question(
-    names: Names, common: Sequence[object], lease: str, claims: Sequence[Claim]
+    names: Names, common: Sequence[object], lease: str, claims: Sequence[Claim], day: str
 ) -> tuple[list[str], list[object]]:
     """
     The keys and arguments of L{relay.fleet.scripts.DECIDE}.
 
     @param common: the first arguments, which are about the fleet.
     @param lease: its name.
+    @param day: the key of what the caller has spent today.
     """
-    keys = [names.fleet, names.members]
+    keys = [names.fleet, names.members, day]
     arguments = [*common, lease]
     for claim in claims:
         quota = claim.quota

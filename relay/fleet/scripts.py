@@ -61,13 +61,27 @@ until all relays have told it of theirs, or those that have not count no longer.
 The members are the relays that have told, each for a while that is shorter than a lease.
 """
 
+_SPENT = """
+local function spent(key, relay)
+  local sums = {t = 0, s = 0}
+  local found = redis.call('HGETALL', key)
+  for i = 1, #found, 2 do
+    local unit = string.sub(found[i], -1)
+    if found[i] ~= relay .. unit then sums[unit] = sums[unit] + tonumber(found[i + 1]) end
+  end
+  return sums.t, sums.s
+end
+"""
+"""What a caller has spent today, in tokens and in microseconds, on all relays but one."""
+
 DECIDE = Script(
     _SETTLED
+    + _SPENT
     + """
 local run, relays, lease, id = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local known = settled(run, relays, lease)
-local keys, limits, minute = 3, 5, 60000000
-for claim = 1, (#KEYS - 2) / 3 do
+local keys, limits, minute = 4, 5, 60000000
+for claim = 1, (#KEYS - 3) / 3 do
   local sessions, holds, bucket = KEYS[keys], KEYS[keys + 1], KEYS[keys + 2]
   local rate = tonumber(ARGV[limits + 2])
   if rate > 0 then
@@ -85,8 +99,8 @@ for claim = 1, (#KEYS - 2) / 3 do
   end
   keys, limits = keys + 3, limits + 3
 end
-keys, limits = 3, 5
-for claim = 1, (#KEYS - 2) / 3 do
+keys, limits = 4, 5
+for claim = 1, (#KEYS - 3) / 3 do
   for place = 0, 1 do
     if tonumber(ARGV[limits + place]) > 0 then
       redis.call('ZADD', KEYS[keys + place], whole(now + lease), id)
@@ -95,20 +109,22 @@ for claim = 1, (#KEYS - 2) / 3 do
   end
   keys, limits = keys + 3, limits + 3
 end
-return {0, known, 0}
+return {0, known, 0, spent(KEYS[3], string.match(id, '^[^:]+'))}
 """
 )
 """
 Count one hold more, or say what there is too much of.
 
-Keys: fleet, members, then for each claim the leases of its sessions and of its holds, and its
-bucket. Arguments: run, relays, microseconds of a lease, the lease's name, then for each claim the
-most sessions, holds, and handshakes a minute; 0 for any number.
+Keys: fleet, members, the caller's day, then for each claim the leases of its sessions and of its
+holds, and its bucket. Arguments: run, relays, microseconds of a lease, the lease's name, which
+begins with the relay's, then for each claim the most sessions, holds, and handshakes a minute; 0
+for any number.
 
 The bucket is that of L{relay.timing.allowance.Allowance}: a full one has a minute's handshakes.
 
-Returns 0 and whether the store knows of all sessions; or the number of the claim from 1, 1 for its
-sessions, 2 for its holds, 3 for its handshakes, and for these the microseconds to wait.
+Returns 0, whether the store knows of all sessions, 0, and what the caller has spent today on other
+relays, in tokens and in microseconds; or the number of the claim from 1, 1 for its sessions, 2 for
+its holds, 3 for its handshakes, and for these the microseconds to wait.
 """
 
 RENEW = Script(
@@ -188,4 +204,30 @@ The subjects that were revoked after a time. Keys: revoked. Arguments: the time.
 Returns the time now, then each subject and when it was revoked.
 """
 
-SCRIPTS = (DECIDE, RENEW, FREE, BEAT, REVOKE, REVOKED)
+SPEND = Script(
+    _SPENT
+    + f"""
+local told = {{}}
+for i = 1, #KEYS do
+  for place, unit in ipairs({{'t', 's'}}) do
+    local field, sum = ARGV[1] .. unit, tonumber(ARGV[2 * i + place - 1])
+    if sum > tonumber(redis.call('HGET', KEYS[i], field) or 0) then
+      redis.call('HSET', KEYS[i], field, ARGV[2 * i + place - 1])
+      redis.call('EXPIRE', KEYS[i], {2 * DAY})
+    end
+  end
+  told[2 * i - 1], told[2 * i] = spent(KEYS[i], ARGV[1])
+end
+return told
+"""
+)
+"""
+Say what callers have spent today at one relay, and learn what they have at the others. It may be
+said any number of times, because it is the sum of the day.
+
+Keys: each caller's day. Arguments: the relay's name, then for each caller tokens and microseconds.
+
+Returns for each caller tokens and microseconds.
+"""
+
+SCRIPTS = (DECIDE, RENEW, FREE, BEAT, REVOKE, REVOKED, SPEND)

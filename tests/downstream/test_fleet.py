@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from relay import Grant, GrantLimits, Limits, Metrics, Request, Settings, refuse
 from relay.admission.callers import over_count
+from relay.admission.ledger import LocalLedger
 from relay.admission.shared import Claim
 from relay.rules.refusals import Refused
 from relay.testing.reactor import THERE
@@ -38,12 +39,15 @@ class FakeFleet:
 
     def __init__(self) -> None:
         self.share = 1
+        self.ledger = LocalLedger(lambda: 0.0)
+        self.callers: list[str] = []
         self.asked: list[tuple[Claim, ...]] = []
         self.answers: list[Deferred[FakeLease]] = []
         self.revoked: list[str] = []
 
-    def admit(self, claims: Sequence[Claim]) -> Deferred[FakeLease]:
+    def admit(self, claims: Sequence[Claim], caller: str) -> Deferred[FakeLease]:
         self.asked.append(tuple(claims))
+        self.callers.append(caller)
         self.answers.append(Deferred())
         return self.answers[-1]
 
@@ -79,6 +83,7 @@ def test_a_hold_waits_for_the_fleet_and_dials_nobody_before(fleet: FakeFleet) ->
     ((of_address, of_subject),) = fleet.asked
     assert (of_address.kind, of_address.name) == ("address", "192.0.2.1")
     assert (of_subject.kind, of_subject.name, of_subject.quota.holds) == ("subject", "ann", 7)
+    assert fleet.callers == ["subject:ann"]
     assert not world.reactor.tcpClients
     lease = FakeLease()
     fleet.answers[0].callback(lease)

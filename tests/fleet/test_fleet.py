@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,7 +19,7 @@ from relay.fleet import scripts
 from relay.fleet.fleet import ANSWER_SECONDS, BEAT_SECONDS, LATE, STUCK_SECONDS, SharedFleet
 from relay.fleet.leases import Leased
 from relay.fleet.scripts import Script
-from relay.fleet.store import StoreFault
+from relay.fleet.store import Store, StoreFault
 from relay.rules.refusals import Refused
 
 ANN = Claim("subject", "ann", Quota("subject", 3, 2, 60))
@@ -31,8 +31,10 @@ NAMES = {
     scripts.BEAT: "beat",
     scripts.REVOKE: "revoke",
     scripts.REVOKED: "revoked",
+    scripts.SPEND: "spend",
 }
 KNOWN, UNKNOWN = [1, 2, 0], [0, 1, 0]
+IN = [0, 1, 0, 0, 0]
 
 
 class Asked:
@@ -88,7 +90,7 @@ class Stage:
         settings = FleetTable(url="redis://store.example", relays=3, **table)
         self.fleet = SharedFleet(
             settings,
-            lambda _: self.store,
+            lambda _: cast(Store, self.store),
             self.clock,
             lambda outcome, took: self.decisions.append((outcome, took)),
         )
@@ -111,9 +113,9 @@ class Stage:
         return self
 
     def ask(self, *claims: Claim) -> Deferred[Leased]:
-        return Deferred.fromCoroutine(self.fleet.admit(claims or (ANN,)))
+        return Deferred.fromCoroutine(self.fleet.admit(claims or (ANN,), "subject:ann"))
 
-    def lease(self, answer: Sequence[int] = (0, 1, 0)) -> Leased:
+    def lease(self, answer: Sequence[int] = (0, 1, 0, 0, 0)) -> Leased:
         asking = self.ask()
         self.store.answer("decide", answer)
         return result_of(asking)
@@ -153,11 +155,11 @@ def error_of(asking: Deferred[Any]) -> Any:
 def test_a_hold_is_one_question_and_its_lease_is_renewed_and_freed() -> None:
     stage = Stage().up()
     asking = stage.ask(HOME, ANN)
-    asked = stage.store.answer("decide", [0, 1, 0])
+    asked = stage.store.answer("decide", IN)
     of_home, of_ann = "{relay}:address:192.0.2.1:", "{relay}:subject:ann:"
     kinds = ("sessions", "holds", "handshakes")
     assert asked.keys == [
-        *("{relay}:fleet", "{relay}:relays"),
+        *("{relay}:fleet", "{relay}:relays", stage.fleet.ledger.key("subject:ann")),
         *(of_home + kind for kind in kinds),
         *(of_ann + kind for kind in kinds),
     ]
@@ -234,7 +236,7 @@ def test_an_answer_in_the_turn_in_which_the_time_is_up_is_in_time() -> None:
     stage = Stage().up()
     asking = stage.ask()
     # A reactor reads behind its timers.
-    stage.clock.callLater(ANSWER_SECONDS, stage.store.answer, "decide", [0, 1, 0])
+    stage.clock.callLater(ANSWER_SECONDS, stage.store.answer, "decide", IN)
     stage.clock.advance(ANSWER_SECONDS)
     assert (stage.state, result_of(asking).share) == ("up", 1)
 
@@ -247,7 +249,7 @@ def test_a_client_that_leaves_is_taken_back() -> None:
     decided, freed = stage.store.asked
     assert freed.name == "free"
     assert set(freed.arguments) == {decided.arguments[3]}
-    decided.answer.callback([0, 1, 0])
+    decided.answer.callback(IN)
     assert stage.state == "up"
 
 
@@ -303,7 +305,7 @@ def test_many_leases_are_renewed_in_scripts_of_a_hundred() -> None:
 
 def test_while_it_does_not_know_all_sessions_the_mode_decides_and_it_still_refuses() -> None:
     stage = Stage().up()
-    asked_before = stage.lease([0, 0, 0])
+    asked_before = stage.lease([0, 0, 0, 0, 0])
     assert asked_before.share == 3
     stage.clock.advance(BEAT_SECONDS)
     # What the mode has let in, the store is told of at the next sign of life.
@@ -315,7 +317,7 @@ def test_while_it_does_not_know_all_sessions_the_mode_decides_and_it_still_refus
     assert isinstance(error_of(asking), OverLimit)
     closed = Stage(mode="closed").up()
     asking = closed.ask()
-    closed.store.answer("decide", [0, 0, 0])
+    closed.store.answer("decide", [0, 0, 0, 0, 0])
     assert error_of(asking).refusal.code == "limits_unavailable"
     closed.store.answer("free", 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from relay.fleet.fleet import SharedFleet
 from relay.fleet.leases import Leased
 from relay.fleet.redis import fleet_of
 from relay.rules.refusals import Refused
+from relay.rules.usage import Usage
 
 PAGE = Path(__file__).parents[2] / "docs" / "fleet.md"
 
@@ -94,7 +95,7 @@ async def fleets() -> AsyncIterator[Fleets]:
 async def tried(fleet: SharedFleet, *claims: Claim) -> Leased | str:
     """A lease, or the code of the refusal."""
     try:
-        return await fleet.admit(claims)
+        return await fleet.admit(claims, "subject:ann")
     except Refused as refused:
         return refused.refusal.code
 
@@ -132,7 +133,7 @@ async def test_holds_and_handshakes_are_those_of_all(store: RedisServer, fleets:
     # One comes back each ten seconds.
     assert len(await at_once(three, 5, ann(handshakes=6, name="ben"))) == 6
     with pytest.raises(Refused) as caught:
-        await three[0].admit([ann(handshakes=6, name="ben")])
+        await three[0].admit([ann(handshakes=6, name="ben")], "subject:ben")
     assert 8 <= (caught.value.refusal.retry_after or 0) <= 10
     for key in ("{relay}:subject:ben:handshakes", SESSIONS, "{relay}:fleet", "{relay}:relays"):
         assert int(store.say("TTL", key).removeprefix(":")) > 0, "each key has an end"
@@ -167,7 +168,7 @@ async def test_whatever_comes_and_goes_they_count_as_one_does(
 async def _in_order(fleets: list[SharedFleet]) -> None:
     """Let the store do what each of them has told it so far."""
     for fleet in fleets:
-        (await fleet.admit([ann(handshakes=1_000_000, name="nobody")])).end()
+        (await fleet.admit([ann(handshakes=1_000_000, name="nobody")], "near")).end()
 
 
 @pytest_twisted.ensureDeferred
@@ -285,6 +286,35 @@ async def test_a_revocation_is_pushed(
     await fleets.are("up")
     first.revoke("ann")
     await until(lambda: fleets.ended[1], "what is told without being asked for")
+
+
+async def spent(answer: Usage | Awaitable[Usage]) -> Usage:
+    """The answer, once it is there."""
+    return answer if isinstance(answer, Usage) else await answer
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_callers_day_is_that_of_all_relays_and_a_hold_learns_of_it(
+    store: RedisServer, fleets: Fleets
+) -> None:
+    three = await fleets.up(3, url=store.url)
+    for number, fleet in enumerate(three, 1):
+        await spent(fleet.ledger.spend("subject:ann", Usage(10 * number, 0.5)))
+    assert await spent(three[0].ledger.spend("subject:ann", Usage(1))) == Usage(61, 1.5)
+    store.kill()
+    await fleets.are("down")
+    await spent(three[0].ledger.spend("subject:ann", Usage(7)))
+    store.start()
+    await fleets.are("up")
+    late = fleets.add(url=store.url, relays=3)
+    await fleets.are("up")
+    lease: Any = await tried(late, ann(sessions=9))
+    assert lease.share == 1
+    assert late.ledger.spent("subject:ann") == Usage(68, 1.5), "without another question"
+    key = late.ledger.key("subject:ann")
+    assert int(store.say("TTL", key).removeprefix(":")) > 0
+    with pytest.raises(Refused):
+        await late.admit([ann(sessions=1)], "subject:ann")
 
 
 @pytest_twisted.ensureDeferred
