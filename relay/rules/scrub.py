@@ -43,9 +43,9 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     @param secrets: strings that must not show, be it as they are, URL-encoded or in base64, whole
         or masked after their first L{PREFIX} characters.
     """
-    if not text:
-        return text
     starts = {form[:PREFIX] for s in secrets if len(s) >= PREFIX for form in _forms(s)}
+    if not any(start in text for start in starts):
+        return text  # as nearly always; to go through all words takes far longer
     return _redacted(text, lambda word: any(start in word for start in starts))
 
 

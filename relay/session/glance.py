@@ -36,7 +36,8 @@ _TYPE = re.compile(
 )
 
 # Long runs without a space are audio or pictures in base64, not words. Some write "/" as "\/".
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\\-]{200,}+={0,2}")
+# The look-behind keeps the search from trying each place within a shorter run.
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}+={0,2}")
 _SHOWN_BASE64 = 32
 
 

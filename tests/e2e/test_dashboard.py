@@ -23,6 +23,9 @@ from relay.rules.first_steps import FIRST
 
 MOST = SECONDS * 1000
 
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Until all is drawn that has come."""
+
 NOT_FOUND = "Failed to load resource: the server responded with a status of 404 "
 """What Chromium itself tells the developer where one asks for a session that is over."""
 
@@ -118,6 +121,8 @@ def test_a_session_is_watched_by_keyboard_and_on_a_phone(
         page.keyboard.press("Enter")
         expect(page.locator("#watch-title")).to_be_focused(timeout=MOST)
         expect(state).to_have_text("Watching types and payloads.", timeout=MOST)
+        expect(page.locator("#watch-title")).to_contain_text("gpt-realtime", timeout=MOST)
+        expect(page.locator("#open a[aria-current]")).to_have_count(1)
         says_hello(session)
         expect(events.nth(1)).to_contain_text("response.done", timeout=MOST)
         expect(events.last).to_contain_text("conversation.item.create")
@@ -130,6 +135,7 @@ def test_a_session_is_watched_by_keyboard_and_on_a_phone(
         page.locator("#watch-pause").press("Enter")
         session.send(json.dumps({"type": "response.create"}))
         expect(page.locator("#watch-count")).not_to_have_text(counted(page), timeout=MOST)
+        page.evaluate(TWO_FRAMES)
         expect(events).to_have_count(2)
         page.locator("#watch-pause").press("Enter")
         expect(events).to_have_count(4, timeout=MOST)

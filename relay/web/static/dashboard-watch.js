@@ -15,7 +15,22 @@ let events = []; // the last one first
 let told = { events: 0, missed: 0 };
 let frame = null;
 
-export const link = (each) => `#watch=${encodeURIComponent(each.id)}`;
+const link = (of) => `#watch=${encodeURIComponent(of)}`;
+
+/** A link that watches a session. */
+export function watcher(of, who) {
+  const anchor = document.createElement("a");
+  anchor.href = link(of);
+  anchor.textContent = "Watch";
+  anchor.setAttribute("aria-label", `Watch the session of ${who}`);
+  marks(anchor);
+  return anchor;
+}
+
+/** Whether it is the link of the session that is watched. */
+function marks(anchor) {
+  anchor.toggleAttribute("aria-current", id !== null && anchor.getAttribute("href") === link(id));
+}
 
 /** Has the address of the page say which session is watched, so that it can be kept and sent. */
 export function watches() {
@@ -34,6 +49,7 @@ function follow() {
   source?.close();
   id = asked;
   $("watch").hidden = !id;
+  document.querySelectorAll("#open a").forEach(marks);
   if (!id) return back(before);
   $("watch-title").textContent = `Watching ${id}`;
   $("watch-filter").value = "";
@@ -50,7 +66,7 @@ function stops() {
 
 /** The focus goes back to where it came from, if that is still there. */
 function back(before) {
-  if (before) document.querySelector(`a[href="${link({ id: before })}"]`)?.focus();
+  if (before) document.querySelector(`a[href="${link(before)}"]`)?.focus();
 }
 
 // -- what comes -------------------------------------------------------------------------------------
@@ -67,16 +83,29 @@ function listen() {
   });
 }
 
-/** An EventSource does not tell why it was refused. */
-async function refused() {
+/** What the relay says of the session that is watched; null if another one is by now. */
+async function about() {
   const asked = id;
   const answer = await fetch(`sessions/${encodeURIComponent(asked)}`);
-  const why = answer.ok ? "As many watch already as may at once; close another dashboard." : (await answer.json()).error.message;
-  if (asked === id) says(why);
+  const told = await answer.json();
+  return asked === id ? told : null;
+}
+
+/** An EventSource does not tell why it was refused. */
+async function refused() {
+  const told = await about();
+  if (told) says(told.error?.message ?? "As many watch already as may at once; close another dashboard.");
+}
+
+async function names() {
+  const { model, subject, peer } = (await about()) ?? {};
+  const words = [model, subject, peer].filter(Boolean).join(", ");
+  if (words) $("watch-title").textContent = `Watching ${words} (${id})`;
 }
 
 function takes(event) {
   if ("watch" in event) {
+    names();
     says(event.watch === "payload" ? "Watching types and payloads." : "Watching types.");
   } else if ("closed" in event) {
     source.close();
@@ -118,7 +147,6 @@ function clear() {
 /** Draws once a frame, however many events come. */
 function later() {
   counts();
-  if (isPaused()) return;
   frame ??= requestAnimationFrame(() => {
     frame = null;
     if (!isPaused()) draw();
@@ -151,9 +179,16 @@ function made(event) {
   const sign = part("from", arrow);
   sign.setAttribute("role", "img");
   sign.setAttribute("aria-label", from);
-  item.append(part("at", event.at.toFixed(3)), sign, part("type", event.type ?? "no type"), part("size", `${short(event.bytes)}B`));
+  item.append(part("at", event.at.toFixed(3)), sign, type(event.type ?? "no type"), part("size", `${short(event.bytes)}B`));
   if ("payload" in event) item.append(payload(event));
   return item;
+}
+
+/** A long one is broken behind its dots. */
+function type(text) {
+  const span = part("type", "");
+  for (const word of text.split(/(?<=[._])/)) span.append(word, document.createElement("wbr"));
+  return span;
 }
 
 function part(name, text) {

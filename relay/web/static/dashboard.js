@@ -1,7 +1,7 @@
 /** The dashboard: shows each snapshot of the relay as it comes, and watches and ends sessions. */
 
 import { Chart, quantile, short } from "./dashboard-charts.js";
-import { link, watches } from "./dashboard-watch.js";
+import { watcher, watches } from "./dashboard-watch.js";
 
 const $ = (id) => document.getElementById(id);
 const MINUTE = 60;
@@ -152,16 +152,8 @@ function refusal(each) {
 function tools(each) {
   const both = document.createElement("span");
   both.className = "tools";
-  both.append(watcher(each), closer(each));
+  both.append(watcher(each.id, who(each)), closer(each));
   return both;
-}
-
-function watcher(each) {
-  const anchor = document.createElement("a");
-  anchor.href = link(each);
-  anchor.textContent = "Watch";
-  anchor.setAttribute("aria-label", `Watch the session of ${who(each)}`);
-  return anchor;
 }
 
 function closer(each) {
