@@ -26,6 +26,7 @@ from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
 from relay.lifecycle.handles import Handles
 from relay.lifecycle.register import Register
+from relay.recording.recordings import Recordings
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, each_is, wanted
 from relay.telemetry.metrics import Metrics
@@ -94,6 +95,7 @@ class RelayFactory(FrontFactory):
         C{fleet} and C{log_format} in it are the daemon's and mean nothing here.
     @raise InvalidValue: for no upstream, or two of the same name, or an argument of another type.
     @ivar standings: how each upstream is doing.
+    @ivar recordings: writes sessions into files, as C{settings.record} says.
     @ivar handles: lists what is open, and ends it (see L{relay.Handles}).
     @ivar fleet: what it counts and revokes together with (see L{join}); L{None} if it is alone.
     """
@@ -125,6 +127,7 @@ class RelayFactory(FrontFactory):
         seconds = _seconds_of(reactor)
         self.handles = Handles(self._register, Turns(reactor), self._was_revoked, seconds)
         self._named: dict[str, None] = {}
+        self.recordings = Recordings(self._register, reactor)
         self._drain = Drain(self._register, settings, reactor)
         self._reactor = reactor
         self._lines = Lines(reactor, direct=settings.plane != "message")
@@ -189,6 +192,7 @@ class RelayFactory(FrontFactory):
                 self._callers,
                 self._budgets,
                 reactor,
+                self.recordings,
                 guarded,
             ),
             DownstreamFactory(reactor, self._lines),

@@ -18,6 +18,7 @@ from twisted.python import usage
 
 import relay
 from relay.commands import main as cli
+from relay.commands import simulate
 from relay.config.auth import ClientKeyTables
 from relay.config.load import load_as
 from relay.config.settings import Settings
@@ -118,10 +119,10 @@ def commands() -> Iterator[str]:
 def flags() -> Iterator[str]:
     classes = [
         found
-        for found in chain(vars(tap).values(), vars(cli).values())
+        for found in chain.from_iterable(vars(each).values() for each in (tap, cli, simulate))
         if isinstance(found, type) and issubclass(found, usage.Options)
     ]
-    assert len(classes) >= 3, "twistd's, check's and simulate's"
+    assert len(classes) >= 4, "twistd's, check's, simulate's and replay's"
     for flag in chain.from_iterable(found().longOpt for found in classes):
         yield f"`--{flag.rstrip('=')}"
 

@@ -25,6 +25,7 @@ from relay.downstream.hold import Hold, HoldContext
 from relay.http.head import Head
 from relay.lifecycle.register import Register
 from relay.peer.interfaces import PeerListener
+from relay.recording.recordings import Recordings
 from relay.rules.closes import Close, Side
 from relay.rules.refusals import Refused
 from relay.telemetry.records import HoldRecord
@@ -63,7 +64,9 @@ async def _check(
     dialer = dialer_for(balancer, settings.limits, lines, reactor, retries=0)
     callers = Callers(settings.limits, reactor.seconds)
     budgets = Budgets(LocalLedger(epoch), Turns(reactor))
-    context = HoldContext(settings, None, dialer, Register(1, ()), callers, budgets, reactor)
+    register = Register(1, ())
+    recordings = Recordings(register, reactor)
+    context = HoldContext(settings, None, dialer, register, callers, budgets, reactor, recordings)
     record = HoldRecord("check", "local")
     if model is None or not upstream.takes(REALTIME, model):
         model = next(iter(upstream.models), upstream.traits.sample)

@@ -6,21 +6,17 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.task import react
-from twisted.python import usage
 from twisted.scripts.twistd import run as twistd
 
 from relay.commands.check import check as check_all
 from relay.commands.services import ask_services
+from relay.commands.simulate import give_up, replay, simulate
 from relay.commands.token import token
 from relay.daemon import tap
 from relay.daemon.service import start_simulator
-from relay.simulator import SimulatorFactory
 from relay.timing.clock import use_monotonic_clock
 from relay.upstreams.diagnosis import as_json, as_table
 
@@ -31,13 +27,10 @@ Commands:
   check     Check the settings, then dial each upstream once and say what is wrong.
   token     Make, list and revoke the named keys that clients may send.
   simulate  Run the built-in upstream on its own.
+  replay    Serve a recorded session again, as an upstream.
 
 "realtime-relay COMMAND --help" tells more, and "realtime-relay --version" the version.
 """
-
-
-def _give_up(line: str) -> NoReturn:
-    raise SystemExit(f"realtime-relay: {line}")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -84,47 +77,12 @@ async def _check(reactor: Any, options: CheckOptions) -> None:
         raise SystemExit(1)
 
 
-class SimulateOptions(usage.Options):
-    """The command line of C{realtime-relay simulate}."""
-
-    synopsis = "Usage: realtime-relay simulate [options]"
-    longdesc = "Runs the built-in upstream: a parrot that fails on request."
-    optParameters: ClassVar = [
-        ["listen", None, "tcp:8081:interface=127.0.0.1", "Twisted endpoint to listen on."]
-    ]
-    opt_version = tap.Options.opt_version
-
-
-def simulate(arguments: Sequence[str]) -> None:
-    """Run the simulator until it is told to stop."""
-    options = SimulateOptions()
-    try:
-        options.parseOptions(arguments)
-    except usage.UsageError as error:
-        _give_up(str(error))
-    react(_simulate, (options["listen"],))
-
-
-async def _simulate(reactor: Any, endpoint: str) -> None:
-    use_monotonic_clock(reactor)
-    try:
-        listening = await serverFromString(reactor, endpoint).listen(SimulatorFactory(reactor))
-    except CannotListenError as error:
-        _give_up(f"cannot listen on {endpoint}: {error.socketError.strerror}")
-    except Exception:
-        # Endpoint parsers are plug-ins, and may raise any exception.
-        _give_up(f"{endpoint} is no endpoint that can be used here")
-    address = listening.getHost()
-    where = f"ws://{address.host}:{address.port}" if hasattr(address, "port") else endpoint
-    print(f"simulating an upstream at {where}/v1/realtime", flush=True)
-    await Deferred()
-
-
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "run": run,
     "check": check,
     "token": token,
     "simulate": simulate,
+    "replay": replay,
 }
 
 
@@ -138,4 +96,4 @@ def main() -> None:
     elif name in COMMANDS:
         COMMANDS[name](arguments)
     else:
-        _give_up(f"{name!r} is no command; try realtime-relay --help")
+        give_up(f"{name!r} is no command; try realtime-relay --help")

@@ -31,6 +31,11 @@ def advice_on(settings: Settings) -> Iterator[str]:
         if has_tls(listener.endpoint):
             where = f"listen: {shown(listener.endpoint)}"
             yield f"{where}: its certificate is never read anew: {BY_TABLE}"
+    if settings.record is not None and settings.record_payloads:
+        yield (
+            f"record_payloads: the files in {settings.record} hold what users say, and what they"
+            " are told; delete each when it is no longer needed"
+        )
     for key, path in secrets_in(settings):
         if _is_for_all(path):
             yield f"{key}: all users of this machine can read {path}; take that from them: chmod o="

@@ -37,6 +37,7 @@ from relay.config.listeners import (
     has_tls,
 )
 from relay.config.load import SettingsError, load
+from relay.config.recording import faults_of_recording
 from relay.config.settings import ListenerTable, Settings
 from relay.config.upstream_table import UpstreamTable
 from relay.rules.addresses import is_loopback
@@ -143,6 +144,7 @@ def _planned(
         faults.extend(_faults_of_workers(settings, flags))
     if not flags.listen:  # which would replace the listeners that the file's rules name
         faults.extend(_faults_of_rules(settings))
+    faults.extend(faults_of_recording(settings))
     fault = fault_of_endpoint(settings.admin, listens=flags.listens) if settings.admin else None
     if fault:
         faults.append(f"admin: {fault}")

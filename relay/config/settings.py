@@ -24,6 +24,9 @@ from relay.rules.errors import InvalidValue
 LOOPBACK_ENDPOINT = "tcp:8080:interface=127.0.0.1"
 ADMIN_ENDPOINT = "tcp:9090:interface=127.0.0.1"
 
+MOST_RECORDED = 64 * 2**20
+"""Bytes of a recording that can be replayed."""
+
 
 @frozen(kw_only=True)
 class Limits:
@@ -267,6 +270,26 @@ class Settings:
         "The path before the relay's own paths, if a proxy keeps one: empty, or like /path.",
         "",
         checks.text(checks.base_path),
+    )
+    record: str | None = file(
+        "Folder for [recordings of sessions](recording.md), one file each; without it, none is"
+        " made. It must be there, and not every user of the machine may write into it."
+    )
+    record_subjects: tuple[str, ...] = documented(
+        "Subjects whose sessions are recorded; if there are none here, those of all.",
+        (),
+        checks.each(checks.printable),
+    )
+    record_payloads: bool = documented(
+        "Whether a recording has what was said, not only the types, sizes and times of messages.",
+        False,
+        checks.true_or_false,
+    )
+    record_bytes: int = count(
+        "Bytes of one recording, which ends there.", 16 * 2**20, 2**16, MOST_RECORDED
+    )
+    record_files: int = count(
+        "Recordings in the folder; while it has so many, none is begun.", 100, 1, 1_000_000
     )
     log_format: Literal["text", "json"] = documented(
         'Log lines for people ("text") or for programs ("json").',

@@ -29,6 +29,9 @@ from relay.web.console import Console
 
 _log = Logger()
 
+FLUSH_SECONDS = 1.0
+"""Seconds that the end waits for the last lines of recordings to be written."""
+
 SESSION, SESSION_IN_DEMO = 2, 3
 """Descriptors of a session; in a demo one is the simulator's."""
 
@@ -145,7 +148,8 @@ class RelayService(Daemon):
     def _within_descriptors(self, settings: Settings) -> Settings:
         """Take no more sessions than there can be descriptors for, and say so."""
         descriptors = raise_limit()
-        most = sessions_within(descriptors, SESSION_IN_DEMO if self._plan.demo else SESSION)
+        files = settings.record_files if settings.record is not None else 0
+        most = sessions_within(descriptors - files, SESSION_IN_DEMO if self._plan.demo else SESSION)
         limits = settings.limits
         if limits.sessions > most:
             _log.warn(
@@ -201,6 +205,7 @@ class RelayService(Daemon):
         drained = self._factory.drain(self._leave if self._leaves else None)
         self._notify.stopping(self._drain_seconds)
         await drained
+        self._factory.recordings.flush(FLUSH_SECONDS)
 
     def _close(self) -> object:
         if self._fleet is not None:  # not sooner, because it is told of each session's end

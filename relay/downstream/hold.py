@@ -23,6 +23,7 @@ from relay.dial.dialer import Dialer
 from relay.dial.opened import OpenUpstream
 from relay.lifecycle.register import Register
 from relay.peer.protocol import PeerProtocol
+from relay.recording.recordings import Recordings
 from relay.rules.budgets import Budget
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.session.session import Session
@@ -54,6 +55,7 @@ class HoldContext:
     callers: Callers
     budgets: Budgets
     clock: IReactorTime
+    recordings: Recordings
     guarded: bool = False
 
 
@@ -206,6 +208,7 @@ class Hold:
             self.request.head.subprotocols,
         )
         context.register.sessions.add(session)
+        context.recordings.begin(session, opened.secrets, context.settings)
         session.start()
 
     def forgo(self) -> None:

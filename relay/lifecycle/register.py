@@ -15,6 +15,7 @@ from relay.telemetry.records import (
     ClosedRecord,
     HoldRecord,
     OpenRecord,
+    RecordingOutcome,
     RelayListener,
     Traffic,
 )
@@ -146,6 +147,10 @@ class Register:
     def first_audio(self, hold: HoldRecord, seconds: float) -> None:
         """Tell how long a response took to its first audio."""
         self._tell(hold.request_id, lambda listener: listener.first_audio(hold, seconds))
+
+    def recorded(self, hold: HoldRecord, outcome: RecordingOutcome) -> None:
+        """Tell what became of a session's file."""
+        self._tell(hold.request_id, lambda listener: listener.recorded(hold, outcome))
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
         """A session ended: forget it and tell of it."""

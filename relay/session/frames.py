@@ -18,12 +18,13 @@ from relay.peer.control import xor
 
 Piece: TypeAlias = bytes | memoryview
 
-Tap: TypeAlias = Callable[[Piece, int, int, bool, bool], None]
+Tap: TypeAlias = Callable[[Piece, int, int, int, bool], None]
 """
 Is shown text messages in portions: C{tap(data, start, end, opening, final)}. A portion is
-C{data[start:end]}, masked as it came, and may be empty. C{opening} and C{final} tell whether it is
-the first and the last of its message. Where a frame begins with it, the frame's header stands
-before it in C{data}; otherwise C{start} is 0.
+C{data[start:end]}, masked as it came, and may be empty. C{opening} is the opcode of the message in
+its first portion, 1 for text and 2 for binary, and 0 in any other. C{final} tells whether it is the
+last. Where a frame begins with it, the frame's header stands before it in C{data}; otherwise
+C{start} is 0.
 """
 
 _CLOSE, _PING, _PONG = 8, 9, 10
@@ -34,6 +35,7 @@ _CONTROL = (0x80 | _CLOSE, 0x80 | _PING, 0x80 | _PONG)
 _SPECIAL, _MORE, _LAST, _FIRST, _FIRST_TEXT, _WHOLE, _WHOLE_TEXT = range(7)
 _TEXT = (_FIRST_TEXT, _WHOLE_TEXT)
 _ANY = (*_TEXT, _FIRST, _WHOLE)
+_OPENING = (0, 0, 0, 2, 1, 2, 1)  # what a tap is told of each kind
 _FINAL = (_LAST, _WHOLE, _WHOLE_TEXT)
 _CONTINUED = (_MORE, _FIRST, _FIRST_TEXT)
 
@@ -327,4 +329,4 @@ class FrameWalk:
             self._tapping = kind in self._shown
         if self._tapping and self._tap is not None:
             final = kind in _FINAL and pos <= len(data)
-            self._tap(data, at, min(pos, len(data)), kind >= _FIRST, final)
+            self._tap(data, at, min(pos, len(data)), _OPENING[kind], final)

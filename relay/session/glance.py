@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from relay.peer.control import xor
 from relay.rules.closes import Side
@@ -19,13 +19,30 @@ from relay.session.frames import Piece
 from relay.telemetry.crossings import Sender
 
 BEGINNING = 16384
-"""Bytes of a message that are looked at, from its start."""
+"""Bytes of a message that are looked at for its type and its words, from its start."""
+
+BINARY = 2
+"""The opcode of a binary message."""
 
 LONGEST_TYPE = 100
 """Bytes of a type that are told."""
 
-Seen: TypeAlias = Callable[[Sender, bytes, int], None]
-"""Is shown a message: whose it is, its first bytes, L{BEGINNING} of them at most, and its size."""
+View: TypeAlias = Callable[[Sender, bytes, int, bool], None]
+"""Is shown a message: whose it is, its first bytes, its size, and whether it is binary."""
+
+
+class Seen(Protocol):
+    """
+    Is shown messages, as a L{View}.
+
+    @ivar most: bytes of each that it is shown at most; asked anew for each.
+    """
+
+    @property
+    def most(self) -> int: ...
+
+    def __call__(self, sender: Sender, beginning: bytes, size: int, is_binary: bool, /) -> None: ...
+
 
 SENDERS: Mapping[Side, Sender] = {"downstream": "client", "upstream": "upstream"}
 
@@ -56,22 +73,24 @@ class Glance:
         self._mask = b""
         self._in_frame = 0  # bytes of the frame in flight that were there before
         self._beginning = bytearray()  # of the message in flight
-        self._size = 0
+        self._size = self._most = 0
+        self._is_binary = False
 
-    def __call__(self, data: Piece, start: int, end: int, opening: bool, final: bool) -> None:
+    def __call__(self, data: Piece, start: int, end: int, opening: int, final: bool) -> None:
         """See a portion of a message."""
         if opening:
             self._beginning, self._size = bytearray(), 0
+            self._is_binary, self._most = opening == BINARY, self._seen.most
         if start and self._is_masked:  # the header of the frame ends with its mask
             self._mask, self._in_frame = bytes(data[start - 4 : start]), 0
-        missing = BEGINNING - len(self._beginning)
+        missing = self._most - len(self._beginning)
         if missing > 0:
             part = bytes(data[start : min(end, start + missing)])
             self._beginning += self._unmasked(part) if self._is_masked else part
         self._in_frame += end - start
         self._size += end - start
         if final:
-            self._seen(self._sender, bytes(self._beginning), self._size)
+            self._seen(self._sender, bytes(self._beginning), self._size, self._is_binary)
 
     def _unmasked(self, data: bytes) -> bytes:
         turn = self._in_frame % 4

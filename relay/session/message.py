@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
-from relay.session.glance import BEGINNING, SENDERS, Seen
+from relay.session.glance import SENDERS, Seen
 from relay.session.peek import Peek
 from relay.telemetry.records import Traffic, no_traffic
 
@@ -55,7 +55,7 @@ class MessagePlane:
 
         def shown(sender: Side, payload: bytes, is_binary: bool) -> None:
             if sender == side:
-                seen(SENDERS[side], payload[:BEGINNING], len(payload))
+                seen(SENDERS[side], payload[: seen.most], len(payload), is_binary)
             cross(sender, payload, is_binary)
 
         return shown

@@ -88,7 +88,7 @@ class Peek:
         self(payload, 0, len(payload), True, True)
 
     def __call__(
-        self, data: bytes | memoryview, start: int, end: int, opening: bool, final: bool
+        self, data: bytes | memoryview, start: int, end: int, opening: int, final: bool
     ) -> None:
         """See a portion of a text message."""
         if opening:

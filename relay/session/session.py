@@ -28,12 +28,13 @@ from relay.rules.said import Said
 from relay.rules.scrub import redact
 from relay.rules.subprotocols import NOTICES
 from relay.session.checked import CheckedPlane
-from relay.session.glance import Seen
+from relay.session.glance import Seen, View
 from relay.session.lifetime import Lifetime
 from relay.session.notices import Notices
 from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
+from relay.session.viewers import Viewers
 from relay.session.watch import Watch, show_words
 from relay.telemetry.crossings import Watcher
 from relay.telemetry.records import ClosedRecord, HoldRecord, OpenRecord, Traffic, no_traffic
@@ -112,6 +113,7 @@ class Session(PeerListener):
         before = settings.notice_seconds
         self.notices = Notices(clock, hold.request_id, before, self._tell) if wants else None
         self._watch: Watch | None = None
+        self._viewers: Viewers | None = None
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
         self._budget: BudgetName | None = None
@@ -139,8 +141,19 @@ class Session(PeerListener):
     def watch(self, told: Watcher, payloads: bool) -> Callable[[], None]:
         """Tell C{told} what crosses, and at last of the end; return what ends that."""
         if self._watch is None:
-            self._watch = Watch(self._clock, self.began, self._opened.secrets, self._show)
+            self._watch = Watch(self._clock, self.began, self._opened.secrets, self.show)
         return self._watch.add(told, payloads)
+
+    def show(self, view: View, most: int) -> Callable[[], None]:
+        """
+        Show each message from now on, before it crosses.
+
+        @param most: bytes of each, from its start.
+        @return: what ends that.
+        """
+        if self._viewers is None:
+            self._viewers = Viewers(self._show)
+        return self._viewers.add(view, most)
 
     def _show(self, seen: Seen | None) -> None:
         self._plane.watch(seen)

@@ -78,6 +78,11 @@ class Lane:
         if line.received == before.received:
             line.received = (self._watched or self).received
 
+    def begin(self) -> None:
+        """The sender's bytes come here from now on."""
+        if self._watched is not None:
+            self._sender.line.received = self._watched.received
+
     @property
     def passes_on(self) -> bool:
         """Whether what comes crosses."""
@@ -247,9 +252,13 @@ class SplicePlane:
         down, up = self._lanes["upstream"], self._lanes["downstream"]
         downstream.splice(up, down)
         upstream.splice(down, up)
+        up.begin()
+        down.begin()
 
     def watch(self, seen: Seen | None) -> None:
         """Show all messages from now on, each before it crosses; L{None} ends that."""
+        self._parsed.watch(seen)
+        self.message = self._parsed.message
         for side, lane in self._lanes.items():
             lane.watch(None if seen is None else Glance(side, seen))
 

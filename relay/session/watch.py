@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from relay.peer.protocol import PeerProtocol
-from relay.session.glance import BEGINNING, Seen, text_of, type_of
+from relay.session.glance import BEGINNING, Seen, View, text_of, type_of
 from relay.telemetry.crossings import Crossing, Crossings, Sender, Watcher
 from relay.telemetry.records import ClosedRecord
 from relay.timing.deadline import Deadline
@@ -41,7 +41,7 @@ class Watch:
 
     @param began: when the session was opened, by the clock.
     @param secrets: are not in what is told.
-    @param show: has the session show its messages from now on; L{None} ends that.
+    @param show: has the session show its messages, so many bytes of each; returns what ends that.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Watch:
         clock: IReactorTime,
         began: float,
         secrets: Collection[str],
-        show: Callable[[Seen | None], None],
+        show: Callable[[View, int], Callable[[], None]],
     ) -> None:
         self._clock = clock
         self._began = began
@@ -59,6 +59,7 @@ class Watch:
         self._wants_payloads = False
         self._next = Deadline(clock)
         self._number = 0
+        self._stop: Callable[[], None] = _nothing
         self._forget()
 
     def add(self, told: Watcher, payloads: bool) -> Callable[[], None]:
@@ -67,7 +68,7 @@ class Watch:
         self._places.append(place)
         self._wants_payloads = self._wants_payloads or payloads
         if len(self._places) == 1:
-            self._show(self._seen)
+            self._stop = self._show(self._seen, BEGINNING)
         return partial(self._leave, place)
 
     def end(self, record: ClosedRecord) -> None:
@@ -83,7 +84,7 @@ class Watch:
         self._places.remove(place)
         self._wants_payloads = any(each.payloads for each in self._places)
         if not self._places:
-            self._show(None)
+            self._stop()
             self._next.clear()
             self._number = 0
             self._forget()
@@ -92,7 +93,7 @@ class Watch:
         self._crossed: list[Crossing] = []
         self._missed = self._bytes = 0
 
-    def _seen(self, sender: Sender, beginning: bytes, size: int) -> None:
+    def _seen(self, sender: Sender, beginning: bytes, size: int, is_binary: bool) -> None:
         self._number += 1
         if not self._next.is_set:
             self._next.set(EACH_SECONDS, self._tell)
@@ -124,6 +125,10 @@ class Watch:
                 self._leave(place)
 
 
+def _nothing() -> None:
+    """Stands in while nobody watches."""
+
+
 def show_words(peer: PeerProtocol, seen: Seen | None) -> None:
     """Show what the relay itself says to this peer, before it is said; L{None} ends that."""
     if seen is None:
@@ -132,7 +137,7 @@ def show_words(peer: PeerProtocol, seen: Seen | None) -> None:
     say = peer.say
 
     def shown(words: bytes) -> None:
-        seen("relay", words[:BEGINNING], len(words))
+        seen("relay", words[: seen.most], len(words), False)
         say(words)
 
     peer.say = shown  # type: ignore[method-assign]

@@ -23,7 +23,7 @@ class PlainConnection(Connection):
     """A connection whose first request may be a plain C{POST}; then it has no other."""
 
     def __init__(self, simulator: SimulatorFactory) -> None:
-        super().__init__(simulator.reactor)
+        super().__init__(simulator.reactor, simulator.new_id)
         self._simulator = simulator
         self._posted = b""
         self._take: Callable[[bytes], None] = self._look
@@ -53,14 +53,14 @@ class PlainConnection(Connection):
         if asked is not None:
             self._patience.clear()
             self._take = drop
-            self._reply(reply_to(asked, self._simulator.calls, self._simulator.new_id))
+            self._reply(reply_to(asked, self._simulator.calls, self._new_id))
         elif len(self._posted) > MAX_BODY + HEAD_BYTES:
             self._abort()
 
     def _reply(self, reply: Answered | Fault) -> None:
         match reply:
             case Answered():
-                self._write(reply.on_wire(self._simulator.new_id("req")))
+                self._write(reply.on_wire(self._new_id("req")))
             case HttpRefusal():
                 self._refuse_plainly(reply)
             case EventRefusal(code=code, message=message):
@@ -70,7 +70,7 @@ class PlainConnection(Connection):
                 self._abort()
 
     def _refuse_plainly(self, refusal: HttpRefusal) -> None:
-        self._write(faults.http_answer(refusal, self._simulator.new_id("req")))
+        self._write(faults.http_answer(refusal, self._new_id("req")))
 
     def _write(self, answer: bytes) -> None:
         self._take = drop

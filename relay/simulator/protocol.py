@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from relay.simulator import faults
-from relay.simulator.connection import STALL_SECONDS
 from relay.simulator.dialogue import Dialogue
 from relay.simulator.endpoints import Asked, dialogue_of, fault_of
 from relay.simulator.faults import (
@@ -41,14 +38,8 @@ if TYPE_CHECKING:
     from relay.simulator.server import SimulatorFactory
 
 
-@implementer(IPushProducer)
 class SimulatorProtocol(PlainConnection):
-    """
-    One connection to the simulator.
-
-    It is the push producer of its own transport: while the client does not read, the simulator
-    sends nothing and reads nothing.
-    """
+    """One connection to the simulator."""
 
     def __init__(self, simulator: SimulatorFactory) -> None:
         super().__init__(simulator)
@@ -59,7 +50,6 @@ class SimulatorProtocol(PlainConnection):
         self._inbox: deque[tuple[bytes, bool]] = deque()
         self._received = 0
         self._begun = False
-        self._choked = False
         self._pace = Deadline(simulator.reactor)
         self._delay = Deadline(simulator.reactor)
 
@@ -84,7 +74,7 @@ class SimulatorProtocol(PlainConnection):
             request.params,
             self._simulator.live,
             self._simulator.now,
-            self._simulator.new_id,
+            self._new_id,
             self._speak_later,
         )
         self._fault = fault_of(asked)
@@ -100,7 +90,7 @@ class SimulatorProtocol(PlainConnection):
             raise ConnectionDeny(self._refusal.status)
         # If the subprotocol was not offered, Autobahn fails and leaves the client waiting.
         subprotocol = "realtime" if "realtime" in request.protocols else None
-        return subprotocol, {"x-request-id": self._simulator.new_id("req")}
+        return subprotocol, {"x-request-id": self._new_id("req")}
 
     def _leave_unanswered(self, reset: bool) -> Deferred[None]:
         self._unanswered = Deferred()
@@ -108,25 +98,14 @@ class SimulatorProtocol(PlainConnection):
             self._abort()
         return self._unanswered
 
-    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
-        """
-        Answer with a whole HTTP response. Autobahn's has no body and no length, and has C{reason}
-        in its status line, CR LF included.
-        """
-        # Autobahn also calls this for the Deferred that connectionLost cancels.
-        if self.state != self.STATE_CONNECTING:
-            return
-        refusal = self._refusal or HttpRefusal(
-            code, "invalid_request_error", None, "Open a WebSocket here, of version 13."
-        )
-        self.sendData(faults.http_answer(refusal, self._simulator.new_id("req")))
-        self.dropConnection()
+    def _refused(self, code: int) -> HttpRefusal:
+        return self._refusal or super()._refused(code)
 
     # The session
 
     def onOpen(self) -> None:
         """The 101 is sent: start the session, or act out the fault."""
-        self.transport.registerProducer(self, True)
+        super().onOpen()
         match self._fault:
             case Silent():
                 return
@@ -222,25 +201,13 @@ class SimulatorProtocol(PlainConnection):
     # A client that does not read
 
     def pauseProducing(self) -> None:
-        """The transport's buffer is full: send nothing, and start the stall deadline."""
-        self._choked = True
+        """Say nothing."""
         self._pace.clear()
-        if self.state == self.STATE_OPEN:
-            # Nor read anything: the answers to Pings would fill the buffer further. A paused
-            # transport does not see that the client is gone, so there is a deadline.
-            self._read(False)
-            self._patience.set(STALL_SECONDS, self._abort)
+        super().pauseProducing()
 
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty again."""
-        self._choked = False
-        if self.state == self.STATE_OPEN:
-            self._patience.clear()
-            self._speak_later()
-            self._catch_up()
-
-    def stopProducing(self) -> None:
-        """Does nothing: C{connectionLost} tells of the loss too."""
+    def _go_on(self) -> None:
+        self._speak_later()
+        self._catch_up()
 
     # The end
 

@@ -12,11 +12,9 @@ from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from relay.simulator.calls import Calls
+from relay.simulator.connection import OPTIONS
 from relay.simulator.live import LiveSessions
 from relay.simulator.protocol import SimulatorProtocol
-
-MAX_MESSAGE = 24 * 1024 * 1024
-"""Most bytes of a message: enough for 15 MiB of audio in base64."""
 
 
 def random_id(kind: str) -> str:
@@ -58,17 +56,7 @@ class SimulatorFactory(WebSocketServerFactory):
         self.now = now
         self.live = LiveSessions()
         self.calls = Calls()
-        self.setProtocolOptions(
-            versions=[13],
-            webStatus=False,
-            failByDrop=False,
-            openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
-            autoPingInterval=0,
-            maxMessagePayloadSize=MAX_MESSAGE,
-            # Without this option, Autobahn would reset it to False.
-            allowNullOrigin=True,
-        )
+        self.setProtocolOptions(**OPTIONS)
 
     def buildProtocol(self, addr: IAddress | None) -> SimulatorProtocol:
         """A new connection."""

@@ -146,6 +146,12 @@ METRICS: dict[str, MetricKind] = {
         ("budget",),
         "Sessions that ended because a budget was used up, by its key in [limits].",
     ),
+    "relay_recordings_total": MetricKind(
+        "counter",
+        ("outcome",),
+        "Sessions that were to be recorded, when their file was done; the outcome is whole, cut if"
+        " the file ends before the session, or failed if it could not be written.",
+    ),
     "relay_event_loop_lag_seconds": MetricKind(
         "histogram",
         (),

@@ -14,6 +14,7 @@ from typing import get_args
 from relay.rules import closes, usage
 from relay.rules.budgets import BUDGETS
 from relay.rules.refusals import KINDS, Stage
+from relay.telemetry.records import RecordingOutcome
 
 Labels = tuple[str, ...]
 """Values of labels, in the order of their names."""
@@ -63,6 +64,7 @@ def known(upstreams: Iterable[str], listeners: Sequence[str]) -> Mapping[str, It
         "relay_stalled_total": [("downstream",), ("upstream",)],
         "relay_worker_ends_total": [()],
         "relay_budgets_exhausted_total": [(name,) for name in BUDGETS],
+        "relay_recordings_total": [(outcome,) for outcome in get_args(RecordingOutcome)],
         "relay_reloads_total": [("taken",), ("refused",)],
         "relay_fleet_decisions_total": [("admitted",), ("over_limit",), ("by_mode",)],
         "relay_fleet_seconds": [()],

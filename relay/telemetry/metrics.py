@@ -24,6 +24,7 @@ from relay.telemetry.records import (
     AttemptRecord,
     ClosedRecord,
     HoldRecord,
+    RecordingOutcome,
     RelayListener,
     Traffic,
 )
@@ -140,6 +141,10 @@ class Metrics(RelayListener):
             counts["relay_stalled_total"][(record.stalled,)] += 1
         if record.budget is not None:
             counts["relay_budgets_exhausted_total"][(record.budget,)] += 1
+
+    def recorded(self, record: HoldRecord, outcome: RecordingOutcome) -> None:
+        """Count what became of the file."""
+        self._counts["relay_recordings_total"][(outcome,)] += 1
 
     def worker_ended(self) -> None:
         """Count that a worker ended by itself."""

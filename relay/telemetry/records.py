@@ -196,6 +196,13 @@ class ClosedRecord:
     budget: str | None = field(default=None, kw_only=True)
 
 
+RecordingOutcome = Literal["whole", "cut", "failed"]
+"""
+What became of the file of a session that was to be recorded: it has all; or all up to a bound; or
+it could not be written, or not to its end.
+"""
+
+
 class RelayListener:
     """
     Is told of each hold and session. Subclass it, and override what you want to hear of: by itself
@@ -227,6 +234,9 @@ class RelayListener:
 
     def closed(self, record: ClosedRecord) -> None:
         """A session ended."""
+
+    def recorded(self, record: HoldRecord, outcome: RecordingOutcome) -> None:
+        """The file of a session that was to be recorded is done; the session may go on."""
 
     def answered(self, record: AnsweredRecord) -> None:
         """A page of the relay's own answered a plain request."""

@@ -8,6 +8,8 @@ an abort does and what a paused transport does not see is decided by the code th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from attrs import define
@@ -110,6 +112,7 @@ class Reactor(MemoryReactorClock):
         self._readers: dict[Any, None] = {}
         self._writers: dict[Any, None] = {}
         self._writes_first = writes_first
+        self._from_threads: SimpleQueue[Callable[[], object]] = SimpleQueue()
 
     def connect(self, protocol: Any, room: int = ROOM, direct: bool = True) -> Transport:
         """
@@ -154,13 +157,20 @@ class Reactor(MemoryReactorClock):
     def getWriters(self) -> list[Any]:
         return list(self._writers)
 
+    # -- IReactorFromThreads ---------------------------------------------------------------
+
+    def callFromThread(self, callable: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        """Have it called in the next turn. Another thread's turn comes when it likes."""
+        self._from_threads.put(partial(callable, *args, **kwargs))
+
     # -- turns -----------------------------------------------------------------------------
 
     def turn(self) -> bool:
         """Do what is due, then what poll finds; return whether there was anything."""
+        asked = self._call_for_threads()
         due = [call for call in self.calls if call.getTime() <= self.rightNow]
         self._call(due)
-        return self._poll() or bool(due)
+        return self._poll() or bool(due) or asked
 
     def rest(self) -> None:
         """
@@ -212,6 +222,13 @@ class Reactor(MemoryReactorClock):
                 self.calls.remove(call)
                 call.called = 1
                 self._guard(call.func, *call.args, **call.kw)
+
+    def _call_for_threads(self) -> bool:
+        asked = False
+        while not self._from_threads.empty():
+            asked = True
+            self._guard(self._from_threads.get())
+        return asked
 
     def _poll(self) -> bool:
         """Read and write where that can be done; return whether there was anything."""

@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from relay.commands.main import main, simulate
+from relay.commands.main import main
+from relay.commands.simulate import simulate
 
 
 def said(argument: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:

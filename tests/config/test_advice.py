@@ -31,6 +31,13 @@ def test_an_endpoint_that_speaks_tls_is_told_of_the_table() -> None:
     )
 
 
+def test_recordings_of_what_users_say_are_told() -> None:
+    assert list(advice_on(Settings(record="/recordings"))) == []
+    assert list(advice_on(Settings(record_payloads=True))) == []
+    (line,) = advice_on(Settings(record="/recordings", record_payloads=True))
+    assert line.startswith("record_payloads: the files in /recordings hold what users say")
+
+
 def test_a_key_that_all_can_read_is_told_once(tmp_path: Path) -> None:
     key = tmp_path / "up.key"
     key.write_text("sk-hunter2")

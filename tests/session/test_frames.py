@@ -110,9 +110,9 @@ def fed(
 ) -> Fed:
     """Feed chunks to a new walk."""
 
-    def show(data: Piece, start: int, end: int, opening: bool, final: bool) -> None:
+    def show(data: Piece, start: int, end: int, opening: int, final: bool) -> None:
         assert 0 <= start <= end <= len(data)
-        portions.append((bytes(data[start:end]), opening, final))
+        portions.append((bytes(data[start:end]), bool(opening), final))
 
     portions: list[Portion] = []
     walk = FrameWalk(

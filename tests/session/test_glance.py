@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import accumulate, pairwise
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -12,19 +11,31 @@ from hypothesis import strategies as st
 from session.test_frames import BINARY, CONT, KEY, NO_LIMIT, PING, TEXT, filler, raw
 
 from relay.rules.closes import Side
-from relay.session import glance
 from relay.session.frames import FrameWalk
 from relay.session.glance import BEGINNING, LONGEST_TYPE, Glance, text_of, type_of
 
 SMALL = 20
-"""What stands in for L{BEGINNING}."""
+"""Bytes of each message that are shown."""
 
-Seen = list[tuple[str, bytes, int]]
+Told = tuple[str, bytes, int, bool]
 
 
-def walked(side: Side, stream: bytes, cuts: list[int], begins: int = 0) -> Seen:
+class Seen(list[Told]):
+    """What is shown."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def __call__(self, sender: str, beginning: bytes, size: int, is_binary: bool, /) -> None:
+        self.append((sender, beginning, size, is_binary))
+
+
+def walked(
+    side: Side, stream: bytes, cuts: list[int], begins: int = 0, most: int = BEGINNING
+) -> Seen:
     """What is seen of a stream that comes in chunks, from the chunk on that C{begins} counts."""
-    seen: Seen = []
+    seen = Seen(most)
     walk = FrameWalk(
         masked=side == "downstream", message_bytes=NO_LIMIT, message_fragments=1_000_000
     )
@@ -32,7 +43,7 @@ def walked(side: Side, stream: bytes, cuts: list[int], begins: int = 0) -> Seen:
     chunks = [stream[start:end] for start, end in pairwise(places)]
     for chunk in chunks[:begins]:
         walk.feed(chunk)
-    twin = walk.twin(Glance(side, lambda *told: seen.append(told)))
+    twin = walk.twin(Glance(side, seen))
     for chunk in chunks[begins:]:
         walk.feed(chunk)
         twin.feed(chunk)
@@ -82,11 +93,10 @@ def test_each_message_that_begins_while_one_watches_is_seen_once(
                 heads.append(len(stream) + len(frame) - (end - start))
             stream += frame + raw(PING, b"ping", key=key)
         sender = "client" if side == "downstream" else "upstream"
-        told_of_all.append((sender, payload[:SMALL], len(payload)))
+        told_of_all.append((sender, payload[:SMALL], len(payload), opcode == BINARY))
     cuts = [min(cut, len(stream)) for cut in cuts]
     begun = [0, *sorted(cuts), len(stream)][min(begins, len(cuts) + 1)]
-    with patch.object(glance, "BEGINNING", SMALL):
-        seen = walked(side, stream, cuts, begins)
+    seen = walked(side, stream, cuts, begins, SMALL)
     # A header that is not whole is held back, so its message has not begun.
     expected = [told for told, head in zip(told_of_all, heads, strict=True) if head > begun]
     assert seen == expected
@@ -96,7 +106,9 @@ def test_a_large_message_is_seen_once_with_its_whole_size() -> None:
     payload = b'{"type":"a","audio":"' + b"A" * 3_000_000 + b'"}'
     stream = raw(TEXT, payload, key=KEY)
     cuts = [*range(1000, len(stream), 65536)]
-    assert walked("downstream", stream, cuts) == [("client", payload[:BEGINNING], len(payload))]
+    assert walked("downstream", stream, cuts) == [
+        ("client", payload[:BEGINNING], len(payload), False)
+    ]
 
 
 # -- the type ------------------------------------------------------------------------------

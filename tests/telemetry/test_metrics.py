@@ -416,7 +416,7 @@ def assert_labels(labels: dict[str, str]) -> None:
         "upstream": {"openai"},
         "outcome": {
             *("open", "cancelled", "opened", "left", "taken", "refused"),
-            *("admitted", "over_limit", "by_mode"),
+            *("admitted", "over_limit", "by_mode", "whole", "cut", "failed"),
             *KINDS,
         },
         "code": set(KINDS),

@@ -1,0 +1,1 @@
+"""Recordings of sessions: how they are written, read, and served again."""
