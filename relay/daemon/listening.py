@@ -81,8 +81,8 @@ class Adopting:
     A reactor that leaves an adopted Unix socket in the file system as it is.
 
     Twisted's own port makes the socket's file accessible for all, and its queue short, when it
-    adopts it; and it removes the file when it stops. All of that is for whoever made the socket to
-    decide, and who may go on listening there.
+    adopts it; when it stops, it removes the file, and shuts the socket for every process that has
+    it. All of that is for whoever made the socket to decide, and who may go on listening there.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -95,6 +95,7 @@ class Adopting:
         port: Any = unix.Port._fromListeningDescriptor(self._reactor, fd, factory)
         port.backlog = QUEUE
         port._bindPath = b"\0"  # a name outside of the file system, where it has nothing to change
+        port._shouldShutdown = False  # as Twisted does for an adopted TCP socket
         port.startListening()
         return cast(IListeningPort, port)
 

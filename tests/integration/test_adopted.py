@@ -54,3 +54,5 @@ async def test_its_file_keeps_its_mode_and_stays_when_the_relay_stops(tmp_path: 
         stopped: Any = port.stopListening()
         await stopped
         assert path.exists()
+        with socket.socket(socket.AF_UNIX) as next_client:
+            next_client.connect(str(path))  # and waits for the next relay, or another worker
