@@ -99,8 +99,16 @@ class House:
     lines: list[str] = field(factory=list)
     ready: list[int] = field(factory=list)
     slots: list[Slot] = field(factory=list)
+    shortage: OSError | None = None
+    connects_first: bool = False
+    unborn: list[WorkerProcess] = field(factory=list)
 
     def begin(self, number: int, process: WorkerProcess) -> None:
+        if self.shortage is not None:
+            self.unborn.append(process)
+            if self.connects_first:
+                process.channel.makeConnection(StringTransport())
+            raise self.shortage
         self.processes.append(Process(100 + len(self.processes), process))
 
     def crew(self, own: Snapshot = NOTHING) -> Crew:

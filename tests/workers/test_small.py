@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from relay.config.plan import Flags
 from relay.config.settings import Settings
 from relay.daemon.journal import priority
 from relay.daemon.logs import JSONObserver, TextObserver
-from relay.daemon.workers.process import environ_of
+from relay.daemon.workers.process import BOOT, environ_of
 from relay.daemon.workers.restarts import LONG_SECONDS, MOST_SECONDS, Restarts
 from relay.daemon.workers.shares import ABSENT, Shares, make
 from relay.daemon.workers.start import Start, packed, received, settings_in
@@ -74,6 +77,18 @@ def test_a_worker_is_told_of_its_sockets_and_nothing_that_is_for_its_parent() ->
         "LISTEN_FDS": "2",
         "LISTEN_FDNAMES": "relay:relay",
     }
+
+
+def test_a_worker_imports_from_where_its_parent_does_whatever_lies_around(tmp_path: Path) -> None:
+    (tmp_path / "attrs.py").write_text("raise RuntimeError('not this one')")
+    parent, its = socket.socketpair()
+    parent.close()
+    with its:
+        command = [sys.executable, "-c", BOOT, "0", "0", *sys.path]
+        ended = subprocess.run(
+            command, cwd=tmp_path, stdin=its.fileno(), stderr=subprocess.PIPE, check=False
+        )
+    assert ended.stderr.endswith(b"EOFError\n"), "its parent is gone"
 
 
 def test_where_a_worker_listens_keeps_the_proxy_protocol() -> None:

@@ -35,7 +35,7 @@ _log = Logger()
 TICK_SECONDS = 1.0
 
 KILL_SECONDS = 5.0
-"""How much longer than its drain a worker may take to end."""
+"""How much longer than its drain a worker may take to end; or how long, if it is to end at once."""
 
 
 @frozen
@@ -86,6 +86,7 @@ class ParentService(Daemon):
         ]
         self._crew = Crew(self._slots, self._counted)
         self._tick = Deadline(self._reactor)
+        self._killing = Deadline(self._reactor)
         self._all_over: Deferred[None] | None = None
         self._is_told = False
 
@@ -174,8 +175,10 @@ class ParentService(Daemon):
     def _counted(self) -> Snapshot:
         """What the parent itself has counted; it serves nobody."""
         assert self._factory is not None, "it is made before anything is shown"
-        counted = self._metrics.snapshot(self._factory)
-        return evolve(counted.once_ended(), process=counted.process)
+        counted, workers = self._metrics.snapshot(self._factory), "relay_workers"
+        ended = counted.once_ended()
+        values = {**ended.values, workers: counted.values[workers]}  # 0, if there is none
+        return evolve(ended, values=values, process=counted.process)
 
     def _status(self) -> str:
         counted = self._crew.snapshot()
@@ -196,6 +199,7 @@ class ParentService(Daemon):
     def _abort(self) -> None:
         for slot in self._slots:
             slot.end("abort")
+        self._killing.set(KILL_SECONDS, self._kill)
 
     def _halt(self) -> None:
         self._crew.is_ending = True
@@ -207,10 +211,9 @@ class ParentService(Daemon):
         if all(slot.is_over for slot in self._slots):
             return
         over = self._all_over = Deferred[None]()
-        killing = Deadline(self._reactor)
-        killing.set(self._drain_seconds + KILL_SECONDS, self._kill)
+        if not self._killing.is_set:
+            self._killing.set(self._drain_seconds + KILL_SECONDS, self._kill)
         await over
-        killing.clear()
 
     def _kill(self) -> None:
         for slot in self._slots:
@@ -220,6 +223,7 @@ class ParentService(Daemon):
 
     def _close(self) -> object:
         self._tick.clear()
+        self._killing.clear()
         os.close(self._shares)
         return None
 

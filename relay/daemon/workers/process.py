@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.internet.error import ProcessExitedAlready
@@ -17,12 +18,15 @@ from relay.daemon.workers.channel import Channel, Once
 from relay.daemon.workers.start import Start
 
 BOOT = (
-    "import os; os.environ['LISTEN_PID'] = str(os.getpid());"
+    "import os, sys; os.setsid(); sys.path[:] = sys.argv[3:];"
+    " os.environ['LISTEN_PID'] = str(os.getpid());"
     " from relay.daemon.workers.worker import main; main()"
 )
 """
-What Python is to run. Twisted looks at C{LISTEN_PID} when it is imported, and only the process
-itself knows its number.
+What Python is to run. It begins a session of its own, because a terminal's Ctrl-C is for the parent
+alone, which tells its workers. It imports from where its parent does: by itself, C{python -c} would
+look first in the folder in which the relay was started. Twisted looks at C{LISTEN_PID} when it is
+imported, and only the process itself knows its number.
 """
 
 FIRST = 3
@@ -44,17 +48,22 @@ class WorkerProcess(ProcessProtocol):
 
     @param channel: what it is asked by.
     @param write: takes whole lines of its log.
+    @param complain: takes each line of its standard error, which is no log: what Python says when
+        the process cannot live.
     @param ended: called with how it ended, once it is gone and has said all.
     @ivar pid: its number; 0 before it runs.
     """
 
     def __init__(
-        self, channel: Channel, write: Callable[[str], object], ended: Callable[[str], object]
+        self,
+        channel: Channel,
+        write: Callable[[str], object],
+        complain: Callable[[str], object],
+        ended: Callable[[str], object],
     ) -> None:
         self.channel = channel
-        self._write = write
+        self._out, self._err = _Lines(write), _Lines(partial(_each, complain))
         self._ended = ended
-        self._line = b""
         self.pid = 0
 
     def connectionMade(self) -> None:
@@ -67,12 +76,11 @@ class WorkerProcess(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         """Pass whole lines on."""
-        lines, newline, self._line = (self._line + data).rpartition(b"\n")
-        if newline:
-            self._write((lines + newline).decode("utf-8", "replace"))
+        self._out.add(data)
 
-    errReceived = outReceived
-    """What Python says when the process cannot live goes to the log too."""
+    def errReceived(self, data: bytes) -> None:
+        """Pass whole lines on."""
+        self._err.add(data)
 
     def signal(self, name: str) -> None:
         """Send a signal, unless it has ended."""
@@ -81,8 +89,31 @@ class WorkerProcess(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         """It is gone, and all that it wrote is read."""
-        self.outReceived(b"\n" if self._line else b"")
+        for lines in (self._out, self._err):
+            lines.end()
         self._ended(_words(reason.value))
+
+
+class _Lines:
+    """Text that comes in parts, and is passed on in whole lines."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._rest = b""
+
+    def add(self, data: bytes) -> None:
+        lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        if newline:
+            self._write((lines + newline).decode("utf-8", "replace"))
+
+    def end(self) -> None:
+        if self._rest:
+            self.add(b"\n")
+
+
+def _each(take: Callable[[str], object], lines: str) -> None:
+    for line in lines.splitlines():
+        take(line)
 
 
 def _words(error: Any) -> str:
@@ -103,6 +134,7 @@ def spawn(
 
     @param sockets: descriptors of listening sockets, in the order of its endpoints.
     @param shares: the descriptor of what L{relay.daemon.workers.shares} keeps.
+    @raise OSError: if there is no descriptor, process or memory for it.
     """
     own, its = socket.socketpair()
     null = os.open(os.devnull, os.O_RDONLY)
@@ -114,7 +146,7 @@ def spawn(
         reactor.spawnProcess(
             process,
             sys.executable,
-            [sys.executable, "-c", BOOT, str(channel), str(channel + 1)],
+            [sys.executable, "-c", BOOT, str(channel), str(channel + 1), *sys.path],
             env=environ_of(environ, len(sockets)),
             childFDs={0: null, 1: "r", 2: "r", **dict(enumerate(handed, FIRST))},
         )

@@ -19,8 +19,11 @@ from relay.timing.deadline import Deadline
 
 _log = Logger()
 
+LATE = 3
+"""How many ticks a worker may say nothing; then the others do not leave clients to it."""
+
 SILENT = 30
-"""How many ticks a worker may say nothing; then it hangs, and is killed."""
+"""How many ticks until it counts as one that hangs, and is killed."""
 
 
 class Slot:
@@ -88,9 +91,14 @@ class Slot:
             "crossed": self.watched.crossed,
         }
         channel = Channel(does, self._clock, self._over)
-        self._process = WorkerProcess(channel, self._write, self._exited)
+        self._process = WorkerProcess(channel, self._write, self._complain, self._exited)
         self._began, self._silent, self._remains = self._clock.seconds(), 0, 2
-        self._begin(self.number, self._process)
+        try:
+            self._begin(self.number, self._process)
+        except OSError as error:
+            if channel.transport is None:  # else it is lost now
+                self._remains = 1
+            self._exited(f"{error.strerror}, before it began")
 
     def tick(self) -> None:
         """
@@ -98,6 +106,8 @@ class Slot:
         machine that slept has not heard it either.
         """
         self._silent += 1
+        if self._silent == LATE:
+            self._shares.set(self.number, ABSENT)
         if self._silent == SILENT and self._process is not None:
             _log.error(
                 "{name} (process {pid}) has said nothing for {seconds} s: it hangs, and is killed",
@@ -143,6 +153,9 @@ class Slot:
             assert self._process is not None, "it has reported"
             _log.info("{name} serves, as process {pid}", name=self.name, pid=self._process.pid)
             self._ready()
+
+    def _complain(self, line: str) -> None:
+        _log.error("{name}: {line}", name=self.name, line=line)
 
     def _exited(self, how: str) -> None:
         self._how = how

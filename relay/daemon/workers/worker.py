@@ -28,7 +28,7 @@ from relay.daemon.service import RelayService
 from relay.daemon.signals import Signals
 from relay.daemon.sparing import Sparing
 from relay.daemon.workers.channel import Channel, Once
-from relay.daemon.workers.shares import Shares
+from relay.daemon.workers.shares import ABSENT, Shares
 from relay.daemon.workers.start import Start, received, settings_in
 from relay.daemon.workers.watched import Shown
 from relay.timing.clock import use_monotonic_clock
@@ -41,6 +41,11 @@ REPORT_SECONDS = 1.0
 FAREWELL_SECONDS = 1.0
 """How long the last report may take to be read."""
 
+ALONE_SECONDS = 0.5
+"""
+How long a worker that is sent a signal waits to be told that the whole relay ends. Systemd sends a
+service's signal to each of its processes.
+"""
 
 STDOUT = 1
 """The descriptor that the parent reads lines from."""
@@ -60,10 +65,11 @@ class WorkerService(RelayService):
         self._listeners.yield_when(self._is_ahead)
         self._overview: OwnOverview | None = None
         self._next = Deadline(self._reactor)
-        self._is_watched = self._is_orphan = False
+        self._alone = Deadline(self._reactor)
+        self._is_watched = self._is_alone = False
         self._gone: Deferred[None] = Deferred()
         does: dict[str, Callable[..., object]] = {
-            "end": self.end,
+            "end": self._end_with_all,
             "abort": self._abort,
             "take": self._take_settings,
             "watch": self._watch,
@@ -97,7 +103,9 @@ class WorkerService(RelayService):
 
     def _signals(self) -> Signals:
         """The parent takes new settings, and tells."""
-        signals = Signals(self._reactor, self._drain_seconds, self.end, self._abort, lambda: None)
+        signals = Signals(
+            self._reactor, self._drain_seconds, self._signalled, self._abort, lambda: None
+        )
         self._reactor.callWhenRunning(signals.install)
         return signals
 
@@ -133,30 +141,47 @@ class WorkerService(RelayService):
     def _is_ahead(self) -> bool:
         """Whether another worker has fewer connections."""
         assert self._factory is not None, "it listens"
+        if self._is_alone:
+            self._shares.set(self._start.number, ABSENT)
+            return False
         return self._shares.is_ahead(self._start.number, self._factory.connections)
 
     # -- the end -------------------------------------------------------------------------------
 
+    def _end_with_all(self) -> None:
+        self._alone.clear()
+        self.end()
+
+    def _signalled(self) -> None:
+        self._alone.set(ALONE_SECONDS, self._end_alone)
+
+    def _end_alone(self) -> None:
+        """End where others go on, or come next: the parent is gone, or has told of no end."""
+        self._is_alone = True
+        if self.running:
+            self.end()
+        else:
+            self._leave()
+
     @property
     def _leaves(self) -> bool:
-        """The sockets of a parent that is gone are for whoever comes next."""
-        return self._is_orphan or super()._leaves
+        """Clients are for the other workers, or those of the next parent."""
+        return self._is_alone or super()._leaves
 
     def _leave(self) -> None:
-        self._listeners.leave(every=self._is_orphan)
+        self._listeners.leave(every=self._is_alone)
 
     def _lost(self) -> None:
         if self._gone.called:
             return
         self._gone.callback(None)
         self._shown.look_away_from_all()
-        if self.running:
-            self._is_orphan = True
-            self.end()
+        self._end_alone()
 
     async def _stop(self) -> None:
         await super()._stop()
         self._next.clear()
+        self._alone.clear()
         if self._overview is not None and not self._gone.called:
             self.channel.tell("report", self._told())
             assert self.channel.transport is not None, "it is not lost"
@@ -185,8 +210,6 @@ def main() -> None:
     """
     end = socket.socket(fileno=int(sys.argv[1]))
     start = received(end)
-    # A terminal's Ctrl-C is then for the parent alone, which tells its workers.
-    os.setsid()
     if start.reactor is not None:
         installReactor(start.reactor)
     from twisted.internet import reactor
