@@ -274,12 +274,12 @@ async def _play(folder: Path) -> None:
         await scene.start()
         await scene.exact(first)
 
-        if LONG:  # else this is for tests of single relays' parts: it takes its time
+        if LONG:  # else tests/integration does the like, in one process
             await scene.store_frozen(first)
             await scene.store_begins_anew(first)
-        await until(lambda: second.count(SESSIONS) == LIMIT, "the replica has them")
-        await scene.say(AWAY, first.kill)
-        await scene.say(DECIDES, lambda: second.say("REPLICAOF", "NO", "ONE"))
-        await scene.exact(second)
+            await until(lambda: second.count(SESSIONS) == LIMIT, "the replica has them")
+            await scene.say(AWAY, first.kill)
+            await scene.say(DECIDES, lambda: second.say("REPLICAOF", "NO", "ONE"))
+            await scene.exact(second)
         for running in scene.relays:
             running.check_log()

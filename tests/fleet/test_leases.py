@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.strategies import DataObject, data, integers, lists, sampled_from
 
 from relay.fleet.leases import Leased, Leases, Places
@@ -65,6 +65,7 @@ def test_what_the_store_may_not_know_comes_first_and_is_told_once() -> None:
     assert leases.take(11, 9) == [unknown]
 
 
+@settings(max_examples=50)
 @given(data())
 def test_each_lease_is_renewed_in_time_and_none_that_is_over(data: DataObject) -> None:
     draw = data.draw
