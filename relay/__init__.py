@@ -11,6 +11,7 @@ from relay.lifecycle.handles import Handles, SessionHandle
 from relay.policy.policy import Policy
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, RelayError
+from relay.rules.losses import Loss
 from relay.rules.refusals import Refusal, RefusalCode, Stage, UpstreamFacts, refuse
 from relay.rules.session_kinds import SessionKind
 from relay.telemetry.crossings import Crossing, Crossings
@@ -55,6 +56,7 @@ __all__ = [
     "InvalidValue",
     "Limits",
     "LogRecords",
+    "Loss",
     "Metrics",
     "OpenRecord",
     "Policy",

@@ -33,9 +33,11 @@ class PeerProtocol(ClosingWebSocket):
 
     Its factory must have C{lines} (L{relay.wire.choice.Lines}).
 
+    @ivar quiet_seconds: once the connection is lost, see L{relay.wire.interfaces.Line}.
     @ivar source: the other side of the session. It is not read while this peer does not read.
     """
 
+    quiet_seconds: float | None = None
     source: PeerProtocol | None = None
     _inlet: Inlet | None = None
     _arrived = 0  # by the last Ping
@@ -174,6 +176,7 @@ class PeerProtocol(ClosingWebSocket):
         """Stop all timers. What the peer sent before is still parsed to its end, in turns."""
         # First: the socket is closed, and its number may soon be another connection's.
         line, self.line = self.line, GONE
+        self.quiet_seconds = line.quiet_seconds
         line.release()
         self._stop_deadlines()
         self.ended(reason)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,6 +25,7 @@ from relay.policy.policy import Policy
 from relay.rules import closes
 from relay.rules.budgets import BudgetName
 from relay.rules.closes import FAILED, Close, Side
+from relay.rules.losses import Loss
 from relay.rules.said import Said
 from relay.rules.scrub import redact
 from relay.rules.subprotocols import NOTICES
@@ -116,6 +118,7 @@ class Session(PeerListener):
         self._viewers: Viewers | None = None
         self._cause: tuple[int | None, str] | None = None
         self._stalled: Side | None = None
+        self._loss: Loss | None = None
         self._budget: BudgetName | None = None
         self._has_failed = self._is_over = self._was_done = False
 
@@ -291,6 +294,7 @@ class Session(PeerListener):
     def silent(self, side: Side) -> None:
         """Tell the other side that this one is silent."""
         close = closes.SILENT[side]
+        self._lost_by(Loss("silence"))
         self._because(close.code, side)
         self._close_other(side, close)
 
@@ -303,8 +307,12 @@ class Session(PeerListener):
     def lost(self, side: Side, reason: Failure) -> None:
         """End the other side; if that is gone too, end the session."""
         close = closes.LOST[side]
+        peer = self._peers.pop(side, None)
+        is_end = reason.check(ConnectionDone) is not None
+        self._lost_by(
+            Loss("end" if is_end else "break", None if peer is None else peer.quiet_seconds)
+        )
         self._because(close.code, side)
-        self._peers.pop(side, None)
         self._plane.lost(side)
         self._close_other(side, close)
         for survivor in self._peers.values():
@@ -339,6 +347,11 @@ class Session(PeerListener):
         peer = self._peers.get(side)
         if peer is not None:
             peer.end_in_error()
+
+    def _lost_by(self, loss: Loss) -> None:
+        """A connection ended without a Close; keep how, if it is the first cause of the end."""
+        if self._cause is None:
+            self._loss = loss
 
     def _because(self, code: int | None, by: str) -> None:
         """Keep the first cause of the end; later ones follow from it."""
@@ -381,6 +394,7 @@ class Session(PeerListener):
             responses=self._tally.responses,
             turns=self._tally.turns,
             budget=self._budget,
+            loss=self._loss,
         )
         if self._watch is not None:
             self._watch.end(record)

@@ -121,6 +121,7 @@ class LogRecords(RelayListener):
         line = (
             f"{_ended(record)}"
             f" after {record.seconds:.3f} s, {up.messages} messages up, {down.messages} down"
+            f"{'' if record.loss is None else f'; {record.loss.told()}'}"
         )
         _log.info(
             _literal(line),
@@ -146,4 +147,6 @@ class LogRecords(RelayListener):
             turns=record.turns,
             stalled=record.stalled,
             budget=record.budget,
+            lost_by=record.loss and record.loss.by,
+            quiet_seconds=record.loss and record.loss.quiet_seconds,
         )

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 from relay.rules.closes import Side
+from relay.rules.losses import Loss
 from relay.rules.refusals import Refusal, Stage
 
 LONGEST_SHOWN = 200
@@ -179,6 +180,7 @@ class ClosedRecord:
     @ivar responses: how many responses ended, by status (see L{relay.rules.usage.status_of}).
     @ivar turns: how often upstream heard the end of speech.
     @ivar budget: the budget that was used up, by its key in C{[limits]}, if that ended it.
+    @ivar loss: how the connection of the side that C{closed_by} names ended, if without a Close.
     """
 
     hold: HoldRecord
@@ -194,6 +196,7 @@ class ClosedRecord:
     responses: dict[str, int] = field(factory=dict, kw_only=True)
     turns: int = field(default=0, kw_only=True)
     budget: str | None = field(default=None, kw_only=True)
+    loss: Loss | None = field(default=None, kw_only=True)
 
 
 RecordingOutcome = Literal["whole", "cut", "failed"]

@@ -31,10 +31,13 @@ class Line(Protocol):
 
     @ivar direct: whether it uses the socket without Twisted's layers in between.
     @ivar received: called with bytes that came; must not raise.
+    @ivar quiet_seconds: set when the other end has ended the connection: seconds since the last
+        byte came or went; L{None} if that is not known.
     @ivar socket: the connection's socket; L{None} if the transport does not show it.
     """
 
     direct: bool
+    quiet_seconds: float | None
     received: Received
     socket: Any
 
@@ -77,6 +80,7 @@ class _NoLine:
     """The line of a peer that is not open yet, or is gone. It does nothing."""
 
     direct = False
+    quiet_seconds: float | None = None
     socket: Any = None
     queued = 0
 

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from relay.timing.turns import drop
 from relay.wire.epoll import Hub
 from relay.wire.interfaces import LineEnd, Received, in_transport
+from relay.wire.quiet import quiet_seconds
 
 READ = 65536
 """Most bytes of one read."""
@@ -48,6 +49,7 @@ class SocketLine:
     """
 
     direct = True
+    quiet_seconds: float | None = None
 
     def __init__(
         self, hub: Hub | IReactorFDSet, transport: Any, end: LineEnd, received: Received
@@ -198,6 +200,9 @@ class SocketLine:
         self._end.drained()
         return None
 
+    def _quiet(self) -> float | None:
+        return quiet_seconds(self.socket)
+
     def _failed(self) -> Exception:
         """Tell of the exception being handled now; it ends this line alone."""
         self._end.failed()
@@ -205,6 +210,7 @@ class SocketLine:
 
     def connectionLost(self, reason: Failure) -> None:
         """Tell the transport, which closes the socket and tells the protocol."""
+        self.quiet_seconds = self._quiet()
         self._leave()
         self._transport.connectionLost(reason)
 

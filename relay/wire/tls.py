@@ -94,6 +94,9 @@ class TlsLine(SocketLine):
         self._leave()
         self._tls.abortConnection()
 
+    def _quiet(self) -> None:
+        """Not known: by TLS an end has bytes of its own (C{close_notify})."""
+
     def doRead(self) -> Any:
         """Read and decrypt; send what OpenSSL answers by itself, such as new keys."""
         try:

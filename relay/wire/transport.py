@@ -16,6 +16,7 @@ class TransportLine:
     """A L{relay.wire.interfaces.Line} that passes everything to the transport."""
 
     direct = False
+    quiet_seconds: float | None = None  # when it hears of the loss, the socket is closed
 
     def __init__(self, transport: Any, end: LineEnd, received: Received) -> None:
         self.received = received

@@ -131,6 +131,9 @@ def test_without_pings_a_session_that_is_silent_is_cut(
         assert client.pings == 0
         log = tmp_path / "log"
         until(lambda: "closed req" in log.read_text())
+        line = next(each for each in log.read_text().splitlines() if "closed req" in each)
+        assert json.loads(line)["lost_by"] in ("end", "break")
+        assert json.loads(line)["quiet_seconds"] > 1
 
 
 @pytest.fixture

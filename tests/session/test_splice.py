@@ -13,6 +13,7 @@ from relay.peer.control import MOST_WAITING
 from relay.peer.delivery import Written
 from relay.peer.throttle import BURST, RATE
 from relay.rules.closes import LOST, SILENT, Side
+from relay.rules.losses import Loss
 from relay.session.splice import WHOLE
 from relay.testing.peers import Peer
 from relay.wire.sockets import SocketLine
@@ -125,6 +126,29 @@ def test_a_loss_within_a_small_frame_is_told_by_a_close(pair: tuple[Peer, Peer],
     assert downstream.close == (1011, LOST["upstream"].reason)
 
 
+@pytest.mark.parametrize("from_upstream", [True, False])
+@pytest.mark.parametrize(("act", "by"), [("fin", "end"), ("reset", "break")])
+def test_the_record_says_how_a_connection_ended_without_a_close(
+    world: World, pair: tuple[Peer, Peer], act: str, by: str, from_upstream: bool
+) -> None:
+    getattr(pair[from_upstream].line, act)()
+    world.advance(30)
+    (record,) = world.listener.ends
+    assert record.loss == Loss(by)  # type: ignore[arg-type]
+
+
+def test_the_record_of_a_session_that_was_closed_names_no_loss(
+    world: World, pair: tuple[Peer, Peer]
+) -> None:
+    downstream, upstream = pair
+    downstream.line.deliver(Frame(Opcode.CLOSE, b"\x03\xe9").serialize(mask=True))
+    upstream.line.reset()
+    downstream.line.fin()
+    world.advance(30)
+    (record,) = world.listener.ends
+    assert (record.close_code, record.closed_by, record.loss) == (1001, "downstream", None)
+
+
 def test_a_loss_within_a_large_frame_cuts_downstream_without_a_close(
     world: World, pair: tuple[Peer, Peer]
 ) -> None:
@@ -227,6 +251,7 @@ def test_a_peer_that_stops_within_its_frame_is_given_up_not_its_receiver(
     (record,) = world.listener.ends
     side: Side = "upstream" if from_upstream else "downstream"
     assert (record.close_code, record.closed_by) == (SILENT[side].code, side)
+    assert record.loss == Loss("silence")
 
 
 def test_two_peers_that_stop_within_their_frames_do_not_wait_for_each_other(

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
+from relay.rules.losses import Loss
 from relay.rules.refusals import Refusal, UpstreamFacts, attributed, refuse
 from relay.telemetry.lines import LogRecords
 from relay.telemetry.records import (
@@ -174,6 +175,8 @@ def test_a_closed_session_is_one_line_with_its_traffic(logged: list[Event]) -> N
         "responses": {"cancelled": 1},
         "turns": 2,
         "budget": "day_tokens",
+        "lost_by": None,
+        "quiet_seconds": None,
     }
     assert fields.items() <= event.items()
     assert event["log_level"] is LogLevel.info
@@ -247,6 +250,16 @@ def test_a_session_that_ended_without_a_code_is_told_in_words(logged: list[Event
     assert said(logged[0]).startswith(
         "closed req_1 for 192.0.2.1 by downstream without a code after 1.000 s, "
     )
+
+
+def test_the_line_of_a_session_that_was_lost_says_how(logged: list[Event]) -> None:
+    loss = Loss("end", 60.0)
+    lost = ClosedRecord(
+        hold(), None, 1001, "downstream", 1.0, "splice", no_traffic(), {}, loss=loss
+    )
+    LogRecords().closed(lost)
+    assert said(logged[0]).endswith(f" 0 down; {loss.told()}")
+    assert (logged[0]["lost_by"], logged[0]["quiet_seconds"]) == ("end", 60.0)
 
 
 def test_a_refusal_by_a_breaker_tells_why_the_upstream_is_left_alone(logged: list[Event]) -> None:
