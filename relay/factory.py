@@ -177,7 +177,7 @@ class RelayFactory(FrontFactory):
         upstreams = [standing.upstream for standing in balancer.standings]
         endpoints = chain.from_iterable(upstream.traits.endpoints for upstream in upstreams)
         served = Served(endpoints, settings.base_path)
-        decide = with_secrets(admit, mint, reactor, self._revoked)
+        decide = with_secrets(admit, mint, reactor, self._revoked, settings.base_path)
         dialer = dialer_for(balancer, settings.limits, self._lines, reactor)
         door = Door(decide, settings.hold_seconds, reactor, self._callers)
         models = named_by(upstreams)

@@ -43,7 +43,7 @@ FORM = f"{EPHEMERAL}v1."
 
 ELSEWHERE = (
     "This ephemeral secret was minted elsewhere, or is no longer valid; mint one here with"
-    " POST /v1/realtime/client_secrets."
+    " POST {base}/v1/realtime/client_secrets."
 )
 UNLASTING = (
     "ephemeral secrets are signed by a key that was made at this start, so they end with this"
@@ -52,13 +52,13 @@ UNLASTING = (
 
 ANOTHER_KIND = "This ephemeral secret is for {}; it opens nothing else."
 PLACES: Mapping[SessionKind, str] = {
-    "realtime": "/v1/realtime",
-    "transcription": "/v1/realtime?intent=transcription",
-    "translation": "/v1/realtime/translations",
-    "live": "/v1/live/sessions",
+    "realtime": "{base}/v1/realtime",
+    "transcription": "{base}/v1/realtime?intent=transcription",
+    "translation": "{base}/v1/realtime/translations",
+    "live": "{base}/v1/live/sessions",
     "gemini": "Gemini's path",
 }
-"""The kinds that a secret may be for, and where a client opens each."""
+"""The kinds that a secret may be for, and where a client opens each, below a base path."""
 
 
 @frozen
@@ -143,7 +143,11 @@ def _minted(claims: bytes) -> Minted | None:
 
 
 def with_secrets(
-    admit: Admit | None, mint: Mint, clock: IReactorTime, revoked: Revoked | None = None
+    admit: Admit | None,
+    mint: Mint,
+    clock: IReactorTime,
+    revoked: Revoked | None = None,
+    base_path: str = "",
 ) -> Admit:
     """
     What decides on each request: a secret of the mint's, or else C{admit}. Without C{admit}
@@ -151,13 +155,14 @@ def with_secrets(
     another relay, or OpenAI.
 
     @param revoked: the subjects whose secrets are no longer good.
+    @param base_path: what stands before the paths that a refusal names.
     """
     forms = EPHEMERAL if admit is None else FORM
 
     def by_secret(request: Request) -> Verdict:
-        verdict = _verdict(mint, request, revoked or Revoked())
+        verdict = _verdict(mint, request, revoked or Revoked(), base_path)
         if admit is None and not isinstance(verdict, Grant) and verdict.status == 401:
-            return evolve(verdict, message=ELSEWHERE)
+            return evolve(verdict, message=ELSEWHERE.format(base=base_path))
         return verdict
 
     by_secret_evenly = evenly(by_secret, clock)
@@ -170,7 +175,7 @@ def with_secrets(
     return decide
 
 
-def _verdict(mint: Mint, request: Request, revoked: Revoked) -> Verdict:
+def _verdict(mint: Mint, request: Request, revoked: Revoked, base_path: str) -> Verdict:
     secret = request.credential or ""
     minted = mint.read(secret) if secret.startswith(FORM) else None
     if minted is None:
@@ -182,7 +187,8 @@ def _verdict(mint: Mint, request: Request, revoked: Revoked) -> Verdict:
     elif minted.origin is not None and not same_origin(minted.origin, request.origin or ""):
         why = f"the ephemeral secret {minted.id} is for the origin {minted.origin} only"
     elif request.kind not in (None, minted.kind):
-        return refuse("unauthorized", ANOTHER_KIND.format(PLACES[minted.kind]), status=403)
+        place = PLACES[minted.kind].format(base=base_path)
+        return refuse("unauthorized", ANOTHER_KIND.format(place), status=403)
     else:
         return minted.grant
     return refuse("unauthorized", detail=why)

@@ -56,4 +56,16 @@ class Front(Resource):
         """Answer with the one or the other."""
         is_for_people = "text/html" in (request.getHeader("accept") or "")
         request.responseHeaders.addRawHeader("Vary", "Accept")
+        if is_for_people and not request.path.endswith(b"/"):
+            return _BEHIND_ITS_SLASH.render(request)
         return (self._console if is_for_people else self._text).render(request)
+
+
+def _moved(request: PlainRequest) -> bytes:
+    """A base path without its slash: the page's files are named relative to it."""
+    request.setResponseCode(308)
+    request.setHeader("Location", request.path + b"/")
+    return b""
+
+
+_BEHIND_ITS_SLASH = Page(_moved)

@@ -15,7 +15,7 @@ from relay.rules.refusals import refuse
 from relay.upstreams.upstream import Upstream
 from relay.web.page import Page, PlainRequest, refused
 
-UNNAMED = "The settings name no such model; ask for /v1/models to see those that they name."
+UNNAMED = "The settings name no such model; ask for {base}/v1/models to see those."
 
 Model = dict[str, str | int]
 
@@ -35,11 +35,14 @@ def named_by(upstreams: Iterable[Upstream]) -> dict[str, Model]:
     return found
 
 
-def models_page(models: dict[str, Model], grant: Grant, name: str | None) -> Page:
+def models_page(
+    models: dict[str, Model], grant: Grant, name: str | None, base_path: str = ""
+) -> Page:
     """
     The page of all models that the grant allows, or of one.
 
     @param name: the model's, as it stands in the path.
+    @param base_path: what stands before the path that a refusal names.
     """
 
     def answer(request: PlainRequest) -> bytes:
@@ -48,7 +51,7 @@ def models_page(models: dict[str, Model], grant: Grant, name: str | None) -> Pag
         own = {name: model for name, model in models.items() if grant.bounds.allows_model(name)}
         found = own.get(unquote(name)) if name else {"object": "list", "data": [*own.values()]}
         if found is None:
-            return refused(request, refuse("not_found", UNNAMED))
+            return refused(request, refuse("not_found", UNNAMED.format(base=base_path)))
         request.setHeader("Content-Type", "application/json")
         request.setHeader("Cache-Control", "no-store")
         return json.dumps(found).encode("ascii") + b"\n"

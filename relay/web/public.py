@@ -99,7 +99,9 @@ class Public(Resource):
         base = self._served.base_path
         below = normal(request.path.decode("latin-1")).removeprefix(base)
         if found := _MODELS.fullmatch(below):
-            return Behind(self._door, partial(models_page, self._models, name=found[1]))
+            return Behind(
+                self._door, partial(models_page, self._models, name=found[1], base_path=base)
+            )
         if found := _SECRETS.fullmatch(below):
             kind: SessionKind = "translation" if found[1] else "realtime"
             return Behind(self._door, partial(client_secrets_page, self._mint, kind=kind))

@@ -61,10 +61,16 @@ def request(secret: str, origin: str | None = None) -> Request:
     return Request("req_1", "192.0.2.1", Head("GET", "/v1/realtime", 1, tuple(fields)))
 
 
-def decided(admit: Admit | None, mint: Mint, asked: Request, revoked: Revoked | None = None) -> Any:
+def decided(
+    admit: Admit | None,
+    mint: Mint,
+    asked: Request,
+    revoked: Revoked | None = None,
+    base_path: str = "",
+) -> Any:
     """The verdict, once it is there."""
     clock = Clock()
-    verdict: Any = with_secrets(admit, mint, clock, revoked)(asked)
+    verdict: Any = with_secrets(admit, mint, clock, revoked, base_path)(asked)
     if isinstance(verdict, (Grant, Refusal)):
         return verdict
     waiting: Any = Deferred.fromCoroutine(verdict)
@@ -199,8 +205,13 @@ def test_a_wrong_secret_is_told_like_every_wrong_credential(name: str) -> None:
 def test_a_relay_without_authentication_says_where_to_get_a_good_secret(name: str) -> None:
     secret, origin, _ = wrong_secrets().get(name, ("ek_68af296e8e408191a1120ab6383263c2", None, ""))
     refusal = refused(decided(None, Mint(KEYS), request(secret, origin)))
-    assert refusal.message == ELSEWHERE
+    assert refusal.message == ELSEWHERE.format(base="")
     assert "minted elsewhere" in refusal.message
+
+
+def test_where_to_get_a_good_secret_is_below_the_base_path() -> None:
+    refusal = refused(decided(None, Mint(KEYS), request("ek_elsewhere"), base_path="/voice"))
+    assert "POST /voice/v1/realtime/client_secrets" in refusal.message
 
 
 def test_any_other_credential_is_for_admit_or_for_nobody() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from memory import World
 
-from relay import Console
+from relay import Console, Settings
 from relay.simulator.faults import FAULTS
 from relay.web.static_files import POLICY
 
@@ -37,6 +37,15 @@ def test_a_browser_gets_the_page_and_may_do_nothing_else_with_it() -> None:
     assert '<script type="module" src="console.js">' in body
     assert "<style" not in body
     assert "style=" not in body
+
+
+def test_a_browser_at_a_base_path_without_its_slash_is_sent_behind_it() -> None:
+    console = Console(is_demo=True, model="m")
+    world = World(Settings(base_path="/voice"), options={"console": console})
+    status, headers, body = ask(world, "/voice", HTML)
+    assert (status, headers["Location"], body) == (308, "/voice/", "")
+    assert ask(world, "/voice/", HTML)[0] == 200
+    assert ask(world, "/voice/console.json")[0] == 200
 
 
 @pytest.mark.parametrize("fields", [(), ("Accept: */*",), ("Accept: application/json",)])

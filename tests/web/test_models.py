@@ -98,6 +98,9 @@ def test_models_are_below_the_base_path() -> None:
     world = relay(base_path="/voice")
     assert fetch(world, "/voice/v1/models")[0] == 200
     assert fetch(world, "/v1/models")[0] == 404
+    status, _, body = fetch(world, "/voice/v1/models/nothing")
+    assert status == 404
+    assert "/voice/v1/models " in body["error"]["message"]
 
 
 # -- who may see them ----------------------------------------------------------------------
