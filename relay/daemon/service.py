@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from relay.admission.authorizers import admit_by
+from relay.config.access import ClientKeys
 from relay.config.plan import Plan
 from relay.config.settings import Settings
 from relay.daemon.base import Daemon
@@ -21,9 +22,11 @@ from relay.daemon.lag import Lag
 from relay.daemon.listeners import certificates_of
 from relay.daemon.listening import validities
 from relay.daemon.withdrawn import Withdrawn
+from relay.daemon.withheld import Withheld
 from relay.factory import RelayFactory
 from relay.simulator import SimulatorFactory
 from relay.telemetry.lines import LogRecords
+from relay.timing.clock import epoch
 from relay.upstreams.upstream import Upstream
 from relay.web.console import Console
 
@@ -67,6 +70,7 @@ class RelayService(Daemon):
         self._lag = Lag(reactor, self._metrics.lagged)
         self._fleet = fleet_in(plan, reactor, self._metrics)
         self._secure = SecureDemo(reactor)
+        self._withheld = Withheld()
         self._withdrawn: Withdrawn | None = None
 
     def _open(self) -> None:
@@ -98,7 +102,7 @@ class RelayService(Daemon):
         upstreams = self._simulated or plan.upstreams
         return {
             "upstreams": upstreams,
-            "admit": admit_by(plan.access, self._reactor),
+            "admit": admit_by(evolve(plan.access, client_keys=self._keys(plan)), self._reactor),
             "settings": settings,
             "signing_keys": plan.access.signing,
             "console": self._console(upstreams[0]) if settings.console else None,
@@ -129,7 +133,7 @@ class RelayService(Daemon):
     def _look_for_withdrawn(self) -> None:
         """Have the sessions of those ended whose key is taken out, if the settings say so."""
         assert self._factory is not None, "it is made before its keys are looked at"
-        keys = self._plan.access.client_keys if self._settings.auth.end_revoked else None
+        keys = self._keys(self._plan) if self._settings.auth.end_revoked else None
         if self._withdrawn is not None and keys is not None:
             self._withdrawn.keys = keys
             return
@@ -137,9 +141,23 @@ class RelayService(Daemon):
             self._withdrawn.stop()
         self._withdrawn = None
         if keys is not None:
-            self._withdrawn = Withdrawn(keys, self._factory.handles.revoke, self._reactor)
+            revoke = self._factory.handles.revoke
+            self._withdrawn = Withdrawn(keys, revoke, self._tell_withdrawn, self._reactor)
             if self.running:
                 self._withdrawn.start()
+
+    def _keys(self, plan: Plan) -> ClientKeys | None:
+        """The keys of clients, but those that another relay of the fleet has found taken out."""
+        keys, auth = plan.access.client_keys, plan.settings.auth
+        files = [*filter(None, (auth.keys_file, auth.token_file))]
+        return keys and self._withheld.without(keys, files)
+
+    def _tell_withdrawn(self, digest: bytes) -> None:
+        if self._fleet is not None and digest not in self._withheld:
+            self._fleet.withdraw(digest)
+
+    def _withhold(self, digest: bytes, seconds: float) -> None:
+        self._withheld.add(digest, epoch() - seconds)
 
     def _console(self, upstream: Upstream) -> Console:
         models = [*upstream.models, upstream.traits.sample]
@@ -166,7 +184,7 @@ class RelayService(Daemon):
         self._garbage.start()
         self._lag.start()
         if self._fleet is not None and self._factory is not None:
-            self._fleet.start(self._factory.revoked_elsewhere)
+            self._fleet.start(self._factory.revoked_elsewhere, self._withhold)
         if self._withdrawn is not None:
             self._withdrawn.start()
         self._reload.start()

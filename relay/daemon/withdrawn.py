@@ -22,13 +22,21 @@ class Withdrawn:
 
     @ivar keys: the keys at this time.
     @param revoke: ends what a subject has open, and returns how much that is.
+    @param tell: is told of each key that is gone, by its digest.
     """
 
-    def __init__(self, keys: ClientKeys, revoke: Callable[[str], int], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        keys: ClientKeys,
+        revoke: Callable[[str], int],
+        tell: Callable[[bytes], object],
+        clock: IReactorTime,
+    ) -> None:
         self.keys = keys
         self._revoke = revoke
+        self._tell = tell
         self._next = Deadline(clock)
-        self._known: set[str] = set()
+        self._known: dict[bytes, str] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -39,12 +47,14 @@ class Withdrawn:
         """Look no more."""
         self._next.clear()
 
-    def _subjects(self) -> set[str]:
-        return {key.subject for key in self.keys()}
+    def _subjects(self) -> dict[bytes, str]:
+        return {key.digest: key.subject for key in self.keys()}
 
     def _look(self) -> None:
         self._next.set(LOOK_SECONDS, self._look)
         before, self._known = self._known, self._subjects()
-        for subject in sorted(before - self._known):
+        for digest in before.keys() - self._known.keys():
+            self._tell(digest)
+        for subject in sorted({*before.values()} - {*self._known.values()}):
             text = "{subject} has no key any more; ending {count} of its sessions and holds"
             _log.info(text, subject=subject, count=self._revoke(subject))

@@ -14,12 +14,13 @@ from twisted.python.failure import Failure
 from relay.admission.shared import Claim
 from relay.config.fleet_table import FleetTable
 from relay.fleet import scripts
+from relay.fleet.changes import Changes
 from relay.fleet.days import SharedLedger
 from relay.fleet.in_time import in_time
 from relay.fleet.leases import Leased, Leases, Places
 from relay.fleet.names import Names
 from relay.fleet.question import over_limit, question
-from relay.fleet.revocations import Revocations
+from relay.fleet.revocations import KEY, SUBJECT, Revocations
 from relay.fleet.scripts import Script
 from relay.fleet.standing import Standing
 from relay.fleet.store import Store, StoreFault
@@ -45,12 +46,6 @@ CHUNK = 100
 """Leases in one script, so that neither side takes more than a millisecond or two."""
 
 LATE = f"no answer within {ANSWER_SECONDS * 1000:g} ms"
-
-MODES = {
-    "closed": "new sessions are refused",
-    "open": "this relay counts by itself",
-    "local": "this relay counts by itself, with the limits divided by {relays}",
-}
 
 Outcome = Literal["admitted", "over_limit", "by_mode"]
 
@@ -84,6 +79,7 @@ class SharedFleet:
         self._count = 0
         self._alive = 0
         self._standing = Standing(clock.seconds())
+        self._changes = Changes(table)
         self.ledger = SharedLedger(
             self._ask,
             lambda: self._standing.answers,
@@ -202,32 +198,34 @@ class SharedFleet:
     def _fall(self, why: str) -> None:
         self._alive = 0
         if self._standing.become("down", self._clock.seconds(), why):
-            text = "the fleet's store is away ({why}); until it is back, "
-            _log.error(text + MODES[self._table.mode], why=why, relays=self._table.relays)
+            self._changes.away(why)
 
     def _stand(self, known: int, alive: int) -> None:
         """The store answers."""
         self._alive = alive
         before, now = self._standing.since, self._clock.seconds()
-        if known and self._standing.become("up", now):
-            _log.info(
-                "the fleet's store counts for {alive} relays, after {seconds:.1f} s without it",
-                alive=alive,
-                seconds=now - before,
-            )
-        elif not known and self._standing.become("settling", now):
-            text = "the fleet's store waits until {relays} relays have told it of their sessions; "
-            _log.warn(text + "until then, " + MODES[self._table.mode], relays=self._table.relays)
+        if self._standing.become("up" if known else "settling", now):
+            if known:
+                self._changes.up(alive, now - before)
+            else:
+                self._changes.settling()
 
     # -- signs of life ---------------------------------------------------------------------
 
-    def start(self, end: Callable[[str, float], object]) -> None:
+    def start(
+        self, end: Callable[[str, float], object], withhold: Callable[[bytes, float], object]
+    ) -> None:
         """
         Join.
 
         @param end: ends what a subject has here, given how many seconds ago it was revoked.
+        @param withhold: refuses a key from now on, given its digest and how many seconds ago it was
+            taken out.
         """
-        self._revocations.end = end
+        self._revocations.effects = {
+            SUBJECT: end,
+            KEY: lambda digest, seconds: withhold(bytes.fromhex(digest), seconds),
+        }
         self._store.start()
         self._next.set(BEAT_SECONDS, self._beat)
 
@@ -294,7 +292,14 @@ class SharedFleet:
 
     def revoke(self, subject: str) -> None:
         """Have all others end what this subject has, as soon as the store can tell them."""
-        self._revocations.add(subject)
+        self._revoke(SUBJECT, subject)
+
+    def withdraw(self, digest: bytes) -> None:
+        """Have all others refuse the key of this digest, likewise."""
+        self._revoke(KEY, digest.hex())
+
+    def _revoke(self, kind: str, name: str) -> None:
+        self._revocations.add(kind, name)
         if self._standing.answers:
             self._do(self._revocations.send())
 

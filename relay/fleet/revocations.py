@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,38 +12,39 @@ from relay.fleet.scripts import DAY, REVOKE, REVOKED, Script
 Ask = Callable[[Script, Sequence[str], Sequence[object]], Deferred[Any]]
 
 
-def _nothing(subject: str, seconds: float) -> None:
-    """Stands in for L{Revocations.end} until the relay has joined."""
+SUBJECT, KEY = "subject", "key"
+"""What may be revoked: a subject by its name, a key by the hexadecimal digest of it."""
 
 
 class Revocations:
     """
-    The store remembers each subject that was revoked, and when. So a relay that was cut off learns
-    later what it has missed.
+    The store remembers all that was revoked, and when. So a relay that was cut off learns later
+    what it has missed.
 
     @param ask: runs a script; what it returns fails with L{relay.fleet.store.StoreFault}.
     @param key: where they are in the store.
-    @ivar end: ends what a subject has here, given how many seconds ago it was revoked.
+    @ivar effects: what a revocation does here, by what was revoked; given its name, and how many
+        seconds ago that was.
     """
 
     def __init__(self, ask: Ask, key: str) -> None:
-        self.end: Callable[[str, float], object] = _nothing
+        self.effects: Mapping[str, Callable[[str, float], object]] = {}
         self._ask = ask
         self._key = key
         self._unsent: dict[str, None] = {}
         self._seen = 0
         self._known: dict[bytes, int] = {}
 
-    def add(self, subject: str) -> None:
+    def add(self, kind: str, name: str) -> None:
         """One that the others are to hear of; L{send} tells them."""
-        self._unsent[subject] = None
+        self._unsent[f"{kind}:{name}"] = None
 
     async def send(self) -> None:
         """Tell the others."""
-        for subject in list(self._unsent):
-            at = await self._ask(REVOKE, [self._key], [subject])
-            self._unsent.pop(subject, None)
-            self._known[subject.encode("utf-8")] = at
+        for what in list(self._unsent):
+            at = await self._ask(REVOKE, [self._key], [what])
+            self._unsent.pop(what, None)
+            self._known[what.encode("utf-8")] = at
 
     def all_again(self) -> None:
         """Another server may know others, by another clock."""
@@ -62,7 +63,12 @@ class Revocations:
         self._seen = max(self._seen, *times.values()) if times else newest
         for name, at in times.items():
             if self._known.get(name, 0) < at:
-                self.end(name.decode("utf-8", "replace"), max(0.0, (int(now) - at) / 1e6))
+                self._take(name.decode("utf-8", "replace"), max(0.0, (int(now) - at) / 1e6))
         self._known.update(times)
         oldest = int(now) - DAY * 1_000_000
         self._known = {name: at for name, at in self._known.items() if at > oldest}
+
+    def _take(self, what: str, seconds: float) -> None:
+        kind, _, name = what.partition(":")
+        if (effect := self.effects.get(kind)) is not None:  # a later version may know more
+            effect(name, seconds)

@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -63,32 +64,41 @@ def asked(port: int) -> tuple[int, socket.socket]:
     return int(wire.recv(4096).split()[1]), wire
 
 
+def is_refused(port: int) -> bool:
+    """Whether a relay does not take the key any more."""
+    status, wire = asked(port)
+    wire.close()
+    return status == 401
+
+
 def written(
     folder: Path, front: int, store: int, ports: Sequence[int], admins: Sequence[int]
 ) -> None:
     """The files of the page, and the secrets that they name, with these ports."""
-    for name, text in {"redis.password": "secret\n", "signing.key": "s" * 40 + "\n"}.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o600)
-    (folder / "keys.toml").write_text(f'[[key]]\nname = "shop"\nhash = "{hash_of(KEY)}"\n')
     redis = replaced(fence("bind"), **{STORE: "127.0.0.1", "PASSWORD": "secret"})
     (folder / "redis.conf").write_text(f"{redis}port {store}\ndir {folder}\n")
     places = {f"{host}:8080": f"127.0.0.1:{port}" for host, port in zip(RELAYS, ports, strict=True)}
     places[":443 ssl crt /etc/haproxy/relay.example.com.pem"] = f"127.0.0.1:{front}"
     (folder / "haproxy.cfg").write_text(replaced(fence("defaults"), **places))
     for number, (port, admin) in enumerate(zip(ports, admins, strict=True)):
+        own = folder / f"relay{number}"
+        own.mkdir()
+        for name, text in {"redis.password": "secret", "signing.key": "s" * 40}.items():
+            (own / name).write_text(text)
+            (own / name).chmod(0o600)
+        (own / "keys.toml").write_text(f'[[key]]\nname = "shop"\nhash = "{hash_of(KEY)}"\n')
         settings = replaced(
             fence('listen = ["tcp:8080"]'),
             **{
                 "tcp:8080": f"tcp:{port}:interface=127.0.0.1",
                 f"{BALANCER}/32": "127.0.0.1/32",
-                "/etc/realtime-relay": str(folder),
+                "/etc/realtime-relay": str(own),
                 "subject_sessions = 500": f"subject_sessions = {LIMIT}",
                 f"{STORE}:6379": f"127.0.0.1:{store}",
             },
         )
         admin_line = f'admin = "tcp:{admin}:interface=127.0.0.1"\n'
-        (folder / f"relay{number}.toml").write_text(admin_line + settings)
+        (own / "relay.toml").write_text(admin_line + settings)
 
 
 def test_three_relays_behind_haproxy_are_one(tmp_path: Path) -> None:
@@ -101,7 +111,7 @@ def test_three_relays_behind_haproxy_are_one(tmp_path: Path) -> None:
     relay = [*TWISTD, "-n", "--pidfile=", "realtime-relay", "--demo", "--config"]
     commands = [
         ["redis-server", str(tmp_path / "redis.conf")],
-        *([*relay, str(tmp_path / f"relay{number}.toml")] for number in range(3)),
+        *([*relay, str(tmp_path / f"relay{number}" / "relay.toml")] for number in range(3)),
         ["haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")],
     ]
     with ExitStack() as stack:
@@ -122,3 +132,7 @@ def test_three_relays_behind_haproxy_are_one(tmp_path: Path) -> None:
                 wire.settimeout(SECONDS)
                 while wire.recv(4096):  # until it ends, at whichever relay it is
                     pass
+        # Taken out on one relay, the key is refused on those whose file still has it.
+        (tmp_path / "relay0" / "keys.toml").write_text("")
+        for port in ports:
+            until(partial(is_refused, port))

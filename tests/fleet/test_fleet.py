@@ -94,7 +94,10 @@ class Stage:
             self.clock,
             lambda outcome, took: self.decisions.append((outcome, took)),
         )
-        self.fleet.start(lambda subject, age: self.ended.append((subject, age)))
+        self.fleet.start(
+            lambda subject, age: self.ended.append((subject, age)),
+            lambda digest, age: self.ended.append((digest.hex(), age)),
+        )
 
     @property
     def state(self) -> Any:
@@ -374,10 +377,12 @@ def test_a_revocation_is_told_at_once_and_heard_within_half_a_second() -> None:
     stage = Stage().up()
     stage.fleet.revoke("ann")
     asked = stage.store.answer("revoke", 7_000_000)
-    assert (asked.keys, asked.arguments) == (["{relay}:revoked"], ["ann"])
+    assert (asked.keys, asked.arguments) == (["{relay}:revoked"], ["subject:ann"])
     stage.clock.advance(BEAT_SECONDS)
     stage.store.answer("beat", [1, 3, 8_000_000])
-    asked = stage.store.answer("revoked", [b"9000000", b"ann", b"7000000", b"ben", b"8000000"])
+    asked = stage.store.answer(
+        "revoked", [b"9000000", b"subject:ann", b"7000000", b"subject:ben", b"8000000"]
+    )
     assert asked.arguments == [0]
     assert stage.ended == [("ben", 1.0)], "its own is no news"
     stage.clock.advance(BEAT_SECONDS)
@@ -389,7 +394,7 @@ def test_what_is_said_on_the_channel_is_heard_at_once() -> None:
     stage = Stage().up()
     stage.fleet.heard()
     stage.store.answer("beat", [1, 3, 5_000_000])
-    stage.store.answer("revoked", [b"5000000", "änn".encode(), b"5000000"])
+    stage.store.answer("revoked", [b"5000000", "subject:änn".encode(), b"5000000"])
     assert stage.ended == [("änn", 0.0)]
 
 
@@ -398,9 +403,9 @@ def test_a_revocation_while_the_store_is_away_is_told_when_it_is_back() -> None:
     stage.fleet.revoke("ann")
     stage.connect()
     stage.store.answer("beat", UNKNOWN)
-    assert stage.store.answer("revoke", 7_000_000).arguments == ["ann"]
+    assert stage.store.answer("revoke", 7_000_000).arguments == ["subject:ann"]
     stage.store.answer("beat", [1, 3, 7_000_000])
-    stage.store.answer("revoked", [b"9000000", b"ann", b"7000000"])
+    stage.store.answer("revoked", [b"9000000", b"subject:ann", b"7000000"])
     assert stage.ended == []
 
 
@@ -408,11 +413,22 @@ def test_another_server_is_asked_for_all_and_nothing_is_done_twice() -> None:
     stage = Stage().up()
     stage.fleet.heard()
     stage.store.answer("beat", [1, 3, 5_000_000])
-    stage.store.answer("revoked", [b"5000000", b"ann", b"5000000"])
+    stage.store.answer("revoked", [b"5000000", b"subject:ann", b"5000000"])
     stage.fleet.lost("gone")
     stage.connect()
     stage.store.answer("beat", UNKNOWN)
     stage.store.answer("beat", [1, 3, 4_000_000])
-    asked = stage.store.answer("revoked", [b"6000000", b"ben", b"4000000", b"ann", b"5000000"])
+    told = [b"6000000", b"subject:ben", b"4000000", b"subject:ann", b"5000000"]
+    asked = stage.store.answer("revoked", told)
     assert asked.arguments == [0]
     assert stage.ended == [("ann", 0.0), ("ben", 2.0)]
+
+
+def test_a_key_is_told_by_its_digest_and_what_is_not_known_here_is_left_alone() -> None:
+    stage = Stage().up()
+    stage.fleet.withdraw(b"\x00\xff")
+    assert stage.store.answer("revoke", 1).arguments == ["key:00ff"]
+    stage.fleet.heard()
+    stage.store.answer("beat", [1, 3, 3])
+    stage.store.answer("revoked", [b"3", b"key:0a", b"2", b"another:kind", b"3"])
+    assert stage.ended == [("0a", 1e-6)]

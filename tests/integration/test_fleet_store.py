@@ -54,7 +54,10 @@ class Fleets:
         assert source is not None
         fleet = fleet_of(source, REACTOR, lambda outcome, took: None)
         ended: list[tuple[str, float]] = []
-        fleet.start(lambda subject, age: ended.append((subject, age)))
+        fleet.start(
+            lambda subject, age: ended.append((subject, age)),
+            lambda digest, age: ended.append((digest.hex(), age)),
+        )
         self.all.append(fleet)
         self.ended.append(ended)
         return fleet
