@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from twisted.logger import Logger
+
 from relay.config.settings import Limits
 from relay.peer.control import MOST_WAITING
 from relay.peer.protocol import PeerProtocol
@@ -17,6 +19,8 @@ from relay.session.glance import Glance, Seen
 from relay.session.message import MessagePlane
 from relay.session.peek import Peek
 from relay.telemetry.records import Traffic
+
+_log = Logger()
 
 WHOLE = 32768
 """
@@ -211,13 +215,20 @@ class _Watched:
         self._walk: FrameWalk | None = None
 
     def received(self, data: bytes) -> None:
-        """Show what is going to cross, then pass it on."""
+        """Show what is going to cross, then pass it on. A fault in the showing ends only that."""
+        try:
+            self._show(data)
+        except Exception:
+            _log.failure("what crosses a session cannot be shown, and is shown no more")
+            self._lane.watch(None)
+        self._lane.received(data)
+
+    def _show(self, data: bytes) -> None:
         if self._walk is None:  # here, because now the lane's own walk stands between two chunks
             self._walk = self._lane.walk.twin(self._tap)
         if self._lane.passes_on:
             self._walk.feed(data)
             self._walk.pings.clear()
-        self._lane.received(data)
 
 
 def _unread(data: bytes) -> None:

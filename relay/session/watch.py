@@ -101,17 +101,22 @@ class Watch:
         if len(self._crossed) >= MOST_MESSAGES or self._bytes > MOST_BYTES:
             self._missed += 1
             return
+        try:
+            self._crossed.append(self._crossing(sender, beginning, size))
+        except Exception:  # the session must go on
+            _log.failure("a message that crosses a session cannot be told")
+            self._missed += 1
+
+    def _crossing(self, sender: Sender, beginning: bytes, size: int) -> Crossing:
         text = text_of(beginning, self._secrets) if self._wants_payloads else None
-        self._crossed.append(
-            Crossing(
-                self._number,
-                self._clock.seconds() - self._began,
-                sender,
-                type_of(beginning, size),
-                size,
-                text,
-                text is not None and size > len(beginning),
-            )
+        return Crossing(
+            self._number,
+            self._clock.seconds() - self._began,
+            sender,
+            type_of(beginning, size),
+            size,
+            text,
+            text is not None and size > len(beginning),
         )
 
     def _tell(self, closed: ClosedRecord | None = None) -> None:

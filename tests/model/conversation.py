@@ -305,6 +305,11 @@ class Conversation(RuleBasedStateMachine):
         self.world.open()
         self._looked_at = len(self.world.pairs) - 1
 
+    @rule()
+    def one_watches_or_looks_away(self) -> None:
+        """On the dashboard, which no end notices."""
+        self.world.watch()
+
     @rule(seconds=st.sampled_from([0.25, 1.0, 2.0, 4.0, 8.0]))
     def time_passes(self, seconds: float) -> None:
         """Who holds something back may be taken for gone by then."""
@@ -342,6 +347,7 @@ class Conversation(RuleBasedStateMachine):
                 world.settle()
         world.end()
         world.check_messages()
+        world.check_watched()
         world.check_nothing_left()
         drained = drained or world.factory.drain()
         world.later(1.0)

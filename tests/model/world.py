@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 from zope.interface import implementer
 
-from relay import Limits, RelayFactory, Settings, Upstream
+from relay import Crossings, Limits, RelayFactory, Settings, Upstream
 from relay.config.certificates import server_options
 from relay.rules.closes import Side
 from relay.testing.listener import RecordingListener
@@ -126,6 +126,7 @@ class World:
     _accepting: Any = field(init=False)
     _logged: list[str] = Factory(list)
     pings: int = 0  # of those that flood
+    _watched: dict[Callable[[], None], list[Crossings]] = Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         self.reactor = Reactor(self.writes_first)
@@ -223,6 +224,15 @@ class World:
                 moved = end.moves() or moved
         return self.reactor.turn() or moved
 
+    def watch(self) -> None:
+        """Somebody begins to watch each session that is open; or, if somebody does, ends that."""
+        watched, self._watched = self._watched, {}
+        for stop in watched:
+            stop()
+        for handle in self.factory.handles.find() if not watched else ():
+            batches: list[Crossings] = []
+            self._watched[handle.watch(batches.append, payloads=True)] = batches
+
     def later(self, seconds: float) -> None:
         """Time passes, in steps so small that deadlines fire in their order."""
         for _ in range(round(seconds * 4)):
@@ -268,6 +278,17 @@ class World:
                 assert not sender.socket.is_over, "a bystander's connection has ended"
                 assert not sender.is_close_got, "a bystander was sent a Close"
                 assert receiver.got == sender.sent, "a bystander lost something"
+
+    def check_watched(self) -> None:
+        """Who watched to the end was told of that once, and knows how much was missed."""
+        for batches in self._watched.values():
+            assert [each.closed is not None for each in batches].count(True) == 1
+            assert batches[-1].closed is not None, "something was told behind the end"
+            count = 0
+            for batch in batches:
+                numbers = [each.number for each in batch.crossed]
+                assert numbers == [*range(count + 1, count + 1 + len(numbers))]
+                count += len(numbers) + batch.missed
 
     def check_nothing_left(self) -> None:
         """All is over, and each session was told of once."""

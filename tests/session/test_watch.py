@@ -15,7 +15,8 @@ from websockets.frames import Frame, Opcode
 from relay import Settings, Upstream
 from relay.config.policy import PolicyTable
 from relay.session import watch as module
-from relay.session.glance import BEGINNING
+from relay.session.glance import BEGINNING, Glance
+from relay.session.splice import Lane
 from relay.telemetry.crossings import Crossing, Crossings
 from relay.telemetry.records import ClosedRecord
 
@@ -367,6 +368,63 @@ def test_one_that_fails_ends_neither_the_session_nor_the_watching_of_others() ->
     assert len(watching.crossed) == 2
     assert world.factory.active_sessions == 1
     assert ["told no more" in str(each["log_format"]) for each in logged] == [True]
+
+
+@pytest.mark.parametrize("plane", ["splice"], indirect=True)
+def test_a_lane_that_has_failed_is_not_read_again_when_one_looks_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    downstream, _ = world.open()
+    (session,) = world.factory._register.sessions
+    vital: Any = session
+    watching = Watching(world)
+    monkeypatch.setattr(Lane, "_pass_on", lambda lane, data: 1 / 0)
+    with capturedLogs():
+        downstream.send("x")
+    line = vital._peers["downstream"].line
+    failed = line.received
+    watching.stop()
+    assert line.received is failed
+
+
+def raises(*args: object) -> Any:
+    raise ZeroDivisionError
+
+
+def test_what_cannot_be_told_ends_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    downstream, upstream = world.open()
+    watching = Watching(world)
+    monkeypatch.setattr(module, "type_of", raises)
+    with capturedLogs() as logged:
+        downstream.send("x")
+    monkeypatch.undo()
+    downstream.send("y")
+    world.settle(upstream)
+    world.advance(0.2)
+    assert upstream.received == ["x", "y"]
+    (batch,) = watching.batches
+    assert ([each.number for each in batch.crossed], batch.missed) == ([2], 1)
+    assert ["cannot be told" in str(each["log_format"]) for each in logged] == [True]
+
+
+@pytest.mark.parametrize("plane", ["splice"], indirect=True)
+def test_what_cannot_be_shown_ends_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    downstream, upstream = world.open()
+    before = unwatched(world)
+    Watching(world)
+    monkeypatch.setattr(Glance, "__call__", raises)
+    with capturedLogs() as logged:
+        for text in ("x", "y"):
+            downstream.send(text)
+            upstream.send(text)
+            world.settle(upstream, downstream)
+    assert upstream.received == ["x", "y"]
+    assert downstream.received[1:] == ["x", "y"]
+    assert unwatched(world)["received"] == before["received"]
+    assert ["shown no more" in str(each["log_format"]) for each in logged] == [True, True]
 
 
 def test_a_session_that_is_over_is_told_nothing_of() -> None:
