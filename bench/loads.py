@@ -86,14 +86,16 @@ def _workers(size: int) -> Load:
     )
 
 
-def _handshakes(opens: int) -> Load:
+def _handshakes(opens: int, tls: bool = False) -> Load:
+    what = f"{opens:,} sessions opened, first event, closed; 50 at once"
     return Load(
-        name="handshakes",
-        what=f"{opens:,} sessions opened, first event, closed; 50 at once",
+        name="handshakes-tls" if tls else "handshakes",
+        what=what + (", TLS upstream" if tls else ""),
         mode="handshakes",
         metric="cpu_ms",
         sessions=50,
         opens=opens,
+        tls=tls,
     )
 
 
@@ -138,6 +140,7 @@ _MESSAGES = (
 LOADS = (
     *_MESSAGES,
     _handshakes(2000),
+    _handshakes(2000, tls=True),
     _idle(5000),
     _idle(9500, only=RELAY),
     *map(_scale, (10, 100, 1000, 5000)),

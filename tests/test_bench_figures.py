@@ -186,7 +186,7 @@ def test_loads_have_unique_names() -> None:
 
 def test_loads_are_chosen_by_name_or_first_word() -> None:
     names = [load.name for load in chosen(LOADS, "handshakes,quiet,tls-200")]
-    assert names == ["quiet-200", "quiet-8000", "tls-200", "handshakes"]
+    assert names == ["quiet-200", "quiet-8000", "tls-200", "handshakes", "handshakes-tls"]
     assert chosen(LOADS, None) == list(LOADS)
     with pytest.raises(SystemExit, match="no load is called loud; there are quiet-200"):
         chosen(LOADS, "quiet,loud")
