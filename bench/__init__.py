@@ -25,4 +25,10 @@ The modules, from the outside in:
   - C{load}, C{client}, C{upstream}: the processes at both ends
   - C{children}, C{accounting}, C{machine}: processes, what they use, and what they run on
   - C{figures}, C{bars}, C{tables}, C{charts}: what becomes of the numbers
+
+Beside it:
+
+  - C{scale}, C{measured}: what so many sessions take, computed from these numbers
+  - C{store}: what a fleet costs its Redis
+  - C{storm}, C{crowd}, C{virtual}: many clients that come back at once, simulated
 """

@@ -17,7 +17,7 @@ release = version = version_of("realtime-relay")
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 3
 # Included in another page.
-exclude_patterns = ["performance/tables.md"]
+exclude_patterns = ["performance/*.md"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

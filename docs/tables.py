@@ -18,6 +18,7 @@ import attrs
 from markdown_table import table
 from sdk_tables import sdk_ends, sdk_packages, sdk_refusals
 
+from bench.scale import costs_table, needs_table
 from relay.config.auth import Auth, ClientKeyTable, KeyLimits
 from relay.config.authorizers import CallbackTable, JwtTable
 from relay.config.fleet_table import FleetTable
@@ -269,6 +270,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "sdk_ends": sdk_ends,
     "sdk_packages": sdk_packages,
     "metrics": metrics,
+    "scale_costs": costs_table,
+    "scale": needs_table,
 }
 
 
