@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import ssl
+import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from relay.config.certificates import CertificateFault, identity, server_options, valid_until
+
+TLS_PAGE = Path(__file__).parents[2] / "docs" / "tls.md"
 
 HOST = "relay.test"
 ENCRYPTED_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -112,3 +119,31 @@ def test_it_is_known_until_when_a_certificate_is_valid(tmp_path: Path) -> None:
     until = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
     certificate, _ = written(tmp_path, trustme.CA().issue_cert(HOST, not_after=until))
     assert valid_until(certificate) == until.timestamp()
+
+
+# The page's recipe
+
+
+@pytest.mark.parametrize("name", ["relay.example.com", "127.0.0.1"])
+def test_the_pages_own_certificate_is_one_that_clients_accept(tmp_path: Path, name: str) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("not installed: openssl")
+    recipe = re.search(
+        r"^openssl .*?[^\\]\n", TLS_PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert recipe is not None
+    subprocess.run(recipe[0], shell=True, cwd=tmp_path, check=True, capture_output=True)
+    certificate, key = str(tmp_path / "fullchain.pem"), str(tmp_path / "privkey.pem")
+    server_options(certificate, key)
+    assert valid_until(certificate) > (datetime.now(UTC) + timedelta(days=300)).timestamp()
+    trusting = ssl.create_default_context(cafile=certificate)
+    trusting.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does by itself
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(certificate, key)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(down, up, server_hostname=name)
+    server = serving.wrap_bio(up, down, server_side=True)
+    for end in (client, server, client):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert client.version() == "TLSv1.3"
