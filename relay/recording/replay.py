@@ -79,7 +79,7 @@ class Replay:
                 if not self._ahead[message.type]:
                     return Awaits(message, self.line)
                 self._ahead[message.type] -= 1
-                self._pass(message, max(self._passed, now))
+                self._pass(message, now)
                 continue
             due = self._passed + message.at - self._at
             if due > now:

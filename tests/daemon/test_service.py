@@ -38,6 +38,7 @@ from relay.daemon.service import RelayService
 from relay.daemon.signals import IDLE, RELOADS, Signals
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.factory import RelayFactory
+from relay.recording.recordings import Recordings
 from relay.rules.errors import InvalidValue
 from relay.simulator import SimulatorFactory
 from relay.upstreams.upstream import Upstream
@@ -151,6 +152,28 @@ def test_more_sessions_than_there_are_descriptors_for_are_told_and_not_taken(
     else:
         assert capacity == most
         assert said[0].startswith(f"sessions is {wanted}, but 1024 descriptors suffice for {most}")
+
+
+def test_recordings_have_descriptors_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "raise_limit", lambda: 1024)
+    service = stage.service(record=str(tmp_path), record_files=100)
+    service.privilegedStartService()
+    assert service._factory is not None
+    assert service._factory.sessions_limit == 430
+
+
+def test_the_end_waits_for_what_is_recorded_last(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[float] = []
+    monkeypatch.setattr(Recordings, "flush", lambda self, seconds: flushed.append(seconds))
+    service = stage.service()
+    service.startService()
+    assert not flushed
+    service.stopService()
+    assert flushed == [module.FLUSH_SECONDS]
 
 
 def test_advice_is_told_at_the_start(stage: Stage, lines: list[str]) -> None:

@@ -14,6 +14,7 @@ from recording.bridge import serve
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 
 from relay import Grant, HoldRecord, RelayFactory, RelayListener, Settings, Upstream
+from relay.config.policy import PolicyTable
 from relay.recording.lines import Closed, Cut, Message
 from relay.recording.reading import Recording, recording_at
 from relay.recording.upstream import ENDS_HERE, ReplayFactory
@@ -193,6 +194,34 @@ def test_no_key_of_the_relays_gets_into_a_file(place: Place) -> None:
     [path] = place.written()
     assert b"sk-secret" not in path.read_bytes()
     assert [each.type for each in recording_at(path).messages] == ["session.created", "error"]
+
+
+def test_the_relays_own_events_are_not_the_upstreams(place: Place) -> None:
+    FakeUpstream(place.reactor)
+    client = place.client()
+    [handle] = place.factory.handles.find()
+    handle.close("that is all")
+    place.reactor.wait(5)
+    assert json.loads(client.received[-1])["error"]["type"] == "relay_error"
+    found = place.recording()
+    assert [each.type for each in found.messages] == ["session.created"]
+    assert isinstance(found.end, Closed)
+    assert (found.end.by, found.end.code) == ("relay", 1008)
+
+
+def test_under_a_policy_the_session_is_recorded_as_the_client_sees_it(tmp_path: Path) -> None:
+    place = Place(
+        tmp_path,
+        record=str(tmp_path),
+        record_payloads=True,
+        policy=PolicyTable(force={"instructions": "a secret of the house"}),
+    )
+    serve(place.reactor, SimulatorFactory(place.reactor))
+    say(place.client(), "session.update", session={"type": "realtime", "instructions": "mine"})
+    place.reactor.wait(1)
+    [path] = place.written()
+    assert b"secret of the house" not in path.read_bytes()
+    assert "session.update" in [each.type for each in recording_at(path).messages]
 
 
 def test_only_chosen_subjects_are_recorded(tmp_path: Path) -> None:

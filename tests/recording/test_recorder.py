@@ -70,6 +70,13 @@ def test_it_is_never_larger_than_its_bound(payloads: list[bytes], most: int) -> 
         assert found.end == Cut(1.0, FULL)
 
 
+def test_a_line_that_is_longer_than_its_message_is_measured_too() -> None:
+    made = recorder(2**16)
+    data = made.begin() + made.crossed(crossing(b"\xff" * 2**14))
+    assert recording_of(data).end == Cut(1.0, FULL)
+    assert len(data) < 2**16
+
+
 def test_the_last_line_fits_into_its_reserve() -> None:
     ends: list[Closed | Cut] = [Closed(1e7, "upstream", 65535), Cut(1e7, FULL)]
     assert all(len(recorder().end(end)) < RESERVE for end in ends)
