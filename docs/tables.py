@@ -35,6 +35,7 @@ from relay.simulator.faults import FAULTS
 from relay.telemetry.kinds import METRICS
 from relay.upstreams.endpoints import ENDPOINTS, Endpoint
 from relay.upstreams.meanings import FAMILIES, Meaning
+from relay.upstreams.posts import POSTS
 from relay.upstreams.providers import PROVIDERS, Provider
 from relay.upstreams.relayed import OUTER
 
@@ -215,6 +216,20 @@ def endpoints() -> str:
     return table(columns, map(_endpoint_row, ENDPOINTS.values()))
 
 
+def posts() -> str:
+    """What is posted where, for calls."""
+    rows = (
+        (
+            f"`{endpoint.name}`",
+            "<br>".join(f"`{path.template}`" for path in endpoint.paths),
+            f"`{endpoint.upstream}`",
+            _named(name for name, each in PROVIDERS.items() if endpoint.name in each.endpoints),
+        )
+        for endpoint in POSTS.values()
+    )
+    return table("endpoint,asked for by `POST`,behind the base,served by", rows)
+
+
 def seam() -> str:
     """Each name of Autobahn's that the relay touches."""
     columns = "class or module,name,the relay's use,form,relied on"
@@ -263,6 +278,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fleet": _settings(FleetTable),
     "denials": denials,
     "endpoints": endpoints,
+    "posts": posts,
     "providers": providers,
     "seam": seam,
     "faults": faults,

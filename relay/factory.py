@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from random import random
 from typing import Any
@@ -38,6 +39,7 @@ from relay.upstreams.endpoints import Served
 from relay.upstreams.upstream import Upstream
 from relay.web.admin import AdminFactory
 from relay.web.admitted import Door
+from relay.web.calls import call_at
 from relay.web.console import Console
 from relay.web.last_refusals import LastRefusals
 from relay.web.models import named_by
@@ -181,20 +183,23 @@ class RelayFactory(FrontFactory):
         dialer = dialer_for(balancer, settings.limits, self._lines, reactor)
         door = Door(decide, settings.hold_seconds, reactor, self._callers)
         models = named_by(upstreams)
-        own = public_site(served, lambda: self.is_ready, models, door, mint, reactor, console)
-        guarded = admit is not None
+        holds = HoldContext(
+            settings,
+            decide,
+            dialer,
+            self._register,
+            self._callers,
+            self._budgets,
+            reactor,
+            self.recordings,
+            guarded=admit is not None,
+        )
+        calls = partial(call_at, holds, served)
+        own = public_site(
+            served, lambda: self.is_ready, models, door, mint, calls, reactor, console
+        )
         return FrontContext(
-            HoldContext(
-                settings,
-                decide,
-                dialer,
-                self._register,
-                self._callers,
-                self._budgets,
-                reactor,
-                self.recordings,
-                guarded,
-            ),
+            holds,
             DownstreamFactory(reactor, self._lines),
             served,
             own,

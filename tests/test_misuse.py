@@ -202,6 +202,8 @@ INTERNAL = {
     *("Abandoned", "HandshakeDenied", "Malformed", "MalformedAnswer", "NoThread", "NotConnected"),
     *("OverLimit", "ProxyFault", "Refused", "Denied", "NotStrict", "Rejected"),
     *("CannotStart", "ClientError"),  # the daemon's and the simulator's
+    *("NoForm", "NoOffer", "Unreadable"),  # of what is posted
+    "NoAnswer",  # of a worker
 }
 """Those that an embedder never meets: each is caught where it comes from."""
 

@@ -8,8 +8,8 @@ from typing import Any
 from attrs import field, frozen
 from OpenSSL import SSL
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (
@@ -31,15 +31,28 @@ from relay.timing.deadline import limit
 
 
 class NoAnswer(RelayError):
-    """There is no whole answer; the text says why, for the operator."""
+    """
+    There is no whole answer; the text says why, for the operator.
+
+    @ivar error: the error below, if there is one.
+    """
+
+    def __init__(self, why: str, error: BaseException | None = None) -> None:
+        super().__init__(why)
+        self.error = error
 
 
 @frozen
 class Answer:
-    """An answer, whole."""
+    """
+    An answer, whole.
+
+    @ivar headers: the values of its header fields, by their names in lower case.
+    """
 
     status: int
     body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, hash=False)
 
 
 Ask = Callable[[str, str, Mapping[str, str], bytes], Deferred[Answer]]
@@ -57,25 +70,56 @@ def asking(reactor: Any, ca_file: str | None, seconds: float, most: int) -> Ask:
     """
     roots = {} if ca_file is None else {"trustRoot": authorities(ca_file)}
     pool = HTTPConnectionPool(reactor, persistent=False)
-    agent = _Plain(Agent(reactor, BrowserLikePolicyForHTTPS(**roots), pool=pool))
+    agent = Agent(reactor, BrowserLikePolicyForHTTPS(**roots), pool=pool)
 
     def ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Answer]:
-        # One for each question, because it would send the cookies of one answer with the next.
-        asked = HTTPClient(agent).request(
-            method,
-            url,
-            headers=Headers({name: [value] for name, value in headers.items()}),
-            data=body,
-            allow_redirects=False,
-            unbuffered=True,
-            reactor=reactor,
-        )
-        work = Deferred.fromCoroutine(_whole(asked, most))
+        work = Deferred.fromCoroutine(answer_of(agent, method, url, headers, body, most))
         late = NoAnswer(f"no answer within {seconds:g} s")
         limit(work, seconds, IReactorTime(reactor), lambda: late)
         return work
 
     return ask
+
+
+async def answer_of(
+    agent: IAgent, method: str, url: str, headers: Mapping[str, str], body: bytes, most: int
+) -> Answer:
+    """
+    The answer to one request. It has no deadline of its own. Cancelling it leaves no connection
+    behind.
+
+    @param most: bytes of the answer's body.
+    @raise NoAnswer: if it does not come, or has more bytes.
+    """
+    # One for each question, because it would send the cookies of one answer with the next.
+    asked = HTTPClient(_Plain(agent)).request(
+        method,
+        url,
+        headers=Headers({name: [value] for name, value in headers.items()}),
+        data=_Sent(body) if body else None,
+        allow_redirects=False,
+        unbuffered=True,
+    )
+    return await _whole(asked, most)
+
+
+@implementer(IBodyProducer)
+class _Sent:
+    """A body, sent at once. treq's own would take turns of the global reactor for it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Send it."""
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Do nothing: it is sent."""
+
+    resumeProducing = stopProducing = pauseProducing
 
 
 @implementer(IAgent)
@@ -116,16 +160,21 @@ async def _whole(asked: Deferred[Any], most: int) -> Answer:
         response = await asked
         body = _Body(most)
         response.deliverBody(body)
-        return Answer(response.code, await body.whole)
+        fields = {
+            name.decode("latin-1").lower(): values[-1].decode("latin-1")
+            for name, values in response.headers.getAllRawHeaders()
+        }
+        return Answer(response.code, await body.whole, fields)
     except (NoAnswer, CancelledError):
         raise
     except (RequestTransmissionFailed, ResponseFailed) as error:
         # Twisted's client wraps even what comes of being cancelled.
         if any(each.check(CancelledError) for each in error.reasons):
             raise CancelledError from None
-        raise NoAnswer(", ".join(map(_name_of, error.reasons))) from None
-    except Exception:
-        raise NoAnswer(_name_of(Failure())) from None
+        names = ", ".join(map(_name_of, error.reasons))
+        raise NoAnswer(names, error.reasons[-1].value) from None
+    except Exception as error:
+        raise NoAnswer(_name_of(Failure()), error) from None
 
 
 def _name_of(failure: Failure) -> str:

@@ -186,7 +186,7 @@ def _verdict(mint: Mint, request: Request, revoked: Revoked, base_path: str) -> 
         why = f"the ephemeral secret {minted.id} was minted before its subject was revoked"
     elif minted.origin is not None and not same_origin(minted.origin, request.origin or ""):
         why = f"the ephemeral secret {minted.id} is for the origin {minted.origin} only"
-    elif request.kind not in (None, minted.kind):
+    elif not request.may_open(minted.kind):
         place = PLACES[minted.kind].format(base=base_path)
         return refuse("unauthorized", ANOTHER_KIND.format(place), status=403)
     else:

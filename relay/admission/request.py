@@ -27,7 +27,10 @@ class Request:
     @ivar id: the request's id, as in the records.
     @ivar peer: the address of the connection's other end, without port.
     @ivar head: the whole request head.
-    @ivar route: what its path asks for; L{None} if that is no WebSocket of the relay.
+    @ivar route: what its path asks for; L{None} if that is neither a WebSocket of the relay nor a
+        call.
+    @ivar body_model: the model that its body names, if it sets up a call.
+    @ivar body_kinds: the kinds of session that its body leaves open; without any, L{kind} tells.
     """
 
     id: str
@@ -36,6 +39,8 @@ class Request:
     route: Route | None = field(
         default=Factory(lambda request: route_of(request.head.path), takes_self=True), repr=False
     )
+    body_model: str | None = field(default=None, repr=False)
+    body_kinds: tuple[SessionKind, ...] = field(default=(), repr=False)
 
     @property
     def credential(self) -> str | None:
@@ -66,13 +71,26 @@ class Request:
     @property
     def model(self) -> str | None:
         """The model that the request asks for; L{None} if it names none."""
+        return self.body_model or self._named("model")
+
+    @property
+    def call_id(self) -> str | None:
+        """The call, or the session of the Live API, that it is about; L{None} if it is of none."""
+        parts = {} if self.route is None else self.route.parts
+        return parts.get("id") or self._named("call_id")
+
+    def _named(self, parameter: str) -> str | None:
         query = self.head.query
-        return dict(query if self.route is None else self.route.named(query)).get("model")
+        return dict(query if self.route is None else self.route.named(query)).get(parameter)
 
     @property
     def kind(self) -> SessionKind | None:
         """The kind of session that it asks for; L{None} if it asks for a plain page."""
         return None if self.route is None else self.route.kind(self.head.query)
+
+    def may_open(self, kind: SessionKind) -> bool:
+        """Whether what it asks for may be of this kind, as any plain page may."""
+        return self.route is None or kind in (self.body_kinds or (self.kind,))
 
     @property
     def is_beta(self) -> bool:

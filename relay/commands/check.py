@@ -21,7 +21,8 @@ from relay.admission.request import Request
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
 from relay.dial.opened import OpenUpstream
-from relay.downstream.hold import Hold, HoldContext
+from relay.downstream.hold import HoldContext
+from relay.downstream.session_hold import SessionHold
 from relay.http.head import Head
 from relay.lifecycle.register import Register
 from relay.peer.interfaces import PeerListener
@@ -73,7 +74,7 @@ async def _check(
     request = Request(record.request_id, record.peer, _head(model, upstream.subprotocols))
     refusal = None
     try:
-        opened = await Hold(context, request, Client(record.peer), record).start()
+        opened = await SessionHold(context, request, Client(record.peer), record).start()
     except Refused as refused:
         refusal = refused.refusal
     else:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.admission.grant import Grant
 from relay.admission.request import Request
-from relay.dial.connector import DROPPED, Connector, NotConnected
+from relay.dial.connector import Connector, NotConnected
 from relay.dial.opened import OpenUpstream
 from relay.dial.protocol import HandshakeListener, UpstreamProtocol, upgrade_request
-from relay.dial.tls import is_alert, name_of
+from relay.dial.tls import name_of
+from relay.dial.trying import Trying, refusal_of_loss
 from relay.http.answer import Answer
 from relay.peer.interfaces import NOBODY
 from relay.rules.closes import Close, Side
-from relay.rules.errors import InvalidValue
 from relay.rules.events import parse_event
-from relay.rules.refusals import Refusal, Refused, Stage, UpstreamFacts, attributed, refuse
+from relay.rules.refusals import Refusal, refuse
 from relay.rules.said import Said
 from relay.rules.scrub import scrub
 from relay.telemetry.records import AttemptRecord
-from relay.timing.callbacks import answer_of
 from relay.timing.deadline import Deadline
-from relay.upstreams.carried import words_of
 from relay.upstreams.classify import refusal_of_answer, refusal_of_opening
-from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.endpoints import REALTIME
 from relay.upstreams.upstream import Upstream
 
@@ -41,10 +35,8 @@ ANSWER_SECONDS = 1.0
 CLOSE_SECONDS = 0.25
 """Seconds to wait for the Close behind an C{error} event."""
 
-_REQUEST_IDS = ("x-request-id", "apim-request-id")
 
-
-class Attempt(HandshakeListener):
+class Attempt(Trying, HandshakeListener):
     """
     One attempt: connects, listens to the handshake and to the first event, and decides what they
     mean.
@@ -57,15 +49,9 @@ class Attempt(HandshakeListener):
     def __init__(
         self, connector: Connector, clock: IReactorTime, upstream: Upstream, record: AttemptRecord
     ) -> None:
-        self._connector = connector
-        self._clock = clock
-        self._upstream = upstream
+        super().__init__(connector, clock, upstream, record)
         self._endpoint = REALTIME
-        self._record = record
         self._result: Deferred[OpenUpstream] = Deferred()
-        self._secrets: tuple[str, ...] = ()
-        self._asked: frozenset[str] = frozenset()
-        self._since = 0.0
         self._protocol: UpstreamProtocol | None = None
         self._first: list[tuple[bytes, bool]] = []
         self._error: Said | None = None
@@ -83,12 +69,7 @@ class Attempt(HandshakeListener):
         """
         assert asked.route is not None, "only what is served is dialled"
         self._endpoint = asked.route.endpoint
-        credential = await self._credential(grant.credential)
-        self._secrets = self._upstream.secrets(credential)
-        self._asked = words_of(
-            [*(value for _, value in asked.head.query), *asked.route.parts.values()]
-        )
-        self._since = self._clock.seconds()
+        credential = await self._begun(asked, asked.route, grant)
         request = upgrade_request(
             self._upstream, asked.route, asked.head, credential, grant.headers
         )
@@ -98,57 +79,9 @@ class Attempt(HandshakeListener):
             self._connector.opened(opened)
             return opened
         except NotConnected as fault:
-            self._record.error = fault.error
-            raise self._refused(fault.refusal) from None
+            raise self._not_connected(fault) from None
         finally:
             self._drop()
-
-    async def _credential(self, granted: str | None) -> str | None:
-        """The key for this attempt: the grant's, the upstream's, or what its callback answers."""
-        if granted is not None:
-            return self._sent_safely(granted)
-        credential = self._upstream.credential
-        if credential is None or isinstance(credential, str):
-            return credential
-        try:
-            key = await answer_of(credential())
-            if not is_credential(key):
-                raise InvalidValue(f"a credential is a string of {CREDENTIAL}")
-        except CancelledError:
-            raise
-        except Exception:
-            _log.failure("credential callback of {upstream} failed", upstream=self._upstream.name)
-            raise Refused(refuse("authorizer_unavailable")) from None
-        return key
-
-    def _sent_safely(self, granted: str) -> str:
-        if self._upstream.exposed:
-            name = self._upstream.name
-            _log.error("no grant's credential is sent in clear to upstream {name}", name=name)
-            raise Refused(refuse("internal_error"))
-        return granted
-
-    def reached(self, stage: Stage) -> None:
-        """C{stage} begins, so the one before is done."""
-        self._passed()
-        self._record.stage = stage
-
-    def _passed(self) -> None:
-        now = self._clock.seconds()
-        if self._record.stage is not None:
-            self._record.stages[self._record.stage] = now - self._since
-        self._since = now
-
-    def _refused(
-        self, refusal: Refusal, status: int | None = None, request_id: str | None = None
-    ) -> Refused:
-        """The refusal with what is known of this upstream; recorded as the outcome."""
-        self._record.outcome = refusal.code
-        self._record.said = refusal.said or None
-        facts = UpstreamFacts(
-            self._upstream.name, self._record.stage, status, request_id, refusal.upstream
-        )
-        return Refused(attributed(refusal, facts))
 
     def _refuse(
         self, refusal: Refusal, status: int | None = None, request_id: str | None = None
@@ -218,13 +151,6 @@ class Attempt(HandshakeListener):
         )
         self._refuse(refusal, answer.status, self._request_id(answer.headers))
 
-    def _request_id(self, headers: Mapping[str, str]) -> str | None:
-        found = (headers[name] for name in _REQUEST_IDS if name in headers)
-        return self._scrubbed(next(found, None))
-
-    def _scrubbed(self, request_id: str | None) -> str | None:
-        return request_id and scrub(request_id, self._secrets)
-
     def malformed(self, error: str) -> None:
         """The upstream does not speak WebSocket."""
         self._record.error = error = scrub(error, self._secrets)
@@ -234,15 +160,7 @@ class Attempt(HandshakeListener):
     def unanswered(self, reason: Failure) -> None:
         """The connection ended before the WebSocket was open."""
         self._record.error = name_of(reason.value)
-        dropped = reason.check(ConnectionLost, ConnectionDone, ConnectionAborted)
-        if is_alert(reason.value):
-            # With TLS 1.3 a server refuses the client's certificate after the handshake.
-            message = "The upstream refused the relay's TLS; the relay's operator must correct it."
-            self._refuse(refuse("upstream_tls_failed", message))
-        elif self._record.stage == "tls" and not dropped:
-            self._refuse(refuse("upstream_tls_failed"))
-        else:
-            self._refuse(refuse("upstream_connect_failed", DROPPED))
+        self._refuse(refusal_of_loss(reason.value, self._record.stage))
 
     def opened(self) -> None:
         """The WebSocket is open: wait for the first event, if this kind of upstream sends one."""

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from relay.config.settings import Limits
 from relay.dial.opened import OpenUpstream
 from relay.dial.protocol import HandshakeListener, UpgradeRequest, UpstreamFactory
-from relay.dial.race import Race
+from relay.dial.race import OneConnection, Race
 from relay.dial.resolver import Resolver
 from relay.dial.tls import client_options
 from relay.dial.tunnel import TunnelFactory
@@ -90,7 +90,27 @@ class Connector:
         @param reached: called with each stage that begins.
         @raise NotConnected: if no connection can be made.
         """
-        make = partial(self._connection, upstream, listener, request)
+
+        def factory() -> OneConnection[Any]:
+            return UpstreamFactory(request, listener, self._reactor, self._limits, self._lines)
+
+        await self.reach(upstream, factory, reached)
+
+    async def reach(
+        self,
+        upstream: Upstream,
+        factory: Callable[[], OneConnection[Any]],
+        reached: Callable[[Stage], None],
+    ) -> None:
+        """
+        Connect, and let a protocol of the factory's go on. Cancelling this stops connecting.
+
+        @param factory: makes the factory of one connection; of several that are tried, one comes
+            to be.
+        @param reached: called with each stage that begins.
+        @raise NotConnected: if no connection can be made.
+        """
+        make = partial(self._connection, upstream, factory)
         try:
             if upstream.proxy is None:
                 await self._directly(upstream, reached, make)
@@ -161,9 +181,9 @@ class Connector:
         return connected.addErrback(_without_a_source, address)
 
     def _connection(
-        self, upstream: Upstream, listener: HandshakeListener, request: UpgradeRequest
+        self, upstream: Upstream, make: Callable[[], OneConnection[Any]]
     ) -> Connection[IProtocol]:
-        factory = UpstreamFactory(request, listener, self._reactor, self._limits, self._lines)
+        factory = make()
         if not upstream.secure:
             return factory, factory.connected
         tls = TLSMemoryBIOFactory(self._tls[upstream.name], True, factory, self._reactor)

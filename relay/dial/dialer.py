@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -25,10 +26,39 @@ from relay.timing.deadline import limit
 from relay.timing.turns import Turns
 from relay.upstreams.balancing import Balancer, Standing
 from relay.upstreams.breaker import judged
+from relay.upstreams.call_ids import upstream_in
+from relay.upstreams.endpoints import Endpoint
 from relay.upstreams.retry import LEAST, RetryBudget, delay_of
+from relay.upstreams.upstream import Upstream
 from relay.wire.choice import Lines
 
 _log = Logger()
+
+
+class Reached(Protocol):
+    """What a try comes to."""
+
+    def when_lost(self, call: Callable[[], object]) -> None:
+        """Have this called once its connection is gone."""
+
+
+T = TypeVar("T", bound=Reached)
+T_co = TypeVar("T_co", bound=Reached, covariant=True)
+
+
+class Try(Protocol[T_co]):
+    """One try to reach one upstream."""
+
+    async def open(self, asked: Request, grant: Grant) -> T_co:
+        """
+        Reach it.
+
+        @raise Refused: if the upstream, or something on the way to it, refuses.
+        """
+
+
+MakeTry = Callable[[Connector, IReactorTime, Upstream, AttemptRecord], Try[T]]
+"""Makes a try, with what makes its connection, the clock of its deadlines, and its record."""
 
 
 def dialer_for(
@@ -68,13 +98,30 @@ class Dialer:
         self._clock = clock
         self._answers = answers
 
+    def is_choice(self, endpoint: Endpoint) -> bool:
+        """Whether more than one upstream has this endpoint."""
+        takes = [standing.upstream.takes(endpoint, None) for standing in self._balancer.standings]
+        return sum(takes) > 1
+
     async def dial(
         self, request: Request, grant: Grant, attempts: list[AttemptRecord], until: float
     ) -> OpenUpstream:
+        """Open a WebSocket (see L{reach})."""
+        return await self.reach(Attempt, request, grant, attempts, until)
+
+    async def reach(
+        self,
+        make: MakeTry[T],
+        request: Request,
+        grant: Grant,
+        attempts: list[AttemptRecord],
+        until: float,
+    ) -> T:
         """
-        Open the best upstream that accepts this request. Each is tried once, then perhaps one of
+        Reach the best upstream that accepts this request. Each is tried once, then perhaps one of
         them again. Cancelling it leaves no connection behind.
 
+        @param make: makes each attempt.
         @param grant: what the request may have.
         @param attempts: gets a record of each attempt, and of each upstream that is passed over.
         @param until: when to give up, in seconds by the clock.
@@ -83,8 +130,9 @@ class Dialer:
         """
         self._budget.hold(self._clock.seconds())
         assert request.route is not None, "only what is served is dialled"
+        only = grant.upstream or self._upstream_of_call(request)
         order = self._balancer.order(
-            request.route.endpoint, request.model, request.is_beta, only=grant.upstream
+            request.route.endpoint, request.model, request.is_beta, only=only
         )
         passed_over: list[Refusal] = []
         tried: dict[Standing, Refusal] = {}
@@ -100,11 +148,11 @@ class Dialer:
             has_successor = any(other.refusal() is None for other in order[place:])
             end = (now + until) / 2 if has_successor else until
             try:
-                return await self._attempt(standing, request, grant, attempts, end)
+                return await self._attempt(make, standing, request, grant, attempts, end)
             except Refused as refused:
                 refused.__traceback__ = None  # frames since _without_frames: a reference cycle
                 tried[standing] = refused.refusal
-                if refused.refusal.code == "upstream_rejected_request":
+                if _ends_all(request, refused.refusal):
                     raise
         last = _last(passed_over, list(tried.values()))
         retry = self._retry(tried, until)
@@ -115,7 +163,7 @@ class Dialer:
             await deferLater(self._clock, delay)
             if standing.refusal() is not None:
                 raise Refused(last)  # its breaker opened meanwhile, or others filled it
-        return await self._attempt(standing, request, grant, attempts, until, is_retry=True)
+        return await self._attempt(make, standing, request, grant, attempts, until, is_retry=True)
 
     def _retry(self, tried: dict[Standing, Refusal], until: float) -> tuple[Standing, float] | None:
         """
@@ -129,20 +177,27 @@ class Dialer:
                 return (standing, delay) if self._budget.take(now) else None
         return None
 
+    def _upstream_of_call(self, request: Request) -> str | None:
+        """The upstream that has the call that is asked for; L{None} if its id does not say so."""
+        name = upstream_in(request.call_id or "")
+        known = {standing.upstream.name for standing in self._balancer.standings}
+        return name if name in known else None
+
     async def _attempt(
         self,
+        make: MakeTry[T],
         standing: Standing,
         request: Request,
         grant: Grant,
         attempts: list[AttemptRecord],
         end: float,
         is_retry: bool = False,
-    ) -> OpenUpstream:
+    ) -> T:
         began = self._clock.seconds()
         record = AttemptRecord(standing.upstream.name, is_retry=is_retry)
         attempts.append(record)
         period = standing.begin()
-        attempt = Attempt(self._connector, self._clock, standing.upstream, record)
+        attempt = make(self._connector, self._clock, standing.upstream, record)
         opening = Deferred.fromCoroutine(attempt.open(request, grant))
         opening.addErrback(_without_frames)
         late = partial(_too_late, record)
@@ -163,10 +218,19 @@ class Dialer:
             raise
         finally:
             record.seconds = self._clock.seconds() - began
-        opened.protocol.when_lost(standing.end)
+        opened.when_lost(standing.end)
         with _telling(standing):
             standing.succeeded()
         return opened
+
+
+def _ends_all(request: Request, refusal: Refusal) -> bool:
+    """
+    Whether no other upstream is to be tried, because the mistake is the client's own. A call that
+    one upstream does not have, another may have.
+    """
+    is_elsewhere = request.call_id is not None and refusal.status == 404
+    return refusal.code == "upstream_rejected_request" and not is_elsewhere
 
 
 def _without_frames(failure: Failure) -> Failure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import field, frozen
 
 from relay.dial.protocol import UpstreamProtocol
@@ -27,6 +29,10 @@ class OpenUpstream:
     first: list[tuple[bytes, bool]] = field(repr=False)
     session_id: str | None
     secrets: tuple[str, ...] = field(repr=False)
+
+    def when_lost(self, call: Callable[[], object]) -> None:
+        """Have this called once the connection is gone."""
+        self.protocol.when_lost(call)
 
     @property
     def subprotocol(self) -> str | None:

@@ -17,9 +17,9 @@ from relay.admission.request import Request
 from relay.downstream.connection import Connection
 from relay.downstream.gate import PROBES, FrontContext, address_of, barred, is_told_in_band
 from relay.downstream.handshake import fault_of_handshake
-from relay.downstream.hold import Hold
 from relay.downstream.plain import Asked
 from relay.downstream.protocol import DownstreamProtocol
+from relay.downstream.session_hold import SessionHold
 from relay.http.cors import cors_headers, is_preflight
 from relay.http.head import Head, HeadReader
 from relay.http.upgrade import upgrade_refusal
@@ -202,7 +202,7 @@ class Front(Connection):
         if refusal is not None:
             self._refuse(refusal)
             return
-        hold = Hold(self._context.holds, request, self._client, self._record)
+        hold = SessionHold(self._context.holds, request, self._client, self._record)
         protocol = DownstreamProtocol(
             hold,
             is_told_in_band(self._context, head),
@@ -243,7 +243,8 @@ class Front(Connection):
         headers = (("X-Request-Id", request.id), *self._cors)
         asks_first = is_preflight(request.head) and bool(self._cors)
         tell = self._context.holds.register.answered
-        asked = Asked(request, headers, asks_first, self._client_is_secure(), tell)
+        secure, listener = self._client_is_secure(), self._context.listener
+        asked = Asked(request, headers, asks_first, secure, tell, listener)
         return self._context.own.serve(self._addr, asked)
 
     def _read_body(self, data: bytes) -> None:

@@ -1,8 +1,8 @@
-"""The hold: admission and dial under one deadline, while the downstream's upgrade is pending."""
+"""The hold: admission and dial under one deadline, while the downstream waits for its answer."""
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Generic, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,23 +14,21 @@ from relay.admission.budgets import Budgets
 from relay.admission.callers import Callers, OverLimit
 from relay.admission.client import Client
 from relay.admission.grant import Grant
-from relay.admission.policy import refusal_by_policy
 from relay.admission.quota import budget_of
 from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
 from relay.dial.dialer import Dialer
-from relay.dial.opened import OpenUpstream
 from relay.lifecycle.register import Register
-from relay.peer.protocol import PeerProtocol
 from relay.recording.recordings import Recordings
 from relay.rules.budgets import Budget
 from relay.rules.refusals import Refusal, Refused, refuse
-from relay.session.session import Session
 from relay.telemetry.records import HoldRecord
 from relay.timing.deadline import Deadline
 
 _log = Logger()
+
+T = TypeVar("T")
 
 OUT_OF_TIME = ("authorizer_unavailable", "upstream_timeout")
 """
@@ -59,9 +57,9 @@ class HoldContext:
     guarded: bool = False
 
 
-class Hold:
+class Hold(Generic[T]):
     """
-    One hold. It ends once: with C{opened}, with the code of a refusal, or with C{left}, if the
+    One hold. It ends once: with what it is for, with the code of a refusal, or with C{left}, if the
     client did not wait.
 
     @param client: who asks, for the limits by address.
@@ -80,14 +78,14 @@ class Hold:
         self._grant = Grant()
         agent = request.head.one("user-agent") or ""
         self._visit = context.callers.visit(client, agent)
-        self._work: Deferred[OpenUpstream] | None = None
+        self._work: Deferred[T] | None = None
         self._deadline = Deadline(context.clock)
 
-    def start(self) -> Deferred[OpenUpstream]:
+    def start(self) -> Deferred[T]:
         """
         Begin.
 
-        @return: fires with the open upstream; fails with L{Refused}, or with L{CancelledError} if
+        @return: fires with what was reached; fails with L{Refused}, or with L{CancelledError} if
             the client did not wait.
         """
         self._verdict = self._context.register.admission_refusal()
@@ -108,7 +106,7 @@ class Hold:
         if self in self._context.register.holds and self._work is not None:
             self._work.cancel()
 
-    async def _open(self) -> OpenUpstream:
+    async def _open(self) -> T:
         if self._verdict is not None:
             raise Refused(self._verdict)
         self._visit.arrive()
@@ -117,12 +115,22 @@ class Hold:
         self.record.subject = self._grant.subject
         self._visit.is_granted(self._grant.subject, self._grant.limits)
         await self._visit.is_shared()
-        refusal = refusal_by_policy(self.request, self._grant, self._context.settings)
-        if refusal is not None:
-            raise Refused(refusal)
+        self._judge()
         await self._context.budgets.admit(self._visit.caller, self._budget)
-        attempts = self.record.attempts
-        return await self._context.dialer.dial(self.request, self._grant, attempts, until)
+        return await self._reach(until)
+
+    def _judge(self) -> None:
+        """@raise Refused: if what the grant allows does not go so far."""
+        raise NotImplementedError
+
+    async def _reach(self, until: float) -> T:
+        """
+        Reach an upstream.
+
+        @param until: when to give up, in seconds by the clock.
+        @raise Refused: if there is none.
+        """
+        raise NotImplementedError
 
     @property
     def _budget(self) -> Budget:
@@ -145,12 +153,8 @@ class Hold:
 
     # -- its end ---------------------------------------------------------------------------
 
-    def _succeeded(self, opened: OpenUpstream) -> OpenUpstream:
-        self._end("opened")
-        self._visit.opened()
-        self.record.upstream = opened.upstream.name
-        self._context.register.opened(self.record)
-        return opened
+    def _succeeded(self, reached: T) -> T:
+        raise NotImplementedError
 
     def _failed(self, failure: Failure) -> Failure:
         refusal = self._refusal(failure)
@@ -191,26 +195,3 @@ class Hold:
         self.record.outcome = outcome
         self.record.seconds = self._context.clock.seconds() - self._began
         self._context.register.holds.discard(self)
-
-    def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
-        """The downstream has its 101: make the session."""
-        context = self._context
-        session = Session(
-            downstream,
-            opened,
-            self._grant,
-            self._visit,
-            partial(context.budgets.open, self._visit.caller, self._budget),
-            self.record,
-            context.clock,
-            context.settings,
-            context.register,
-            self.request.head.subprotocols,
-        )
-        context.register.sessions.add(session)
-        context.recordings.begin(session, opened.secrets, context.settings)
-        session.start()
-
-    def forgo(self) -> None:
-        """There will be no session, though the hold ended with one."""
-        self._visit.end()

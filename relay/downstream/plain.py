@@ -18,6 +18,7 @@ class Asked:
     @ivar headers: what the answer must have besides the page's own headers.
     @ivar is_preflight: whether a browser only asks what it may send; the headers say all of that.
     @ivar secure: whether the client came by TLS, to the relay or to a trusted proxy.
+    @ivar listener: what the settings' rules call the listener that it came to.
     @ivar tell: is told the record of the answer.
     """
 
@@ -26,6 +27,7 @@ class Asked:
     is_preflight: bool
     secure: bool
     tell: Callable[[AnsweredRecord], None]
+    listener: str | None = None
 
     def answered(self, status: int, subject: str | None) -> None:
         """The answer to C{subject} is written."""

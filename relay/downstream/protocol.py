@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from relay.config.settings import Limits
 from relay.dial.opened import OpenUpstream
-from relay.downstream.hold import Hold
+from relay.downstream.session_hold import SessionHold
 from relay.peer.interfaces import NOBODY
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import FAILED, Close, Side
@@ -60,7 +60,7 @@ class DownstreamProtocol(PeerProtocol, WebSocketServerProtocol):  # type: ignore
 
     def __init__(
         self,
-        hold: Hold,
+        hold: SessionHold,
         in_band: bool,
         answer: Callable[[Refusal], None],
         clock: IReactorTime,

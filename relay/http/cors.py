@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from relay.http.head import TOKEN, Head
 
-EXPOSED = "Retry-After, X-Request-Id, X-Should-Retry"
+EXPOSED = "Location, Retry-After, X-Request-Id, X-Should-Retry"
 """The headers of an answer that a page may read, besides those that it always may."""
 
 

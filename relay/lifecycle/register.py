@@ -136,6 +136,11 @@ class Register:
         """Tell of a hold that ended with a session."""
         self._tell(record.request_id, lambda listener: listener.opened(record))
 
+    def called(self, record: HoldRecord) -> None:
+        """Tell of a hold that ended with a call."""
+        self._tell(record.request_id, lambda listener: listener.called(record))
+        self.ended()
+
     def answered(self, record: AnsweredRecord) -> None:
         """Tell of a plain request that was answered."""
         self._tell(record.request_id, lambda listener: listener.answered(record))

@@ -182,6 +182,22 @@ class Check:
                 put(session, path, value)
         return merged(self._policy.default, session) if is_start else session
 
+    def set_up(self, session: dict[str, Any], kind: str) -> dict[str, Any]:
+        """
+        The session that upstream is told for a call, before it begins: it has every value of the
+        policy that a session of this kind can have.
+
+        @param session: what the client asks for; it is changed.
+        @raise Denied: for what is not allowed.
+        """
+        self._kind = kind
+        self._fit(kind)
+        self._look_inside({"session": session}, "session")
+        made = self._session(session, False)
+        for path, value in self._forced:
+            put(made, path, value)
+        return merged(fitting(self._policy.default, kind), made)
+
     def _look_at_items(self, items: Iterable[object]) -> None:
         """Where instructions are the policy's, nobody but user and assistant speaks."""
         for item in items if self._instructs else ():

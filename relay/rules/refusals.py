@@ -9,8 +9,8 @@ from attrs import evolve, field, frozen
 
 from relay.rules.errors import InvalidValue, wanted
 
-Stage = Literal["dns", "proxy", "tcp", "tls", "upgrade", "first_event"]
-"""The stage that an attempt at an upstream has reached."""
+Stage = Literal["dns", "proxy", "tcp", "tls", "upgrade", "first_event", "response"]
+"""The stage that an attempt at an upstream has reached; C{response} is a plain request's."""
 
 
 RefusalCode = Literal[
@@ -98,9 +98,7 @@ KINDS: dict[RefusalCode, Kind] = {
         429, True, "Your budget for this day (UTC) is used up; connect again tomorrow.", 60
     ),
     "internal_error": Kind(500, True, "The relay failed; its log has the cause."),
-    "not_supported": Kind(
-        501, False, "Use the WebSocket transport; this relay has WebSocket only."
-    ),
+    "not_supported": Kind(501, False, "Use the WebSocket transport; the relay does not have this."),
     "upstream_dns_failed": Kind(502, True, "The upstream's name could not be resolved; try again."),
     "upstream_connect_failed": Kind(502, True, "The upstream cannot be reached; try again."),
     "upstream_tls_failed": Kind(

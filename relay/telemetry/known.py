@@ -45,7 +45,7 @@ def known(upstreams: Iterable[str], listeners: Sequence[str]) -> Mapping[str, It
     return {
         "relay_sessions_total": product(CLOSE_CODES, ("downstream", "upstream", "relay")),
         "relay_refusals_total": [(code,) for code in KINDS],
-        "relay_requests_total": product(listeners, ("opened", "left", *KINDS)),
+        "relay_requests_total": product(listeners, ("opened", "called", "left", *KINDS)),
         "relay_listener_sessions_active": [(listener,) for listener in listeners],
         "relay_hold_seconds": [()],
         "relay_authorizing_seconds": [()],

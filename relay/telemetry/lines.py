@@ -91,6 +91,12 @@ class LogRecords(RelayListener):
         line = f"{line} in {record.seconds:.3f} s"
         _log.info(_literal(line), **_hold_fields(record), log_same=None)
 
+    def called(self, record: HoldRecord) -> None:
+        """Log at info."""
+        line = f"called {record.request_id} for {record.peer} by {record.upstream}"
+        line = f"{line} in {record.seconds:.3f} s, {record.path}"
+        _log.info(_literal(line), **_hold_fields(record), log_same=None)
+
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Log at warn a refusal with a status of 500 or above, and any other at info."""
         log = _log.warn if refusal and refusal.status >= 500 else _log.info

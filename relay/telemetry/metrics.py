@@ -104,6 +104,10 @@ class Metrics(RelayListener):
         self._hold(record)
         self._sessions[(record.listener or "",)] += 1
 
+    def called(self, record: HoldRecord) -> None:
+        """Count the hold and its attempts."""
+        self._hold(record)
+
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Count the refusal, if there was one to tell, and the attempts."""
         if refusal is not None:

@@ -1,6 +1,6 @@
 """
-What listeners are told: of each hold that it C{opened} or was C{refused}, of each session that it
-C{closed}, of each plain request that it was C{answered}.
+What listeners are told: of each hold that it C{opened}, C{called} or was C{refused}, of each
+session that it C{closed}, of each plain request that it was C{answered}.
 
 No payloads and no credentials, at any level.
 """
@@ -86,7 +86,8 @@ class HoldRecord:
     @ivar listener: what the settings' rules call the listener that it came to; L{None} if they
         have no name for it.
     @ivar subject: whose session it is, as the grant says.
-    @ivar outcome: C{opened}, the code of the refusal, or C{left} if the client did not wait.
+    @ivar outcome: C{opened}, C{called}, the code of the refusal, or C{left} if the client did not
+        wait.
     @ivar seconds: from the end of the request head to the answer.
     @ivar authorizing: seconds of these in which it was decided whether to let the request in.
     @ivar detail: what the operator should know besides: what to mend, or the message that
@@ -218,6 +219,9 @@ class RelayListener:
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """A hold ended without a session; C{refusal} is L{None} if the client did not wait."""
+
+    def called(self, record: HoldRecord) -> None:
+        """A hold ended with a call, or with something done to one; the media go past the relay."""
 
     def event(self, record: HoldRecord, event: Mapping[str, Any]) -> None:
         """

@@ -17,6 +17,7 @@ class RecordingListener(RelayListener):
 
     @ivar holds: the records of all holds, however they ended.
     @ivar openings: the records of those that ended with a session.
+    @ivar calls: the records of those that ended with a call.
     @ivar refusals: of the others, with L{None} for a downstream that left.
     @ivar events: what upstreams told.
     @ivar audio: how long responses took to their first audio, in seconds.
@@ -27,6 +28,7 @@ class RecordingListener(RelayListener):
     holds: list[HoldRecord] = Factory(list)
     openings: list[HoldRecord] = Factory(list)
     refusals: list[Refusal | None] = Factory(list)
+    calls: list[HoldRecord] = Factory(list)
     events: list[Mapping[str, Any]] = Factory(list)
     audio: list[float] = Factory(list)
     ends: list[ClosedRecord] = Factory(list)
@@ -36,6 +38,11 @@ class RecordingListener(RelayListener):
         """Keep it."""
         self.holds.append(record)
         self.openings.append(record)
+
+    def called(self, record: HoldRecord) -> None:
+        """Keep it."""
+        self.holds.append(record)
+        self.calls.append(record)
 
     def refused(self, record: HoldRecord, refusal: Refusal | None) -> None:
         """Keep it."""

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from relay.rules.refusals import Refusal, Stage
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
+STAGES: tuple[Stage, ...] = tuple(each for each in get_args(Stage) if each != "response")
 
 _BY_ERROR = {
     "ConnectionRefusedError": "Nothing listens there; look at the port in the URL.",
@@ -88,6 +88,7 @@ _BY_SILENCE: dict[Stage | None, str] = {
     "tls": "It accepts connections but does not speak TLS; look at the port.",
     "upgrade": "It accepts connections but does not answer HTTP; look at the port.",
     "first_event": "It opens WebSockets but says nothing; is provider right?",
+    "response": "It takes a request and does not answer it; see its operator's status page.",
 }
 
 

@@ -48,7 +48,8 @@ class EndpointPath:
     parameters: tuple[str, ...] = ()
 
 
-_AZURE = ("api-key",)
+AZURE = ("api-key",)
+"""The query parameter of an ephemeral secret by Azure's paths."""
 
 
 @frozen(kw_only=True)
@@ -58,6 +59,7 @@ class Endpoint:
 
     @ivar name: what settings, records and C{Provider.endpoints} call it.
     @ivar kind: the kind of session that it opens, if no parameter asks for another.
+    @ivar also: other kinds that it opens, if the body of the request asks for one.
     @ivar paths: how downstream asks for it; the first is OpenAI's, or its provider's own.
     @ivar upstream: its path behind an upstream's base.
     @ivar first_event: the event that upstream sends first, so that the hold waits for it; L{None}
@@ -78,6 +80,7 @@ class Endpoint:
     query: frozenset[str] = frozenset()
     one_of: tuple[str, ...] = ()
     posted: bool = False
+    also: frozenset[SessionKind] = frozenset()
 
 
 REALTIME = Endpoint(
@@ -85,8 +88,8 @@ REALTIME = Endpoint(
     kind="realtime",
     paths=(
         EndpointPath("/v1/realtime"),
-        EndpointPath("/openai/v1/realtime", {}, parameters=_AZURE),
-        EndpointPath("/openai/realtime", {"deployment": "model"}, parameters=_AZURE),
+        EndpointPath("/openai/v1/realtime", {}, parameters=AZURE),
+        EndpointPath("/openai/realtime", {"deployment": "model"}, parameters=AZURE),
     ),
     upstream="/realtime",
     first_event="session.created",
@@ -101,9 +104,9 @@ _ALL = (
         kind="translation",
         paths=(
             EndpointPath("/v1/realtime/translations"),
-            EndpointPath("/openai/v1/realtime/translations", {}, parameters=_AZURE),
+            EndpointPath("/openai/v1/realtime/translations", {}, parameters=AZURE),
             EndpointPath(
-                "/openai/realtime/translations", {"deployment": "model"}, parameters=_AZURE
+                "/openai/realtime/translations", {"deployment": "model"}, parameters=AZURE
             ),
         ),
         upstream="/realtime/translations",
@@ -116,7 +119,7 @@ _ALL = (
         kind="live",
         paths=(
             EndpointPath("/v1/live/sessions"),
-            EndpointPath("/openai/v1/live/sessions", {}, parameters=_AZURE),
+            EndpointPath("/openai/v1/live/sessions", {}, parameters=AZURE),
         ),
         upstream="/live/sessions",
         posted=True,
@@ -127,7 +130,7 @@ _ALL = (
         kind="sideband",
         paths=(
             EndpointPath("/v1/live/sessions/{id}/attach"),
-            EndpointPath("/openai/v1/live/sessions/{id}/attach", {}, parameters=_AZURE),
+            EndpointPath("/openai/v1/live/sessions/{id}/attach", {}, parameters=AZURE),
         ),
         upstream="/live/sessions/{id}/attach",
         query=frozenset({"graceful_close"}),
@@ -138,7 +141,7 @@ _ALL = (
         kind="sideband",
         paths=(
             EndpointPath("/v1/live/sessions/{id}/fork"),
-            EndpointPath("/openai/v1/live/sessions/{id}/fork", {}, parameters=_AZURE),
+            EndpointPath("/openai/v1/live/sessions/{id}/fork", {}, parameters=AZURE),
         ),
         upstream="/live/sessions/{id}/fork",
         posted=True,
@@ -235,7 +238,7 @@ class Served:
     """
 
     def __init__(self, endpoints: Iterable[str], base_path: str) -> None:
-        wanted = set(endpoints)
+        wanted = self._names = set(endpoints)
         self._endpoints = [endpoint for endpoint in _ALL if endpoint.name in wanted]
         self.base_path = base_path
 
@@ -248,6 +251,10 @@ class Served:
         if route is None or route.endpoint not in self._endpoints:
             return None
         return None if method == "POST" and route.endpoint.posted else route
+
+    def has(self, endpoint: Endpoint) -> bool:
+        """Whether some upstream has it."""
+        return endpoint.name in self._names
 
     def nothing_at(self, path: str) -> str:
         """The sentence that says that nothing is served at this path, and what is served where."""

@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 
 from relay.upstreams.endpoints import BETA
 from relay.upstreams.meanings import AZURE, COMMON, OPENAI, Meaning
+from relay.upstreams.posts import POSTS
 
 GEMINI = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 """The path of the Gemini Live API, for a downstream that does not ask by Google's own paths."""
@@ -26,7 +27,8 @@ class Provider:
 
     @ivar url: its URL, if that is the same for all.
     @ivar root: the path of its base, for a URL that has no path.
-    @ivar endpoints: names of the endpoints that it has (see L{relay.upstreams.endpoints}).
+    @ivar endpoints: names of the endpoints that it has (see L{relay.upstreams.endpoints}
+        and L{relay.upstreams.posts}).
     @ivar lent: those of them that it serves in its own form, so only if no other upstream does.
     @ivar paths: its own paths of endpoints behind its base, by the endpoint's name, where they
         are not the table's.
@@ -62,7 +64,7 @@ class Provider:
 _OPENAI = Provider(
     url="wss://api.openai.com/v1/realtime",
     root="/v1",
-    endpoints=frozenset({"realtime", "translations", "live", "live-attach", "live-fork"}),
+    endpoints=frozenset({"realtime", "translations", "live", "live-attach", "live-fork", *POSTS}),
     shaped=True,
     first_event=True,
     strict=True,

@@ -46,6 +46,7 @@ def delay_of(refusal: Refusal) -> float | None:
     dropped = refusal.code == "upstream_connect_failed" and facts.stage in (
         "upgrade",
         "first_event",
+        "response",
     )
     return 0.0 if dropped or facts.status in _FAILING else None
 

@@ -14,6 +14,7 @@ from attrs.validators import optional
 
 from relay.rules.addresses import DEFAULT_PORTS, is_loopback, split_url
 from relay.rules.errors import InvalidValue, wanted
+from relay.upstreams.call_ids import unmarked
 from relay.upstreams.credential import CREDENTIAL, is_credential
 from relay.upstreams.endpoints import BETA, ENDPOINTS, REALTIME, Endpoint, Query, Route, base_of
 from relay.upstreams.passing import (
@@ -22,6 +23,7 @@ from relay.upstreams.passing import (
     fault_of_subprotocol,
     is_secret,
 )
+from relay.upstreams.posts import POSTS
 from relay.upstreams.providers import PROVIDERS, Provider
 from relay.upstreams.proxies import Proxy
 
@@ -196,7 +198,8 @@ class Upstream:
         put("secure", secure)
         put("host", parts.hostname)
         put("port", parts.port or DEFAULT_PORTS[parts.scheme])
-        templates = {name: ENDPOINTS[name].upstream for name in self.traits.endpoints}
+        every = {**ENDPOINTS, **POSTS}
+        templates = {name: every[name].upstream for name in self.traits.endpoints}
         templates.update(self.traits.paths)
         base = base_of(parts.path, templates.values())
         put("_paths", templates)
@@ -250,11 +253,14 @@ class Upstream:
         parameters that go upstream, under the names that they have there.
         """
         endpoint = route.endpoint
-        path = self._base + self._paths[endpoint.name].format(**route.parts)
+        parts = {name: unmarked(part, self.name) for name, part in route.parts.items()}
+        path = self._base + self._paths[endpoint.name].format(**parts)
         passed = [*self._fixed.items()]
         for name, value in self._passed(endpoint, route.named(query)):
             if name == "model":
                 name, value = self.traits.model, self.models.get(value, value)
+            if name == "call_id":
+                value = unmarked(value, self.name)
             if name not in self._fixed:
                 passed.append((name, value))
         said = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in passed)

@@ -31,7 +31,8 @@ class PlainRequest(Request):
     """
 
     def __init__(self, *args: Any, asked: Asked) -> None:
-        super().__init__(*args)
+        # What a form says is a page's own to read: Twisted answers a bad one in a form of its own.
+        super().__init__(*args, parsePOSTFormSubmission=False)
         self.asked = asked
         self.subject: str | None = None
 

@@ -22,6 +22,8 @@ from relay.web.page import Page, Pages, PlainRequest, refusing, telling
 from relay.web.static_files import KINDS, static_page
 from relay.web.unsupported import instead_of
 
+CallAt = Callable[[str], Resource | None]
+
 _MODELS = re.compile("(?:/openai)?/v1/models(?:/(.+))?")
 _SECRETS = re.compile("(?:/openai)?/v1/realtime/(translations/)?client_secrets")
 
@@ -54,6 +56,7 @@ class Public(Resource):
     @param models: those that the settings name (see L{named_by}).
     @param door: decides who may see them, and who may mint.
     @param mint: makes ephemeral secrets.
+    @param call_at: makes the page by which calls are set up and ended, if a path has one.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Public(Resource):
         models: dict[str, Model],
         door: Door,
         mint: Mint,
+        call_at: CallAt,
         console: Console | None,
     ) -> None:
         super().__init__()
         self._models = models
         self._door = door
         self._mint = mint
+        self._call_at = call_at
         self._served = served
         self._is_ready = is_ready
         text = telling(self._welcome)
@@ -105,6 +110,8 @@ class Public(Resource):
         if found := _SECRETS.fullmatch(below):
             kind: SessionKind = "translation" if found[1] else "realtime"
             return Behind(self._door, partial(client_secrets_page, self._mint, kind=kind))
+        if (call := self._call_at(below)) is not None:
+            return call
         instead = instead_of(below, request.method.decode("latin-1"), base)
         if instead is not None:
             return refusing(refuse("not_supported", instead))
@@ -133,11 +140,12 @@ def public_site(
     models: dict[str, Model],
     door: Door,
     mint: Mint,
+    call_at: CallAt,
     reactor: IReactorTime,
     console: Console | None = None,
 ) -> Pages:
     """The relay's own site; see L{Public}."""
-    root: Resource = Public(served, is_ready, models, door, mint, console)
+    root: Resource = Public(served, is_ready, models, door, mint, call_at, console)
     for segment in reversed(served.base_path.encode("ascii").split(b"/")[1:]):
         above = _Above(served)
         above.putChild(segment, root)

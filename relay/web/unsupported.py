@@ -13,7 +13,7 @@ from attrs import frozen
 
 _CALL = "(?:accept|content|hangup|refer|reject)"
 
-NO_WEBRTC = "Use the WebSocket transport, at {base}/v1/realtime; this relay has no WebRTC."
+NO_WEBRTC = "Use the WebSocket transport, at {base}/v1/realtime; no upstream here has WebRTC."
 NO_CALLS = (
     "Ask the upstream itself about its calls; a call is joined here by a WebSocket, at"
     " {base}/v1/realtime?call_id=…"

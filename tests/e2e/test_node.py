@@ -107,3 +107,18 @@ def test_an_error_event_ends_a_process_whose_app_has_no_listener_for_it(
     assert ("1011" in done.stdout) is not is_ended
     assert ("upstream closed the session" in done.stderr) is is_ended
     assert ("upstream closed the session" in done.stdout) is bool(listens)
+
+
+def test_the_agents_sdk_sets_up_its_default_transport_through_a_demo_relay(
+    demo: Relay, trusted: Authority
+) -> None:
+    url = f"{demo.plain}/v1/realtime/calls"
+    told = json.loads(node_scripts.run("agents_call.mjs", url, ca_file=trusted.ca_file))
+    assert told["callId"].startswith("rtc_")
+    assert told["answer"]["type"] == "answer"
+    assert told["answer"]["sdp"].startswith("v=0\r\n")
+    refused = node_scripts.ran(
+        "agents_call.mjs", f"{url}?model=fault-http-401", ca_file=trusted.ca_file
+    )
+    assert "failed with status 502" in refused.stderr
+    assert "upstream key was refused" in refused.stderr

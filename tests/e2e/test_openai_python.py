@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, NotFoundError
 from processes import address_of, closed_port, relay_command, running
 from websockets.exceptions import InvalidStatus
 
@@ -137,3 +137,24 @@ def test_the_sdk_waits_for_a_slow_upstream(demo: str) -> None:
             return (await connection.recv()).type
 
     assert asyncio.run(first()) == "session.created"
+
+
+def test_the_sdk_sets_up_a_call_and_hangs_up(demo: str) -> None:
+    async def call() -> None:
+        offer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
+        calls = client(demo).realtime.calls
+        session: Any = {"type": "realtime", "model": "gpt-realtime"}
+        made = await calls.create(sdp=offer, session=session)
+        assert made.text.startswith("v=0\r\n")
+        call_id = made.response.headers["location"].rpartition("/")[2]
+        await calls.accept(call_id, type="realtime", model="gpt-realtime")
+        await calls.hangup(call_id)
+        with pytest.raises(NotFoundError, match="no such call"):
+            await calls.hangup(call_id)
+        live = await client(demo).live.create(
+            session={"model": "gpt-live-1"}, transport={"type": "webrtc", "sdp": offer}
+        )
+        assert live.transport.sdp.startswith("v=0\r\n")
+        await client(demo).live.sessions.hangup(live.session.id)
+
+    asyncio.run(call())

@@ -415,7 +415,7 @@ def assert_labels(labels: dict[str, str]) -> None:
     known: dict[str, set[str]] = {
         "upstream": {"openai"},
         "outcome": {
-            *("open", "cancelled", "opened", "left", "taken", "refused"),
+            *("open", "cancelled", "opened", "called", "left", "taken", "refused"),
             *("admitted", "over_limit", "by_mode", "whole", "cut", "failed"),
             *KINDS,
         },

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.upstreams.endpoints import ENDPOINTS, EndpointPath, Served, pattern, route_of
+from relay.upstreams.posts import POSTS
 from relay.upstreams.providers import PROVIDERS
 
 GOOGLE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -61,7 +62,8 @@ def test_a_path_asks_for_an_endpoint(path: str, endpoint: str | None) -> None:
 
 def test_every_endpoint_has_a_provider_and_a_name_of_its_own() -> None:
     served = {name for provider in PROVIDERS.values() for name in provider.endpoints}
-    assert served == set(ENDPOINTS)
+    assert served == {*ENDPOINTS, *POSTS}
+    assert not ENDPOINTS.keys() & POSTS.keys()
 
 
 @given(st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True))

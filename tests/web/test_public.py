@@ -29,6 +29,10 @@ from relay.web.admitted import Door
 from relay.web.public import public_site
 
 
+def no_calls(path: str) -> None:
+    """What upstreams without calls have at any path."""
+
+
 def door(clock: Clock) -> Door:
     return Door(None, 1, clock, Callers(Limits(), clock.seconds))
 
@@ -67,7 +71,9 @@ class Visitor:
     ) -> Answer:
         scheme, _, host = base.partition("://")
         served = Served(["realtime"], self.base_path)
-        site = public_site(served, lambda: self.ready, {}, door(self.clock), Mint(), self.clock)
+        site = public_site(
+            served, lambda: self.ready, {}, door(self.clock), Mint(), no_calls, self.clock
+        )
         address = IPv4Address("TCP", "192.0.2.1", 1)
         transport = Transport(peerAddress=address)
         data = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n"
@@ -165,7 +171,7 @@ def test_each_refusal_has_an_id_of_its_own(visitor: Visitor) -> None:
 
 
 def test_the_site_shows_no_tracebacks() -> None:
-    site = public_site(Served([], ""), lambda: True, {}, door(Clock()), Mint(), Clock())
+    site = public_site(Served([], ""), lambda: True, {}, door(Clock()), Mint(), no_calls, Clock())
     assert not site.displayTracebacks
     assert not site.noisy
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from memory import World
 
-from relay import Settings
+from relay import Settings, Upstream
 from relay.web.unsupported import instead_of
 
 CALLS = [
@@ -37,7 +37,8 @@ INSTEAD = {
 
 @pytest.mark.parametrize("path", [*INSTEAD, *(f"/openai{p}" for p in INSTEAD if p not in OTHERS)])
 def test_what_sdks_ask_for_by_http_is_501_with_what_to_use_instead(path: str) -> None:
-    world = World(Settings(base_path="/base"))
+    upstream = Upstream("ws://127.0.0.1:9000/v1", provider="generic")
+    world = World(Settings(base_path="/base"), upstream)
     line = world.accept()
     line.deliver(f"POST /base{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     head, _, body = line.take().partition(b"\r\n\r\n")

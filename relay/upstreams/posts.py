@@ -1,0 +1,51 @@
+"""
+What clients ask of an upstream by plain C{POST}: to set up a call, whose media go past the relay,
+and what is done to one.
+
+Source: the packages C{openai} 3.57 for Python (C{resources/realtime/calls}, C{resources/live}) and
+C{@openai/agents-realtime} 0.20 (C{openaiRealtimeWebRtc}).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relay.rules.session_kinds import SessionKind
+from relay.upstreams.endpoints import AZURE, Endpoint, EndpointPath, Route, normal, pattern
+
+VERBS = ("accept", "reject", "refer", "hangup")
+"""What can be done to a call."""
+
+
+def _endpoint(
+    name: str, kind: SessionKind, path: str, also: frozenset[SessionKind] = frozenset()
+) -> Endpoint:
+    templates = [
+        EndpointPath("/v1" + path),
+        EndpointPath("/openai/v1" + path, {}, parameters=AZURE),
+    ]
+    return Endpoint(name=name, kind=kind, also=also, paths=tuple(templates), upstream=path)
+
+
+CALLS = _endpoint("calls", "realtime", "/realtime/calls", frozenset({"transcription"}))
+TRANSLATION_CALLS = _endpoint("translation-calls", "translation", "/realtime/translations/calls")
+LIVE_CALLS = _endpoint("live-calls", "live", "/live/sessions")
+ON_CALL = _endpoint("on-call", "sideband", "/realtime/calls/{id}/{verb}")
+ON_LIVE_CALL = _endpoint("on-live-call", "sideband", "/live/sessions/{id}/{verb}")
+
+_ALL = (CALLS, TRANSLATION_CALLS, LIVE_CALLS, ON_CALL, ON_LIVE_CALL)
+
+POSTS: Mapping[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ALL}
+"""The table, by name."""
+
+_ROWS = [(pattern(p.template), endpoint, p) for endpoint in _ALL for p in endpoint.paths]
+
+
+def post_at(path: str) -> Route | None:
+    """The route of a path below the base path; L{None} if nothing is posted there."""
+    path = normal(path)
+    for matching, endpoint, row in _ROWS:
+        found = matching.fullmatch(path)
+        if found and found.groupdict().get("verb", VERBS[0]) in VERBS:
+            return Route(endpoint, row, found.groupdict())
+    return None
