@@ -55,8 +55,8 @@ class Recorder:
         """
         The line of a message; or the last line, if there is no room for that.
 
-        @param message: without its type, and with its beginning for a payload; with all of it,
-            unless that is larger than the bound or payloads are not wanted.
+        @param message: without its type, and with all or the beginning of its payload. What is only
+            its beginning is not told.
         """
         if self.is_over:
             return b""
@@ -64,12 +64,10 @@ class Recorder:
         told = evolve(
             message,
             type=self._type_of(beginning, message.size),
-            payload=self._told(beginning) if self._header.payloads else None,
+            payload=self._told(beginning) if len(beginning) == message.size else None,
         )
-        # A message in a line is never shorter than by itself, so what cannot fit is not written.
-        fits = not self._header.payloads or message.size <= self._left
-        line = message_line(told) if fits else b""
-        if not fits or len(line) > self._left:
+        line = message_line(told)
+        if len(line) > self._left:
             return self.end(Cut(message.at, FULL))
         return self._counted(line)
 
@@ -85,5 +83,7 @@ class Recorder:
         return line
 
     def _told(self, payload: bytes) -> bytes | None:
+        if not self._header.payloads:
+            return None
         text = payload.decode("utf-8", "replace")
         return payload if redact(text, self._secrets) == text else None

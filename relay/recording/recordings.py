@@ -28,6 +28,12 @@ _log = Logger()
 COST = 256
 """Bytes of memory of a message that waits, besides its payload."""
 
+LARGEST_PAYLOAD = 2 * 2**20
+"""
+Bytes. A larger message goes without its payload, because all sessions would wait until its line is
+made: Python makes a string in one go, whatever the thread.
+"""
+
 SLOW = "the disk was too slow"
 
 _CLOSERS: dict[str, Closer] = {"downstream": "client", "upstream": "upstream", "relay": "relay"}
@@ -123,7 +129,7 @@ class Recordings(RelayListener):
         file = SessionFile(place, recorder, partial(self._from_thread, hold))
         recorded = RecordedSession(session, file, self._worker, self._reactor.seconds)
         self._open[id(hold)] = recorded
-        most = settings.record_bytes if settings.record_payloads else BEGINNING
+        most = LARGEST_PAYLOAD if settings.record_payloads else BEGINNING
         recorded.stop = session.show(recorded.seen, most)
 
     def closed(self, record: ClosedRecord) -> None:

@@ -82,9 +82,16 @@ def test_the_last_line_fits_into_its_reserve() -> None:
     assert all(len(recorder().end(end)) < RESERVE for end in ends)
 
 
+def test_a_message_of_which_only_the_beginning_is_there_goes_without_it() -> None:
+    made = recorder()
+    data = made.begin() + made.crossed(crossing(b"beginning", size=2**30))
+    [message] = recording_of(data).messages
+    assert (message.size, message.payload) == (2**30, None)
+
+
 def test_a_message_over_the_bound_ends_it_and_nothing_follows() -> None:
     made = recorder()
-    data = made.begin() + made.crossed(crossing(b"beginning", size=2**16))
+    data = made.begin() + made.crossed(crossing(b"x" * 2**16))
     assert recording_of(data).end == Cut(1.0, FULL)
     assert made.is_over
     assert not made.is_whole
