@@ -138,11 +138,13 @@ NOT_SERVED = [
     _upgrade_required("two versions", upgrade("Sec-WebSocket-Version: 13")),
     Wrong("another path", upgrade(line="GET /v2 HTTP/1.1"), "not_found", 404),
     Wrong("a longer path", upgrade(line="GET /v1/realtime/x HTTP/1.1"), "not_found", 404),
-    Wrong("calls", _plain("POST /v1/realtime/calls HTTP/1.1"), "not_supported", 501, (), False),
+    Wrong(
+        "sessions", _plain("POST /v1/realtime/sessions HTTP/1.1"), "not_supported", 501, (), False
+    ),
     Wrong("nothing there", _plain("GET /v2 HTTP/1.1"), "not_found", 404, (), False),
     Wrong(
-        "calls, pipelined",
-        _plain("POST /v1/realtime/calls HTTP/1.1") * 2,
+        "sessions, pipelined",
+        _plain("POST /v1/realtime/sessions HTTP/1.1") * 2,
         "not_supported",
         501,
         (),
