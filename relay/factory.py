@@ -22,6 +22,7 @@ from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
 from relay.downstream.fronts import FrontFactory, FrontsOfListener
 from relay.downstream.gate import FrontContext
+from relay.downstream.hang_ups import HangUps
 from relay.downstream.hold import HoldContext
 from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
@@ -136,6 +137,7 @@ class RelayFactory(FrontFactory):
         self._heads = Turns(reactor)
         self._callers = Callers(settings.limits, seconds)
         self._budgets = Budgets(LocalLedger(epoch), Turns(reactor))
+        self._hang_ups = HangUps(reactor)
         self._site, self._probes = site, probes
         self._mint = Mint(signing_keys)
         self.standings: Sequence[Standing] = ()
@@ -192,6 +194,7 @@ class RelayFactory(FrontFactory):
             self._budgets,
             reactor,
             self.recordings,
+            self._hang_ups,
             guarded=admit is not None,
         )
         calls = partial(call_at, holds, served)
@@ -320,8 +323,13 @@ class RelayFactory(FrontFactory):
         """
         if shut is not None and not callable(shut):
             raise wanted("shut must be a callable without arguments, or None", shut)
-        return self._drain.begin(shut)
+        return self._drain.begin(shut).addBoth(self._forget_calls)
+
+    def _forget_calls(self, ended: None) -> None:
+        """Nothing is open any more: a relay that ends hangs up no call later."""
+        self._hang_ups.clear()
 
     def abort(self) -> None:
         """Drop every connection now and let nothing new in, which ends a drain under way."""
         self._drain.cut()
+        self._hang_ups.clear()

@@ -21,6 +21,7 @@ from relay.admission.request import Request
 from relay.config.settings import Settings
 from relay.dial.dialer import dialer_for
 from relay.dial.opened import OpenUpstream
+from relay.downstream.hang_ups import HangUps
 from relay.downstream.hold import HoldContext
 from relay.downstream.session_hold import SessionHold
 from relay.http.head import Head
@@ -67,7 +68,17 @@ async def _check(
     budgets = Budgets(LocalLedger(epoch), Turns(reactor))
     register = Register(1, ())
     recordings = Recordings(register, reactor)
-    context = HoldContext(settings, None, dialer, register, callers, budgets, reactor, recordings)
+    context = HoldContext(
+        settings,
+        None,
+        dialer,
+        register,
+        callers,
+        budgets,
+        reactor,
+        recordings,
+        HangUps(reactor),
+    )
     record = HoldRecord("check", "local")
     if model is None or not upstream.takes(REALTIME, model):
         model = next(iter(upstream.models), upstream.traits.sample)

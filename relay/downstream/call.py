@@ -7,12 +7,14 @@ Source: OpenAI's API reference, "Calls" and "Live"; the package C{openai} 3.57 f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, cast
 
 from attrs import field, frozen
 
+from relay.admission.asking import Answer
 from relay.dial.posting import Post
 from relay.http.form import NoForm, fields_in, form_of
 from relay.policy.check import Check
@@ -22,6 +24,7 @@ from relay.policy.policy import Policy
 from relay.policy.strict import NotStrict, parse_strict, serialised
 from relay.rules.refusals import Refusal, Refused, refuse
 from relay.rules.session_kinds import SessionKind, model_paths
+from relay.rules.values import as_table
 from relay.upstreams.endpoints import Endpoint, Route
 from relay.upstreams.posts import LIVE_CALLS, ON_CALL, ON_LIVE_CALL
 from relay.upstreams.upstream import Upstream
@@ -220,6 +223,19 @@ def _refusal(denied: Denied) -> Refusal:
     if denied.code == "model_not_allowed":
         return refuse("model_not_allowed")
     return refuse("bad_request", DENIALS[denied.code].format(detail=denied.detail))
+
+
+def call_id_in(route: Route, answer: Answer) -> str | None:
+    """The id of the call that an upstream's answer is about, as the upstream itself knows it."""
+    if "id" in route.parts:
+        return route.parts["id"]
+    if route.endpoint == LIVE_CALLS:
+        try:
+            return str(as_table(as_table(json.loads(answer.body)).get("session"))["id"])
+        except (ValueError, KeyError):
+            return None
+    place = answer.headers.get("location", "").partition("?")[0].rstrip("/")
+    return place.rpartition("/")[2] or None
 
 
 def post_to(order: Order, upstream: Upstream) -> Post:

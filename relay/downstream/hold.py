@@ -19,6 +19,7 @@ from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
 from relay.dial.dialer import Dialer
+from relay.downstream.hang_ups import HangUps
 from relay.lifecycle.register import Register
 from relay.recording.recordings import Recordings
 from relay.rules.budgets import Budget
@@ -43,6 +44,7 @@ class HoldContext:
     What all holds of a factory share.
 
     @ivar admit: decides on each request; L{None} to let everybody in.
+    @ivar hang_ups: the calls that end with their grant.
     @ivar guarded: whether a request needs a credential that a web page cannot have by itself.
     """
 
@@ -54,6 +56,7 @@ class HoldContext:
     budgets: Budgets
     clock: IReactorTime
     recordings: Recordings
+    hang_ups: HangUps
     guarded: bool = False
 
 

@@ -41,6 +41,16 @@ POSTS: Mapping[str, Endpoint] = {endpoint.name: endpoint for endpoint in _ALL}
 _ROWS = [(pattern(p.template), endpoint, p) for endpoint in _ALL for p in endpoint.paths]
 
 
+def hang_up_of(route: Route, call_id: str) -> Route:
+    """
+    The route by which a call is ended.
+
+    @param route: the one by which it was set up.
+    """
+    endpoint = ON_LIVE_CALL if route.endpoint in (LIVE_CALLS, ON_LIVE_CALL) else ON_CALL
+    return Route(endpoint, endpoint.paths[0], {"id": call_id, "verb": "hangup"})
+
+
 def post_at(path: str) -> Route | None:
     """The route of a path below the base path; L{None} if nothing is posted there."""
     path = normal(path)

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from relay.admission.client import Client
 from relay.dial.posting import Replied
-from relay.downstream.call import Order, order_in
+from relay.downstream.call import Order, call_id_in, order_in
 from relay.downstream.call_hold import CallHold
 from relay.downstream.hold import HoldContext
 from relay.rules.refusals import Refused, refuse
@@ -92,8 +92,8 @@ def _told(context: HoldContext, route: Route, request: PlainRequest, replied: Re
         request.setHeader("Content-Type", kind)
     else:
         request.responseHeaders.removeHeader(b"Content-Type")
-    if location := answer.headers.get("location"):
-        call_id = location.rstrip("/").rpartition("/")[2].partition("?")[0]
+    call_id = call_id_in(route, answer)
+    if call_id and "location" in answer.headers:
         request.setHeader("Location", context.settings.base_path + PLACE + own(call_id))
     if route.endpoint != LIVE_CALLS:
         return answer.body

@@ -23,6 +23,7 @@ OFFER = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
 ANSWER = "v=0\r\no=- 3 4 IN IP4 127.0.0.1\r\n"
 CALLS = "/v1/realtime/calls"
 LIVE = "/v1/live/sessions"
+NOW = 1_800_000_000
 KEY = "sk-of-the-relay-0123456789"
 SDP = "application/sdp"
 JSON = "application/json"
@@ -518,6 +519,79 @@ def test_a_client_that_leaves_takes_the_request_with_it() -> None:
 def test_upstreams_without_calls_have_none() -> None:
     world = Calls(upstreams=[Upstream("ws://127.0.0.1:1/v1", provider="xai")])
     assert code_of(world.post()) == (501, "not_supported")
+
+
+# -- the end of a grant --------------------------------------------------------------------
+
+
+def ending(seconds: float, **more: Any) -> Calls:
+    grant = Grant("ann", expires=NOW + seconds, end_on_expiry=True)
+    return calls("a", "b", options={"admit": lambda request: grant}, **more)
+
+
+@pytest.fixture
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.timing.clock.time", lambda: NOW)
+
+
+@pytest.mark.usefixtures("_now")
+def test_a_call_is_hung_up_at_its_upstream_when_its_grant_ends() -> None:
+    world = ending(30)
+    world.post()
+    world.answers(500)
+    world.places()
+    world.advance(29.9)
+    assert len(world.reactor.tcpClients) == 2
+    world.advance(0.2)
+    asked = world.answers(200, "")
+    assert [port for _, port, *_ in world.reactor.tcpClients] == [1, 2, 2]
+    assert asked["first"] == "POST /v1/realtime/calls/rtc_1/hangup HTTP/1.1"
+    assert asked["headers"]["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.usefixtures("_now")
+def test_a_live_call_and_one_by_sip_are_hung_up_too() -> None:
+    world = ending(30)
+    offer = {"session": {"model": "m"}, "transport": {"type": "webrtc", "sdp": OFFER}}
+    world.post(json.dumps(offer), JSON, LIVE)
+    world.answers(201, json.dumps({"session": {"id": "live_1"}, "transport": {}}))
+    world.advance(30.1)
+    assert world.answers(200, "")["first"] == "POST /v1/live/sessions/live_1/hangup HTTP/1.1"
+    world.post(b"{}", JSON, f"{CALLS}/rtc_sip/accept")
+    world.answers(200, "")
+    world.advance(30.1)
+    assert world.answers(200, "")["first"] == "POST /v1/realtime/calls/rtc_sip/hangup HTTP/1.1"
+
+
+@pytest.mark.usefixtures("_now")
+def test_what_is_only_done_to_a_call_ends_nothing_later() -> None:
+    world = ending(30)
+    line = world.post(b"", path=f"{CALLS}/rtc_1/hangup")
+    world.answers(200, "")
+    line.lose()
+    assert world.is_clean()
+
+
+@pytest.mark.usefixtures("_now")
+def test_a_call_that_could_not_be_ended_is_not_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ending(30)
+    line = world.post()
+    world.answers(201, ANSWER)
+    assert code_of(line) == (502, "upstream_refused")
+    monkeypatch.setattr("relay.downstream.hang_ups.MOST", 0)
+    assert code_of(world.post()) == (503, "relay_full")
+
+
+@pytest.mark.usefixtures("_now")
+@pytest.mark.parametrize("end", ["abort", "drain"])
+def test_a_relay_that_ends_leaves_no_timer(end: str) -> None:
+    world = ending(3600, settings=Settings(drain_delay_seconds=0.0))
+    line = world.post()
+    world.places()
+    line.lose()
+    getattr(world.factory, end)()
+    world.advance(5)
+    assert world.is_clean()
 
 
 # -- a page --------------------------------------------------------------------------------
