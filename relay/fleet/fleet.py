@@ -265,6 +265,7 @@ class SharedFleet:
             await self._hello("")  # however late the answer comes, the store is back then
             self._leases.forget()
             await self.ledger.tell_all(CHUNK)
+            await self._revocations.restore(CHUNK)
         await self._renew()
         await self._revocations.send()
         known, alive, newest = await self._hello(self._relay)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from relay.fleet.scripts import DAY, REVOKE, REVOKED, Script
+from relay.fleet.scripts import DAY, RESTORE, REVOKE, REVOKED, Script
 
 Ask = Callable[[Script, Sequence[str], Sequence[object]], Deferred[Any]]
 
@@ -45,6 +45,17 @@ class Revocations:
             at = await self._ask(REVOKE, [self._key], [what])
             self._unsent.pop(what, None)
             self._known[what.encode("utf-8")] = at
+
+    async def restore(self, most: int) -> None:
+        """
+        Tell the store what it may have lost, so that relays learn of it that start later.
+
+        @param most: revocations in one script.
+        """
+        known = list(self._known.items())
+        for first in range(0, len(known), most):
+            told = [part for what, at in known[first : first + most] for part in (at, what)]
+            await self._ask(RESTORE, [self._key], told)
 
     def all_again(self) -> None:
         """Another server may know others, by another clock."""

@@ -204,6 +204,18 @@ The subjects that were revoked after a time. Keys: revoked. Arguments: the time.
 Returns the time now, then each subject and when it was revoked.
 """
 
+RESTORE = Script(
+    f"""
+for i = 1, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'NX', ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], {DAY})
+return #ARGV
+"""
+)
+"""
+Remember again what the store may have lost. Keys: revoked. Arguments: when each was revoked, and
+what.
+"""
+
 SPEND = Script(
     _SPENT
     + f"""
@@ -230,4 +242,4 @@ Keys: each caller's day. Arguments: the relay's name, then for each caller token
 Returns for each caller tokens and microseconds.
 """
 
-SCRIPTS = (DECIDE, RENEW, FREE, BEAT, REVOKE, REVOKED, SPEND)
+SCRIPTS = (DECIDE, RENEW, FREE, BEAT, REVOKE, REVOKED, RESTORE, SPEND)

@@ -31,6 +31,7 @@ NAMES = {
     scripts.BEAT: "beat",
     scripts.REVOKE: "revoke",
     scripts.REVOKED: "revoked",
+    scripts.RESTORE: "restore",
     scripts.SPEND: "spend",
 }
 KNOWN, UNKNOWN = [1, 2, 0], [0, 1, 0]
@@ -417,6 +418,7 @@ def test_another_server_is_asked_for_all_and_nothing_is_done_twice() -> None:
     stage.fleet.lost("gone")
     stage.connect()
     stage.store.answer("beat", UNKNOWN)
+    assert stage.store.answer("restore", 2).arguments == [5_000_000, b"subject:ann"]
     stage.store.answer("beat", [1, 3, 4_000_000])
     told = [b"6000000", b"subject:ben", b"4000000", b"subject:ann", b"5000000"]
     asked = stage.store.answer("revoked", told)

@@ -276,8 +276,13 @@ async def test_what_is_revoked_at_one_is_told_to_all_and_to_those_that_come_late
         ["zoë ☂"],
     ]
     assert all(age < 1 for ended in fleets.ended[1:] for _, age in ended)
+    store.kill()
+    await fleets.are("down")
+    store.start()
+    await fleets.are("up")
     fleets.add(url=store.url, relays=3)
-    await until(lambda: fleets.ended[3], "what it has missed")
+    await until(lambda: fleets.ended[3], "what it has missed, though the store had lost it")
+    assert [len(ended) for ended in fleets.ended] == [0, 1, 1, 1], "nothing is done twice"
 
 
 @pytest_twisted.ensureDeferred
