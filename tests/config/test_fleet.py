@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +125,8 @@ def test_one_relay_alone_in_its_fleet_is_hardly_meant() -> None:
     (advice,) = advice_on(load(text))
     assert advice.startswith("[fleet]: relays: 1: say how many there are")
     assert not [*advice_on(load(f"{text}relays = 2\n"))]
+
+
+def test_txredisapi_is_imported_only_where_a_store_is_named() -> None:
+    code = "import sys, relay, relay.daemon.service; sys.exit('txredisapi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -463,3 +463,16 @@ def test_answers_to_plain_requests_but_probes_are_counted_by_status() -> None:
         far.deliver(f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         far.lose()
     assert seen.samples()["relay_answers_total"] == {("404",): 2, ("405",): 1}
+
+
+def test_a_fleet_is_told_of_where_there_is_one() -> None:
+    relay = counted()
+    assert "relay_fleet_up" not in relay.samples()
+    relay.metrics.share(lambda: (True, 3))
+    relay.metrics.decided("admitted", 0.002)
+    relay.metrics.decided("by_mode", 0.25)
+    samples = relay.samples()
+    assert samples["relay_fleet_up"] == {(): 1}
+    assert samples["relay_fleet_relays"] == {(): 3}
+    assert samples["relay_fleet_decisions_total"] == {("admitted",): 1, ("by_mode",): 1}
+    assert samples["relay_fleet_seconds_count"] == {(): 2}

@@ -65,6 +65,17 @@ def test_an_upstream_is_told_as_the_worker_that_sees_it_worst() -> None:
         assert home.crew().upstreams() == [{**bad, "sessions": 3}, {**other, "sessions": 2}]
 
 
+def test_of_the_fleet_that_is_told_which_a_worker_sees_worst() -> None:
+    with house(2) as home:
+        up, down = {"state": "up", "relays": 2}, {"state": "down", "why": "away"}
+        assert home.crew().fleet() is None, "it has none"
+        home.processes[0].report(fleet=[up])
+        home.processes[1].report(fleet=[up])
+        assert home.crew().fleet() == up
+        home.processes[1].report(fleet=[down])
+        assert home.crew().fleet() == down
+
+
 def test_lists_are_told_when_somebody_looks_and_stay_until_the_next() -> None:
     with house(2) as home:
         crew = home.crew()
