@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from workers.crews import House, house
 
 from relay.daemon.workers.channel import SECONDS
+from relay.daemon.workers.slot import KEPT
 from relay.telemetry.snapshot import Snapshot
 from relay.web.overview import PAGE
 
@@ -76,7 +77,7 @@ def test_of_the_fleet_that_is_told_which_a_worker_sees_worst() -> None:
         assert home.crew().fleet() == down
 
 
-def test_lists_are_told_when_somebody_looks_and_stay_until_the_next() -> None:
+def test_lists_are_told_when_somebody_looks_and_stay_for_a_moment() -> None:
     with house(2) as home:
         crew = home.crew()
         assert crew.oldest() == []
@@ -88,6 +89,9 @@ def test_lists_are_told_when_somebody_looks_and_stay_until_the_next() -> None:
             process.report()
         assert [each["id"] for each in crew.oldest()] == [1, 0]
         assert [each["number"] for each in crew.refusals()] == [3, 2], "each has its own"
+        for _ in range(KEPT):
+            home.processes[0].report()
+        assert [each["id"] for each in crew.oldest()] == [1], "the other's is old"
 
 
 def pages(size: int) -> Any:

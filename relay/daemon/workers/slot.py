@@ -25,6 +25,9 @@ LATE = 3
 SILENT = 30
 """How many ticks until it counts as one that hangs, and is killed."""
 
+KEPT = 3
+"""How many reports a list is kept that they do not tell."""
+
 
 class Slot:
     """
@@ -63,7 +66,7 @@ class Slot:
         self._process: WorkerProcess | None = None
         self._began = 0.0
         self._silent = 0
-        self._remains = 0
+        self._remains = self._unlisted = 0
         self._how = ""
         self.report: Mapping[str, Any] | None = None
         self.counted: Snapshot | None = None
@@ -146,8 +149,10 @@ class Slot:
 
     def _reported(self, report: Mapping[str, Any]) -> None:
         is_first, self._silent = self.report is None, 0
-        # Lists that nobody looked at are not told; those from before stay.
-        self.report = {**(self.report or {}), **report}
+        # Lists that nobody looked at are not told; those from before stay for a moment.
+        self._unlisted = 0 if "oldest" in report else self._unlisted + 1
+        before = self.report if self._unlisted <= KEPT else None
+        self.report = {**(before or {}), **report}
         self.counted = Snapshot.from_json(report["counted"])
         if is_first:
             assert self._process is not None, "it has reported"
