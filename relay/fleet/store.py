@@ -222,7 +222,12 @@ class Store:
                     why = await self._serve(server)
                 except (StoreFault, ConnectError, DNSLookupError) as error:
                     why = str(error) or type(error).__name__
-                self._watcher.lost(why)
+                except (CancelledError, ConnectingCancelledError):
+                    raise
+                except Exception as error:
+                    _log.failure("exception while connected to the fleet's store")
+                    why = f"{type(error).__name__}, an error of the relay's own"
+                self._watcher.lost(why.rstrip("."))
             await deferLater(self._reactor, RETRY_SECONDS)
 
     async def _serve(self, server: IStreamClientEndpoint) -> str:
