@@ -31,6 +31,7 @@ from relay.dial.trying import Trying, is_loss, refusal_of_loss
 from relay.rules.addresses import bracketed
 from relay.rules.refusals import Refused, Stage, refuse
 from relay.telemetry.records import AttemptRecord
+from relay.upstreams.carried import words_of
 from relay.upstreams.classify import refusal_of_answer
 from relay.upstreams.upstream import Upstream
 
@@ -93,6 +94,7 @@ class Posting(Trying):
         upstream = self._upstream
         credential = await self._begun(asked, asked.route, grant)
         post = self._post(upstream)
+        self._asked |= words_of([post.body.decode("utf-8", "replace")])
         headers = upstream.request_headers(credential, asked.head.fields, grant.headers)
         if post.kind:
             headers["Content-Type"] = post.kind

@@ -75,9 +75,7 @@ class Trying:
         """
         credential = await self._credential(grant.credential)
         self._secrets = self._upstream.secrets(credential)
-        self._asked = words_of(
-            [*(value for _, value in asked.head.query), *route.parts.values(), asked.model or ""]
-        )
+        self._asked = words_of([*(value for _, value in asked.head.query), *route.parts.values()])
         self._since = self._clock.seconds()
         return credential
 

@@ -435,6 +435,16 @@ def test_a_model_that_upstream_lacks_is_the_callers_mistake() -> None:
     assert len(world.reactor.tcpClients) == 1, "no other upstream is asked"
 
 
+@pytest.mark.parametrize("field", ["model", "instructions"])
+def test_what_a_client_says_and_an_upstream_repeats_opens_no_breaker(field: str) -> None:
+    world = calls()
+    line = world.session(**{field: "invalid_api_key"})
+    message = "It cannot be this: code: 'invalid_api_key'"
+    world.answers(400, json.dumps({"error": {"code": "invalid_api_key", "message": message}}))
+    assert code_of(line)[1] != "upstream_unauthorized"
+    assert world.factory.standings[0].breaker_state == "closed"
+
+
 def test_a_port_that_refuses_is_one_failure_and_the_next_upstream_is_tried() -> None:
     world = calls("a", "b")
     line = world.post()
