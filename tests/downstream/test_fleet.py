@@ -15,6 +15,7 @@ from relay.admission.callers import over_count
 from relay.admission.ledger import LocalLedger
 from relay.admission.shared import Claim
 from relay.rules.refusals import Refused
+from relay.rules.usage import Usage
 from relay.testing.reactor import THERE
 
 CREATED = '{"type":"session.created"}'
@@ -168,6 +169,18 @@ def test_of_those_that_waited_in_vain_too_a_relay_lets_in_its_part(fleet: FakeFl
     # Each is counted with all that wait beside it.
     assert [record.outcome for record in world.listener.holds] == ["too_many_sessions"] * 2
     assert [lease.told for lease in leases] == [["end"], ["end"], [], []]
+
+
+def test_what_was_spent_on_other_relays_counts_too(fleet: FakeFleet) -> None:
+    fleet.ledger.spend("subject:ann", Usage(tokens=50))
+    world = world_of(fleet, day_tokens=50)
+    downstream = come(world)
+    lease = FakeLease()
+    fleet.answers[0].callback(lease)
+    downstream.read()
+    assert downstream.status == 429
+    assert world.listener.holds[-1].outcome == "budget_exhausted"
+    assert lease.told == ["end"]
 
 
 def test_the_page_on_readiness_tells_of_the_fleet(fleet: FakeFleet) -> None:
