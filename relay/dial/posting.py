@@ -167,8 +167,12 @@ class _Place:
         def each() -> _Factory:
             return _Factory(factory, made, partial(self._reached, first), tell)
 
-        await self._connector.reach(self._upstream, each, self._reached)
+        await self._connector.reach(self._upstream, each, self._tell)
         return await made
+
+    def _tell(self, stage: Stage) -> None:
+        """What is an upgrade of a WebSocket is a plain request here."""
+        self._reached("response" if stage == "upgrade" else stage)
 
 
 class _Factory(OneConnection[IProtocol]):

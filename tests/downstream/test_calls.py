@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
 import pytest
 from attrs import define
 from memory import World, keyed
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectError, ConnectionRefusedError
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from relay import Grant, GrantLimits, Limits, Policy, Settings, Upstream
@@ -457,6 +459,18 @@ def test_a_port_that_refuses_is_one_failure_and_the_next_upstream_is_tried() -> 
     assert record.attempts[0].stage == "tcp"
 
 
+def test_a_connection_that_is_reset_at_once_was_to_answer() -> None:
+    world = calls()
+    line = world.post()
+    for connector in range(2):  # it is tried once more
+        _, _, factory, _, _ = world.reactor.tcpClients[connector]
+        reset = ConnectError(errno.ECONNRESET)
+        factory.clientConnectionFailed(world.reactor.connectors[connector], Failure(reset))
+    _, _, body = told(line)
+    error = json.loads(body)["error"]
+    assert (error["code"], error["upstream"]["stage"]) == ("upstream_connect_failed", "response")
+
+
 def test_failures_open_the_breaker_for_websockets_too() -> None:
     world = calls()
     for _ in range(FAILURES):
@@ -571,6 +585,30 @@ def test_a_live_call_and_one_by_sip_are_hung_up_too() -> None:
     world.answers(200, "")
     world.advance(30.1)
     assert world.answers(200, "")["first"] == "POST /v1/realtime/calls/rtc_sip/hangup HTTP/1.1"
+
+
+@pytest.mark.usefixtures("_now")
+@pytest.mark.parametrize(
+    ("status", "told"), [(200, "hung up the call"), (404, "goes on past its grant")]
+)
+def test_the_log_says_whether_a_call_was_hung_up(
+    monkeypatch: pytest.MonkeyPatch, status: int, told: str
+) -> None:
+    logged: list[str] = []
+
+    def emit(self: Logger, level: LogLevel, format: str, **fields: Any) -> None:
+        logged.append(format.format(**fields))
+
+    monkeypatch.setattr("relay.downstream.hang_ups._log", type("L", (Logger,), {"emit": emit})())
+    world = ending(30)
+    line = world.post()
+    world.places()
+    line.lose()
+    world.advance(30.1)
+    world.answers(status, "")
+    (said,) = logged
+    assert told in said
+    assert world.is_clean()
 
 
 @pytest.mark.usefixtures("_now")
