@@ -291,6 +291,36 @@ def test_a_policy_that_no_call_can_be_held_to_has_no_calls(policy: PolicyTable) 
     assert session.items() >= policy.policy.force.items(), "a caller by SIP has no events"
 
 
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (Policy(lock=("tools",)), "Leave session.tools out"),
+        (Policy(event_bytes=1024), "Send a smaller event"),
+        (Policy(force={"type": "live"}), "session.type must be one of realtime"),
+    ],
+)
+def test_what_a_policy_denies_in_the_session_of_an_accepted_call_is_400(
+    policy: Policy, said: str
+) -> None:
+    world = calls(options={"admit": lambda request: Grant("ann", policy=policy)})
+    session = {"type": "realtime", "model": "m", "tools": [], "instructions": "x" * 1024}
+    line = world.post(json.dumps(session), JSON, f"{CALLS}/rtc_1/accept")
+    status, _, body = told(line)
+    error = json.loads(body)["error"]
+    assert (status, error["code"]) == (400, "bad_request")
+    assert said in error["message"]
+    assert world.reactor.tcpClients == []
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"session": 1}'])
+def test_a_live_call_without_an_id_is_none(body: str) -> None:
+    world = calls()
+    offer = {"session": {"model": "m"}, "transport": {"type": "webrtc", "sdp": OFFER}}
+    line = world.post(json.dumps(offer), JSON, LIVE)
+    world.answers(201, body)
+    assert code_of(line) == (502, "upstream_refused")
+
+
 def test_who_has_a_budget_has_no_calls_because_their_usage_goes_past() -> None:
     world = calls(options={"admit": lambda request: Grant("a", GrantLimits(day_tokens=5))})
     assert code_of(world.post()) == (501, "not_supported")
