@@ -19,11 +19,11 @@ from relay.telemetry.records import HoldRecord
 from relay.timing.clock import epoch
 from relay.upstreams.posts import hang_up_of
 
-EVENTS_PASS = (
+UNHELD_EVENTS = (
     "Use the WebSocket transport: the policy of this relay limits what a client says, and a call's"
     " events go past the relay."
 )
-USAGE_PASSES = (
+UNHELD_USAGE = (
     "Use the WebSocket transport: you have a budget, and the usage of a call goes past the relay."
 )
 
@@ -55,10 +55,10 @@ class CallHold(Hold[Replied]):
         policy = policy_of(self._grant, settings)
         limits_events = policy.events is not None or policy.lock or settings.policy.policy.force
         if self._order.is_by_webrtc and limits_events:
-            raise Refused(refuse("not_supported", EVENTS_PASS))
+            raise Refused(refuse("not_supported", UNHELD_EVENTS))
         is_setting_up = self._order.session is not None
         if is_setting_up and any(getattr(self._budget, name) > 0 for name in BUDGETS):
-            raise Refused(refuse("not_supported", USAGE_PASSES))
+            raise Refused(refuse("not_supported", UNHELD_USAGE))
         ends = is_setting_up and self._grant.seconds_left(epoch()) is not None
         if ends and self._context.hang_ups.is_full:
             raise Refused(refuse("relay_full"))

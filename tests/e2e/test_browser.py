@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from attrs import frozen
@@ -61,7 +62,8 @@ ASKED = {
     ("GET", "/healthz"): (200, None),
     ("PUT", "/healthz"): (405, "method_not_allowed"),
     ("GET", "/v1/nothing"): (404, "not_found"),
-    ("POST", "/v1/realtime/calls"): (501, "not_supported"),
+    ("POST", "/v1/realtime/calls"): (400, "bad_request"),
+    ("POST", "/v1/realtime/sessions"): (501, "not_supported"),
     ("POST", "/v1/realtime/client_secrets"): (200, None),
     ("GET", "/v1/realtime"): (426, "upgrade_required"),
     ("DELETE", "/v1/realtime"): (405, "method_not_allowed"),
@@ -252,3 +254,15 @@ def test_nothing_of_the_page_goes_upstream(browsed: Browsed) -> None:
     assert head["sec-websocket-protocol"] == "realtime"
     assert not {"origin", "cookie", "authorization", "accept-language"} & head.keys()
     assert "Mozilla" not in head["user-agent"]
+
+
+def test_a_browsers_own_webrtc_takes_the_answer_to_its_offer(tmp_path: Path) -> None:
+    require()
+    page = (Path(__file__).parent / "browser" / "call.html").read_text("utf-8")
+    with running(relay_command("--demo"), tmp_path) as process, serving() as pages:
+        text = page.replace("RELAY", address_of(process))
+        pages.files = {"/call.html": ("text/html", text.encode())}
+        answer, state = browse(pages, "/call.html", tmp_path)["call"]["call"]
+    assert answer[:2] == ("answer", 201)
+    assert answer[2].startswith("rtc_")
+    assert state == ("state", "stable")
