@@ -52,7 +52,7 @@ class Answer:
 
     status: int
     body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(factory=dict, repr=False, hash=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
 
 Ask = Callable[[str, str, Mapping[str, str], bytes], Deferred[Answer]]
@@ -73,7 +73,9 @@ def asking(reactor: Any, ca_file: str | None, seconds: float, most: int) -> Ask:
     agent = Agent(reactor, BrowserLikePolicyForHTTPS(**roots), pool=pool)
 
     def ask(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Deferred[Answer]:
-        work = Deferred.fromCoroutine(answer_of(agent, method, url, headers, body, most))
+        work = Deferred.fromCoroutine(
+            whole_answer(reactor, agent, method, url, headers, body, most)
+        )
         late = NoAnswer(f"no answer within {seconds:g} s")
         limit(work, seconds, IReactorTime(reactor), lambda: late)
         return work
@@ -81,8 +83,14 @@ def asking(reactor: Any, ca_file: str | None, seconds: float, most: int) -> Ask:
     return ask
 
 
-async def answer_of(
-    agent: IAgent, method: str, url: str, headers: Mapping[str, str], body: bytes, most: int
+async def whole_answer(
+    reactor: Any,
+    agent: IAgent,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    most: int,
 ) -> Answer:
     """
     The answer to one request. It has no deadline of its own. Cancelling it leaves no connection
@@ -99,6 +107,7 @@ async def answer_of(
         data=_Sent(body) if body else None,
         allow_redirects=False,
         unbuffered=True,
+        reactor=reactor,  # without one, treq imports the global one, which installs it
     )
     return await _whole(asked, most)
 

@@ -21,7 +21,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
-from relay.admission.asking import Answer, NoAnswer, answer_of
+from relay.admission.asking import Answer, NoAnswer, whole_answer
 from relay.admission.grant import Grant
 from relay.admission.request import Request
 from relay.dial.connector import Connector, NotConnected
@@ -102,7 +102,9 @@ class Posting(Trying):
         place = f"{scheme}://{bracketed(upstream.host)}:{upstream.port}"
         url = place + upstream.target(asked.route, ())
         try:
-            answer = await answer_of(self._agent(), "POST", url, headers, post.body, MOST_BYTES)
+            answer = await whole_answer(
+                self._clock, self._agent(), "POST", url, headers, post.body, MOST_BYTES
+            )
         except NoAnswer as fault:
             raise self._unanswered(fault) from None
         if not 200 <= answer.status < 300:
