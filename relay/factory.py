@@ -28,6 +28,7 @@ from relay.downstream.protocol import DownstreamFactory
 from relay.lifecycle.drain import Drain
 from relay.lifecycle.handles import Handles
 from relay.lifecycle.register import Register
+from relay.lifecycle.traffic import OpenTraffic
 from relay.recording.recordings import Recordings
 from relay.rules.closes import Side
 from relay.rules.errors import InvalidValue, each_is, wanted
@@ -132,6 +133,7 @@ class RelayFactory(FrontFactory):
         self._named: dict[str, None] = {}
         self.recordings = Recordings(self._register, reactor)
         self._drain = Drain(self._register, settings, reactor)
+        self._traffic = OpenTraffic(self._register, reactor)
         self._reactor = reactor
         self._lines = Lines(reactor, direct=settings.plane != "message")
         self._heads = Turns(reactor)
@@ -277,6 +279,14 @@ class RelayFactory(FrontFactory):
     def is_ready(self) -> bool:
         """Whether it has not been told to end."""
         return self._drain.phase == "serving"
+
+    def gather(self) -> Deferred[dict[Side, Traffic]]:
+        """The same as L{traffic}, gathered in as many turns of the reactor as that needs."""
+        return self._traffic.gather()
+
+    def gathered(self) -> dict[Side, Traffic]:
+        """What was gathered last, of the sessions that are still open."""
+        return self._traffic.gathered()
 
     def traffic(self) -> dict[Side, Traffic]:
         """Messages and bytes that crossed so far in open sessions, by the side they came from."""

@@ -46,7 +46,7 @@ class SessionHold(Hold[OpenUpstream]):
             context.register,
             self.request.head.subprotocols,
         )
-        context.register.sessions.add(session)
+        context.register.sessions[session] = None
         context.recordings.begin(session, opened.secrets, context.settings)
         session.start()
 

@@ -96,7 +96,7 @@ class Register:
     Knows what is open, and tells listeners. Its counts add up: opened = closed + active.
 
     @ivar holds: holds that are not yet answered.
-    @ivar sessions: sessions that still have a connection.
+    @ivar sessions: sessions that still have a connection, the oldest first.
     @ivar silent: accepted connections whose request is not there yet.
     @ivar connections: accepted connections with a request: in a hold, in a session, or being
         answered.
@@ -107,7 +107,7 @@ class Register:
 
     def __init__(self, capacity: int, listeners: Sequence[RelayListener]) -> None:
         self.holds: set[OpenHold] = set()
-        self.sessions: set[OpenSession] = set()
+        self.sessions: dict[OpenSession, None] = {}
         self.silent: set[OpenConnection] = set()
         self.connections: set[OpenConnection] = set()
         self.draining = False
@@ -159,7 +159,7 @@ class Register:
 
     def closed(self, session: OpenSession, record: ClosedRecord) -> None:
         """A session ended: forget it and tell of it."""
-        self.sessions.discard(session)
+        self.sessions.pop(session, None)
         self._tell(record.hold.request_id, lambda listener: listener.closed(record))
         self.ended()
 

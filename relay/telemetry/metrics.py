@@ -215,15 +215,20 @@ class Metrics(RelayListener):
         """All metrics, in Prometheus' text format."""
         return self.snapshot(scraped).exposition()
 
-    def snapshot(self, scraped: Scraped) -> Snapshot:
-        """All that was counted until now."""
+    def snapshot(self, scraped: Scraped, traffic: Mapping[Side, Traffic] | None = None) -> Snapshot:
+        """
+        All that was counted until now.
+
+        @param traffic: of the sessions that are open, if that is known already.
+        """
         start = known((each.upstream.name for each in scraped.standings), scraped.listeners)
         values = {
             name: dict.fromkeys(start.get(name, ()), 0.0)
             for name, kind in METRICS.items()
             if kind.type != "histogram"
         }
-        for counted in (self._counts, _gauges(scraped), _traffic(scraped), self._told()):
+        crossed = _traffic(traffic or scraped.traffic())
+        for counted in (self._counts, _gauges(scraped), crossed, self._told()):
             for name, counts in counted.items():
                 _add(values[name], counts)
         distributions = {
@@ -268,8 +273,7 @@ def _gauges(scraped: Scraped) -> dict[str, dict[Labels, float]]:
     }
 
 
-def _traffic(scraped: Scraped) -> dict[str, dict[Labels, float]]:
-    traffic = scraped.traffic()
+def _traffic(traffic: Mapping[Side, Traffic]) -> dict[str, dict[Labels, float]]:
     return {
         "relay_messages_total": {(DIRECTIONS[s],): each.messages for s, each in traffic.items()},
         "relay_bytes_total": {(DIRECTIONS[s],): each.bytes for s, each in traffic.items()},

@@ -16,8 +16,8 @@ from relay.downstream.fronts import FrontFactory
 from relay.downstream.gate import FrontContext
 from relay.rules.refusals import refuse
 from relay.web.dashboard import Dashboard
-from relay.web.overview import Overview
-from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling
+from relay.web.overview import Overview, answered
+from relay.web.page import Later, Page, Pages, PlainRequest, refused, refusing, telling
 from relay.web.sessions import Sessions
 from relay.web.watchers import Places
 
@@ -64,15 +64,15 @@ class Admin(Resource):
             self.putChild(name.encode("ascii"), page)
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready, "application/json"))
-        scrape = telling(
-            lambda _: overview.snapshot().exposition().decode("utf-8"), CONTENT_TYPE_LATEST
-        )
-        self.putChild(b"metrics", scrape)
+        self.putChild(b"metrics", Later(self._metrics))
         self.putChild(b"drain", Page(self._begin_drain))
         self.putChild(b"sessions", sessions)
 
-    def _metrics(self, request: PlainRequest) -> str:
-        return self._overview.snapshot().exposition().decode("utf-8")
+    async def _metrics(self, request: PlainRequest) -> bytes:
+        counted = await answered(self._overview.snapshot())
+        return telling(lambda _: counted.exposition().decode("utf-8"), CONTENT_TYPE_LATEST).answer(
+            request
+        )
 
     def _ready(self, request: PlainRequest) -> str:
         """

@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 
 from relay.telemetry.snapshot import BUCKETS, Snapshot
 from relay.web.console import Front
-from relay.web.overview import Overview
+from relay.web.overview import Overview, answered
 from relay.web.page import Page
 from relay.web.static_files import DASHBOARD, html_page, static_page
 from relay.web.watchers import Events, Places
@@ -47,12 +47,13 @@ class Dashboard:
             **{name: static_page(name) for name in DASHBOARD},
         }
 
-    def _told(self) -> dict[str, object]:
+    async def _told(self) -> dict[str, object]:
         overview = self._overview
+        counted = await answered(overview.snapshot())
         told = {
             "state": overview.state,
             "upstreams": overview.upstreams(),
-            **_counts(overview.snapshot()),
+            **_counts(counted),
         }
         if self._is_private():
             told |= {"open": overview.oldest(), "refused": overview.refusals()}

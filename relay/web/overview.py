@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from heapq import nsmallest
-from operator import attrgetter
+from functools import partial
+from itertools import islice
 from typing import Literal, Protocol, TypeVar
 
 from attrs import frozen
@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 
 from relay.admission.shared import Fleet
 from relay.lifecycle.handles import Handles, SessionHandle
+from relay.rules.closes import Side
 from relay.telemetry.metrics import Metrics, Scraped
 from relay.telemetry.records import OpenRecord, Traffic
 from relay.telemetry.snapshot import Snapshot
@@ -39,6 +40,9 @@ class Administered(Scraped, Protocol):
 
     handles: Handles
     fleet: Fleet | None
+
+    def gather(self) -> Deferred[dict[Side, Traffic]]:
+        """What has crossed in the sessions that are open."""
 
     @property
     def is_ready(self) -> bool:
@@ -90,7 +94,7 @@ class Overview(Protocol):
     def state(self) -> Literal["starting", "ready", "draining"]:
         """C{draining} once the relay has been told to end."""
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot | Deferred[Snapshot]:
         """What was counted."""
 
     def upstreams(self) -> Sequence[Told]:
@@ -119,7 +123,7 @@ class OwnSessions:
 
     def page(self, wanted: Mapping[str, str], start: int) -> Told:
         """The oldest come first."""
-        found = sorted(self.handles.find(**wanted), key=attrgetter("began"))
+        found = [*self.handles.find(**wanted)]
         page = [session_as_json(each.record()) for each in found[start : start + PAGE]]
         rest = start + PAGE if start + PAGE < len(found) else None
         return {"total": len(found), "sessions": page, "next_offset": rest}
@@ -174,9 +178,9 @@ class OwnOverview:
         """C{draining} once it has been told to end."""
         return "ready" if self.is_ready else "draining"
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Deferred[Snapshot]:
         """What it counted."""
-        return self.metrics.snapshot(self.relay)
+        return self.relay.gather().addCallback(partial(self.metrics.snapshot, self.relay))
 
     def upstreams(self) -> list[Told]:
         """How each of them is doing."""
@@ -188,8 +192,8 @@ class OwnOverview:
 
     def oldest(self) -> list[Told]:
         """The L{OLDEST} of its sessions."""
-        found = nsmallest(OLDEST, self.relay.handles.find(), key=attrgetter("began"))
-        return [session_as_json(each.record()) for each in found]
+        oldest = islice(self.relay.handles.find(), OLDEST)
+        return [session_as_json(each.record()) for each in oldest]
 
     def refusals(self) -> Sequence[Told]:
         """Its last ones."""

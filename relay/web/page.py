@@ -65,12 +65,12 @@ class Page(Resource):
 
     def __init__(self, answer: Callable[[PlainRequest], bytes]) -> None:
         super().__init__()
-        self._answer = answer
+        self.answer = answer
 
     def render(self, request: PlainRequest) -> bytes:
         """The answer, without its body for HEAD."""
         request.responseHeaders.removeHeader(b"Server")
-        body = self._answer(request)
+        body = self.answer(request)
         request.setHeader("Content-Length", str(len(body)))
         return b"" if request.method == b"HEAD" else body
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
@@ -14,6 +17,8 @@ from zope.interface import implementer
 from relay.rules.refusals import Refused, refuse
 from relay.timing.deadline import Deadline
 from relay.web.page import PlainRequest, refusing
+
+_log = Logger()
 
 MOST = 5
 """
@@ -126,7 +131,7 @@ class Events(Resource):
     def __init__(
         self,
         places: Places,
-        told: Callable[[], object],
+        told: Callable[[], Coroutine[Any, Any, object]],
         goes_on: Callable[[], bool],
         clock: IReactorTime,
     ) -> None:
@@ -143,25 +148,29 @@ class Events(Resource):
             self._places.take(request)
         except Refused as refused:
             return refusing(refused.refusal).render(request)
-        event = self._event()
         watcher = begin(request)
         self._watchers.append(watcher)
         request.notifyFinish().addBoth(lambda _: self._left(watcher))
         if not self._next.is_set:
             self._next.set(EACH_SECONDS, self._tell)
-        self._tell_one(watcher, event)
+        self._make(partial(self._tell_one, watcher))
         return NOT_DONE_YET
 
-    def _event(self) -> bytes:
-        return event_of(self._told())
+    def _make(self, tell: Callable[[bytes], None]) -> None:
+        made = Deferred.fromCoroutine(self._told()).addCallback(event_of).addCallback(tell)
+        made.addErrback(lambda failure: _log.failure("no event could be told", failure))
 
     def _tell(self) -> None:
-        self._next.set(EACH_SECONDS, self._tell)  # first: an exception must not be the last event
-        event = self._event()
+        self._next.set(EACH_SECONDS, self._tell)
+        self._make(self._tell_all)
+
+    def _tell_all(self, event: bytes) -> None:
         for watcher in [*self._watchers]:
             self._tell_one(watcher, event)
 
     def _tell_one(self, watcher: Watcher, event: bytes) -> None:
+        if watcher not in self._watchers:
+            return  # it has left meanwhile
         watcher.tell(event)
         if watcher.missed > PATIENCE or not self._goes_on():
             watcher.end()

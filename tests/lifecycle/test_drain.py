@@ -120,7 +120,7 @@ class Stage:
 
     def session(self, responding: bool = False, stuck: bool = False) -> Session:
         session = Session(self, responding, stuck)
-        self.register.sessions.add(session)
+        self.register.sessions[session] = None
         return session
 
     def hold(self) -> Hold:

@@ -82,7 +82,7 @@ class Listener(RelayListener):
 
 def fill(register: Register, holds: int = 0, sessions: int = 0) -> None:
     register.holds.update(FakeHold() for _ in range(holds))
-    register.sessions.update(FakeSession() for _ in range(sessions))
+    register.sessions.update(dict.fromkeys(FakeSession() for _ in range(sessions)))
 
 
 class TestAdmission:
@@ -113,7 +113,7 @@ class TestAdmission:
 
     def test_a_full_relay_that_drains_says_draining(self) -> None:
         register = Register(1, [])
-        register.sessions.add(FakeSession())
+        register.sessions[FakeSession()] = None
         register.draining = True
         assert register.admission_refusal() == DRAINING
 
@@ -123,7 +123,7 @@ class TestListeners:
         listeners = [Listener(), Listener()]
         register = Register(1, listeners)
         session = FakeSession()
-        register.sessions.add(session)
+        register.sessions[session] = None
         register.refused(HOLD, DRAINING)
         register.refused(HOLD, None)
         register.opened(HOLD)
@@ -137,7 +137,7 @@ class TestListeners:
             ("closed", CLOSED),
         ]
         assert [listener.told for listener in listeners] == [expected, expected]
-        assert register.sessions == set()
+        assert register.sessions == {}
 
     def test_a_listener_that_raises_is_logged_and_harms_no_other(self) -> None:
         last = Listener()
@@ -160,7 +160,7 @@ class TestEnds:
     def test_the_end_of_a_session_hold_or_connection_is_told(self) -> None:
         register = Register(9, [])
         session, connection = FakeSession(), FakeConnection()
-        register.sessions.add(session)
+        register.sessions[session] = None
         register.connections.add(connection)
         told: list[tuple[int, int]] = []
         register.ended = lambda: told.append((len(register.sessions), len(register.connections)))

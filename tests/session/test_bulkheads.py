@@ -77,7 +77,7 @@ class Pair:
 
     def sessions(self) -> list[Any]:
         """That of this pair, if it is still there."""
-        sessions: set[Any] = self.world.factory._register.sessions
+        sessions: Any = self.world.factory._register.sessions
         return [each for each in sessions if each.hold is self.hold]
 
 

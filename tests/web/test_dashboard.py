@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from desk import Desk
 from memory import keyed
+from twisted.logger import ILogObserver, LogEvent, Logger
 
 from relay.rules.first_steps import FIRST
 from relay.testing.peers import Line
@@ -211,9 +212,12 @@ def test_a_draining_relay_waits_for_nobody_who_watches(desk: Desk) -> None:
 def test_an_error_in_an_event_is_not_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     line = watch(desk)
     line.take()
-    monkeypatch.setattr(desk.world.factory, "traffic", lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        desk.world.advance(1.1)
+    monkeypatch.setattr(desk.world.factory, "gather", lambda: 1 / 0)
+    logged: list[LogEvent] = []
+    monkeypatch.setattr(watchers, "_log", Logger("x", observer=cast(ILogObserver, logged.append)))
+    desk.world.advance(1.1)
+    assert [event["log_failure"].type for event in logged] == [ZeroDivisionError]
+    assert events(line.take()) == []
     monkeypatch.undo()
     desk.world.advance(1.1)
     assert len(events(line.take())) == 1

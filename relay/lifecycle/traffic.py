@@ -1,0 +1,60 @@
+"""What has crossed in the sessions that are open, looked at without keeping anybody waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from relay.lifecycle.register import OpenSession, Register
+from relay.rules.closes import Side
+from relay.telemetry.records import Traffic, no_traffic
+from relay.timing.flight import Flights
+
+SLICE = 250
+"""Sessions that are looked at in one turn of the reactor. One takes 10 µs if there are many."""
+
+
+class OpenTraffic:
+    """
+    Messages and bytes of the open sessions, by the side they came from.
+
+    A session's own part only grows. When it ends, it is counted among those that ended, and no more
+    here; so the sum of both only grows, too.
+    """
+
+    def __init__(self, register: Register, clock: IReactorTime) -> None:
+        self._register = register
+        self._clock = clock
+        self._seen: dict[OpenSession, dict[Side, Traffic]] = {}
+        self._under_way: Flights[None, dict[Side, Traffic]] = Flights()
+
+    def gather(self) -> Deferred[dict[Side, Traffic]]:
+        """Look at all, L{SLICE} in a turn; return what L{gathered} returns then."""
+        return self._under_way.join(None, lambda: Deferred.fromCoroutine(self._gather()))
+
+    async def _gather(self) -> dict[Side, Traffic]:
+        sessions, seen = [*self._register.sessions], dict[OpenSession, dict[Side, Traffic]]()
+        for start in range(0, len(sessions), SLICE):
+            if start:
+                await deferLater(self._clock, 0)
+            for session in sessions[start : start + SLICE]:
+                session.add_to(seen.setdefault(session, no_traffic()))
+        self._seen = seen
+        return self.gathered()
+
+    def gathered(self) -> dict[Side, Traffic]:
+        """What was seen last, of the sessions that are still open."""
+        still_open = self._register.sessions
+        return _sum(each for session, each in self._seen.items() if session in still_open)
+
+
+def _sum(parts: Iterable[dict[Side, Traffic]]) -> dict[Side, Traffic]:
+    total = no_traffic()
+    for part in parts:
+        for side, traffic in part.items():
+            total[side].messages += traffic.messages
+            total[side].bytes += traffic.bytes
+    return total
