@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -17,6 +15,13 @@ SLICE = 250
 """Sessions that are looked at in one turn of the reactor. One takes 10 µs if there are many."""
 
 
+_Crossed = tuple[int, int, int, int]
+"""
+Messages and bytes from downstream, then from upstream: values that the garbage collector need not
+look at, because there may be many.
+"""
+
+
 class OpenTraffic:
     """
     Messages and bytes of the open sessions, by the side they came from.
@@ -28,7 +33,7 @@ class OpenTraffic:
     def __init__(self, register: Register, clock: IReactorTime) -> None:
         self._register = register
         self._clock = clock
-        self._seen: dict[OpenSession, dict[Side, Traffic]] = {}
+        self._seen: dict[OpenSession, _Crossed] = {}
         self._under_way: Flights[None, dict[Side, Traffic]] = Flights()
 
     def gather(self) -> Deferred[dict[Side, Traffic]]:
@@ -36,25 +41,30 @@ class OpenTraffic:
         return self._under_way.join(None, lambda: Deferred.fromCoroutine(self._gather()))
 
     async def _gather(self) -> dict[Side, Traffic]:
-        sessions, seen = [*self._register.sessions], dict[OpenSession, dict[Side, Traffic]]()
+        sessions, seen = [*self._register.sessions], dict[OpenSession, _Crossed]()
         for start in range(0, len(sessions), SLICE):
             if start:
                 await deferLater(self._clock, 0)
             for session in sessions[start : start + SLICE]:
-                session.add_to(seen.setdefault(session, no_traffic()))
+                seen[session] = _crossed(session)
         self._seen = seen
         return self.gathered()
 
     def gathered(self) -> dict[Side, Traffic]:
         """What was seen last, of the sessions that are still open."""
-        still_open = self._register.sessions
-        return _sum(each for session, each in self._seen.items() if session in still_open)
+        still_open, total = self._register.sessions, no_traffic()
+        up, down = total["downstream"], total["upstream"]
+        for session, crossed in self._seen.items():
+            if session in still_open:
+                up.messages += crossed[0]
+                up.bytes += crossed[1]
+                down.messages += crossed[2]
+                down.bytes += crossed[3]
+        return total
 
 
-def _sum(parts: Iterable[dict[Side, Traffic]]) -> dict[Side, Traffic]:
-    total = no_traffic()
-    for part in parts:
-        for side, traffic in part.items():
-            total[side].messages += traffic.messages
-            total[side].bytes += traffic.bytes
-    return total
+def _crossed(session: OpenSession) -> _Crossed:
+    part = no_traffic()
+    session.add_to(part)
+    up, down = part["downstream"], part["upstream"]
+    return up.messages, up.bytes, down.messages, down.bytes

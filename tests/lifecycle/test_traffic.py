@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
@@ -57,6 +57,8 @@ def test_many_are_looked_at_in_several_turns_and_once_for_all_who_ask() -> None:
     assert len(found) == 2
 
 
+@example(["open", "cross", "gather", "close", "gather"])
+@example(["open", "open", "cross", "gather", "close", "turn", "gather", "turn"])
 @given(st.lists(st.sampled_from(["open", "cross", "close", "turn", "gather"]), max_size=60))
 def test_the_sum_with_those_that_ended_never_falls(steps: list[str]) -> None:
     register, clock = Register(1, ()), Clock()
