@@ -30,6 +30,7 @@ from relay.rules.said import Said
 from relay.rules.scrub import redact
 from relay.rules.subprotocols import NOTICES
 from relay.session.checked import CheckedPlane
+from relay.session.ending import Ending
 from relay.session.glance import Seen, View
 from relay.session.lifetime import Lifetime
 from relay.session.notices import Notices
@@ -116,11 +117,8 @@ class Session(PeerListener):
         self.notices = Notices(clock, hold.request_id, before, self._tell) if wants else None
         self._watch: Watch | None = None
         self._viewers: Viewers | None = None
-        self._cause: tuple[int | None, str] | None = None
-        self._stalled: Side | None = None
-        self._loss: Loss | None = None
-        self._budget: BudgetName | None = None
-        self._has_failed = self._is_over = self._was_done = False
+        self._ending = Ending(self._begins_to_end)
+        self._has_failed = self._is_over = False
 
     def _checked(
         self, policy: Policy, downstream: PeerProtocol, opened: OpenUpstream, peek: Peek | None
@@ -198,7 +196,7 @@ class Session(PeerListener):
 
     def abort(self) -> None:
         """Drop both connections now."""
-        self._because(closes.DRAIN.code, "relay")
+        self._ending.because(closes.DRAIN.code, "relay")
         try:
             self._abort()
         except Exception:
@@ -210,7 +208,7 @@ class Session(PeerListener):
 
     def _used_up(self, budget: BudgetName) -> None:
         if not self.is_ending:
-            self._budget = budget
+            self._ending.budget = budget
             self.close(closes.USED_UP[budget])
 
     def _crossed(self) -> int:
@@ -224,7 +222,7 @@ class Session(PeerListener):
         return total
 
     def _close(self, close: Close) -> None:
-        self._because(close.code, "relay")
+        self._ending.because(close.code, "relay")
         for peer in list(self._peers.values()):
             peer.close(close)
 
@@ -235,7 +233,7 @@ class Session(PeerListener):
     @property
     def is_ending(self) -> bool:
         """Whether the session's end has begun."""
-        return self._cause is not None
+        return self._ending.has_begun
 
     @property
     def is_responding(self) -> bool:
@@ -263,15 +261,13 @@ class Session(PeerListener):
 
     def closed(self, side: Side, close: Close) -> None:
         """Pass a Close on by the table. Its reason is redacted, because it may quote the key."""
-        if self._cause is None and side == "downstream":
-            self._was_done = close.code in closes.DONE
-        self._because(close.code, side)
+        self._ending.closed(close.code, side)
         reason = redact(close.reason, self._opened.secrets)
         self._close_other(side, closes.crossing(side, close.code, reason))
 
     def faulted(self, side: Side, close: Close) -> None:
         """Tell the other side which side broke what."""
-        self._because(close.code, "relay")
+        self._ending.because(close.code, "relay")
         self._close_other(side, closes.fault(side, close.reason.removeprefix("relay: ")))
 
     def last_words(self, side: Side, close: Close) -> Sequence[bytes]:
@@ -280,7 +276,7 @@ class Session(PeerListener):
         """
         if side == "upstream":
             return ()
-        notices, budget = self.notices, self._budget
+        notices, budget = self.notices, self._ending.budget
         notice = notices.of_budget(budget) if notices and budget else None
         return [each for each in (notice, self._error(close)) if each is not None]
 
@@ -294,14 +290,13 @@ class Session(PeerListener):
     def silent(self, side: Side) -> None:
         """Tell the other side that this one is silent."""
         close = closes.SILENT[side]
-        self._lost_by(Loss("silence"))
-        self._because(close.code, side)
+        self._ending.lost(close.code, side, Loss("silence"))
         self._close_other(side, close)
 
     def stalled(self, side: Side) -> None:
         """Tell the other side that this one does not read."""
-        self._because(closes.STALLED, "relay")
-        self._stalled = self._stalled or side
+        self._ending.because(closes.STALLED, "relay")
+        self._ending.stalled = self._ending.stalled or side
         self._close_other(side, closes.STUCK[side])
 
     def lost(self, side: Side, reason: Failure) -> None:
@@ -309,10 +304,8 @@ class Session(PeerListener):
         close = closes.LOST[side]
         peer = self._peers.pop(side, None)
         is_end = reason.check(ConnectionDone) is not None
-        self._lost_by(
-            Loss("end" if is_end else "break", None if peer is None else peer.quiet_seconds)
-        )
-        self._because(close.code, side)
+        loss = Loss("end" if is_end else "break", None if peer is None else peer.quiet_seconds)
+        self._ending.lost(close.code, side, loss)
         self._plane.lost(side)
         self._close_other(side, close)
         for survivor in self._peers.values():
@@ -330,7 +323,7 @@ class Session(PeerListener):
             _log.failure(text, failure, id=self.hold.request_id, side=side)
         ends = (self._abort,) if self._has_failed else (partial(self._fail, side), self._abort)
         self._has_failed = True
-        self._because(FAILED.code, "relay")
+        self._ending.because(FAILED.code, "relay")
         for end in ends:
             try:
                 end()
@@ -348,18 +341,10 @@ class Session(PeerListener):
         if peer is not None:
             peer.end_in_error()
 
-    def _lost_by(self, loss: Loss) -> None:
-        """A connection ended without a Close; keep how, if it is the first cause of the end."""
-        if self._cause is None:
-            self._loss = loss
-
-    def _because(self, code: int | None, by: str) -> None:
-        """Keep the first cause of the end; later ones follow from it."""
-        if self._cause is None:
-            self._cause = (code, by)
-            self._lifetime.stop()
-            if self.notices is not None:
-                self.notices.stop()
+    def _begins_to_end(self) -> None:
+        self._lifetime.stop()
+        if self.notices is not None:
+            self.notices.stop()
 
     def _close_other(self, side: Side, close: Close) -> None:
         peer = self._peers.get(opposite(side))
@@ -372,9 +357,8 @@ class Session(PeerListener):
             return
         self._is_over = True
         self._account.close()
-        code, by = self._cause or (None, "relay")
         seconds = self._clock.seconds() - self.began
-        self._visit.closed(seconds, self._was_done)
+        self._visit.closed(seconds, self._ending.was_done)
         sent = no_traffic()
         try:
             self._plane.add_to(sent)
@@ -383,18 +367,18 @@ class Session(PeerListener):
         record = ClosedRecord(
             self.hold,
             self._opened.session_id,
-            code,
-            by,
+            self._ending.code,
+            self._ending.by,
             seconds,
             self._plane.name,
             sent,
             self._tally.tokens,
-            self._stalled,
+            self._ending.stalled,
             usage_seconds=self._tally.seconds,
             responses=self._tally.responses,
             turns=self._tally.turns,
-            budget=self._budget,
-            loss=self._loss,
+            budget=self._ending.budget,
+            loss=self._ending.loss,
         )
         if self._watch is not None:
             self._watch.end(record)
