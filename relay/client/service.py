@@ -14,23 +14,16 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from relay.client.connection import Socket, SocketFactory, connect
 from relay.client.meaning import Event, Refused, Times, Told, delay, kind_of, told_by
-from relay.peer.quiet import QuietLogger
-from relay.rules.subprotocols import NOTICES, REFUSALS_EVENT
 from relay.rules.values import as_table, as_text
 from relay.timing.callbacks import answer_of
-from relay.timing.deadline import Deadline, limit
 
 _log = Logger()
 
@@ -38,43 +31,6 @@ State = Literal["connecting", "open", "reconnecting", "refused", "closed"]
 
 OVER = object()
 """Ends the events."""
-
-
-class _Socket(WebSocketClientProtocol):
-    """
-    One connection.
-
-    @ivar patience: runs until the first event that is no error.
-    """
-
-    log = QuietLogger()  # Autobahn's would write the credential, at debug
-    opened = responding = gone = False
-    error: Event | None = None
-    patience: Deadline
-
-    def connectionMade(self) -> None:
-        self.patience = Deadline(self.factory.reactor)
-        self.patience.set(self.factory.seconds, self._too_late)
-        super().connectionMade()
-
-    def _too_late(self) -> None:
-        self.dropConnection(abort=True)
-
-    def leave(self) -> None:
-        """End it, and tell nothing more."""
-        self.gone = True
-        if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(1000, b"")
-        else:  # Autobahn cannot close what is not open yet
-            self.dropConnection(abort=True)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        if not isBinary:
-            self.factory.hears(self, payload)
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.patience.clear()
-        self.factory.ended(self, code, reason or "")
 
 
 Several = Sequence[Event] | Callable[[], Iterable[Event]]
@@ -125,8 +81,8 @@ class RealtimeClient(Service):
         self._trust = trust
         self._chance = chance
         self._events: DeferredQueue[Any] = DeferredQueue()
-        self._socket: _Socket | None = None
-        self._next: _Socket | None = None
+        self._socket: Socket | None = None
+        self._next: Socket | None = None
         self._work: Deferred[None] | None = None
         self._attempt = 0
         self._leaving = False
@@ -199,22 +155,13 @@ class RealtimeClient(Service):
         except Exception as error:
             self._come_back(Told("close_1006", str(error) or type(error).__name__, True))
 
-    async def _connected(self) -> _Socket:
+    async def _connected(self) -> Socket:
         credential = self._credential
         key = await answer_of(credential()) if callable(credential) else credential
-        factory = _Factory(self, self._url, key)
-        to = urlsplit(self._url)
-        secure = to.scheme == "wss"
-        endpoint: Any = HostnameEndpoint(
-            self._reactor, to.hostname or "", to.port or (443 if secure else 80)
+        factory = SocketFactory(
+            self._url, key, self._times, self._reactor, self._hears, self._ended
         )
-        if secure:
-            options: Any = optionsForClientTLS(to.hostname or "", self._trust)
-            endpoint = wrapClientTLS(options, endpoint)
-        connecting = endpoint.connect(factory)
-        limit(connecting, self._times.first_event, IReactorTime(self._reactor), _late)
-        socket: _Socket = await connecting
-        return socket
+        return await connect(factory, self._trust)
 
     def _renew(self) -> None:
         """Open the next session while this one goes on."""
@@ -223,7 +170,7 @@ class RealtimeClient(Service):
             opening = Deferred.fromCoroutine(self._connected())
             opening.addCallbacks(self._take_next, lambda _: None)
 
-    def _take_next(self, socket: _Socket) -> None:
+    def _take_next(self, socket: Socket) -> None:
         if self.running and self._next is None and self._socket is not None:
             self._next = socket
         else:
@@ -231,7 +178,7 @@ class RealtimeClient(Service):
 
     # -- what a connection tells -----------------------------------------------------------
 
-    def _hears(self, socket: _Socket, payload: bytes) -> None:
+    def _hears(self, socket: Socket, payload: bytes) -> None:
         event = _event_in(payload)
         if event is None or socket.gone:
             return
@@ -250,7 +197,7 @@ class RealtimeClient(Service):
         if self._leaving and not socket.responding:
             self._renew()
 
-    def _opens(self, socket: _Socket) -> None:
+    def _opens(self, socket: Socket) -> None:
         socket.opened = True
         socket.patience.clear()
         old = self._socket if self._socket is not socket else None
@@ -263,7 +210,7 @@ class RealtimeClient(Service):
         if old is not None:
             old.leave()
 
-    def _ended(self, socket: _Socket, code: int | None, reason: str) -> None:
+    def _ended(self, socket: Socket, code: int | None, reason: str) -> None:
         if socket.gone:
             return
         socket.gone = True
@@ -294,30 +241,6 @@ class RealtimeClient(Service):
         if self.state not in ("closed", "refused"):
             self.state = state
             self._events.put(last)
-
-
-class _Factory(WebSocketClientFactory):
-    """Makes the one connection."""
-
-    noisy = False
-    protocol = _Socket
-
-    def __init__(self, client: RealtimeClient, url: str, credential: str | None) -> None:
-        headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
-        offered = ["realtime", REFUSALS_EVENT, NOTICES]
-        super().__init__(url, protocols=offered, headers=headers, reactor=client._reactor)
-        times = client._times
-        self.setProtocolOptions(
-            openHandshakeTimeout=times.first_event,
-            autoPingInterval=times.ping,
-            autoPingTimeout=times.pong,
-        )
-        self.seconds = times.first_event
-        self.hears, self.ended = client._hears, client._ended
-
-
-def _late() -> Exception:
-    return TimeoutError("no connection in time")
 
 
 def _event_in(payload: bytes) -> Event | None:
