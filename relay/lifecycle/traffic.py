@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from operator import add
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -15,13 +18,6 @@ SLICE = 250
 """Sessions that are looked at in one turn of the reactor. One takes 10 µs if there are many."""
 
 
-_Crossed = tuple[int, int, int, int]
-"""
-Messages and bytes from downstream, then from upstream: values that the garbage collector need not
-look at, because there may be many.
-"""
-
-
 class OpenTraffic:
     """
     Messages and bytes of the open sessions, by the side they came from.
@@ -33,7 +29,9 @@ class OpenTraffic:
     def __init__(self, register: Register, clock: IReactorTime) -> None:
         self._register = register
         self._clock = clock
-        self._seen: dict[OpenSession, _Crossed] = {}
+        # One array instead of a value for each session, which the garbage collector would look at.
+        self._sessions: list[OpenSession] = []
+        self._seen = array("q")
         self._under_way: Flights[None, dict[Side, Traffic]] = Flights()
 
     def gather(self) -> Deferred[dict[Side, Traffic]]:
@@ -41,29 +39,27 @@ class OpenTraffic:
         return self._under_way.join(None, lambda: Deferred.fromCoroutine(self._gather()))
 
     async def _gather(self) -> dict[Side, Traffic]:
-        sessions, seen = [*self._register.sessions], dict[OpenSession, _Crossed]()
+        sessions, seen = [*self._register.sessions], array("q")
         for start in range(0, len(sessions), SLICE):
             if start:
                 await deferLater(self._clock, 0)
             for session in sessions[start : start + SLICE]:
-                seen[session] = _crossed(session)
-        self._seen = seen
+                seen.extend(_crossed(session))
+        self._sessions, self._seen = sessions, seen
         return self.gathered()
 
     def gathered(self) -> dict[Side, Traffic]:
         """What was seen last, of the sessions that are still open."""
-        still_open, total = self._register.sessions, no_traffic()
-        up, down = total["downstream"], total["upstream"]
-        for session, crossed in self._seen.items():
+        still_open, seen = self._register.sessions, iter(self._seen)
+        total = [0, 0, 0, 0]
+        for session, crossed in zip(self._sessions, zip(*[seen] * 4, strict=True), strict=True):
             if session in still_open:
-                up.messages += crossed[0]
-                up.bytes += crossed[1]
-                down.messages += crossed[2]
-                down.bytes += crossed[3]
-        return total
+                total = [*map(add, total, crossed)]
+        return {"downstream": Traffic(*total[:2]), "upstream": Traffic(*total[2:])}
 
 
-def _crossed(session: OpenSession) -> _Crossed:
+def _crossed(session: OpenSession) -> tuple[int, int, int, int]:
+    """Messages and bytes from downstream, then from upstream."""
     part = no_traffic()
     session.add_to(part)
     up, down = part["downstream"], part["upstream"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from itertools import accumulate
 from typing import Any
 
@@ -34,6 +35,9 @@ COMBINED: Mapping[Combine, Callable[[float, float], float]] = {
 }
 
 _PROCESS = ProcessCollector(registry=None)
+_FAMILIES = (*_PROCESS.collect(),)
+"""Name and meaning of each. To collect counts the open descriptors, which takes long for many."""
+
 _CPU, _START = "process_cpu_seconds", "process_start_time_seconds"
 
 
@@ -148,9 +152,10 @@ class Snapshot:
                 for labels, found in self.distributions.get(name, {}).items():
                     histogram.add_metric(labels, found.buckets(), found.sum)
                 yield histogram
-        for family in _PROCESS.collect():
-            sample = family.samples[0]
-            family.samples = [sample._replace(value=self.process[family.name])]
+        for known in _FAMILIES:
+            family = copy(known)
+            sample = known.samples[0]
+            family.samples = [sample._replace(value=self.process[known.name])]
             yield family
 
     def _filled(self, family: GaugeMetricFamily | CounterMetricFamily, name: str) -> Metric:
