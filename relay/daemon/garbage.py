@@ -18,7 +18,7 @@ from relay.timing.deadline import Deadline
 YOUNG, MIDDLE, NEVER = 2_000, 1, 1_000_000_000
 """
 Thresholds (L{gc.set_threshold}). Young objects are collected when there are 2,000 new ones, which
-takes about 1 ms beside 9,500 sessions; with 10,000, pauses of 70 ms were seen. The middle generation
+takes about 1 ms beside 9,500 sessions; with 10,000, pauses of 70 ms were seen. The middle one
 is collected at every second time: it has few objects then, because a thousand TLS connections made
 in one moment are many. Old objects are never collected by themselves.
 """
