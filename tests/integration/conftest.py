@@ -1,13 +1,18 @@
-"""What every test here gets: a loopback of its own, and an ear for what is logged meanwhile."""
+"""
+What every test here gets: a loopback of its own, and an ear for what is logged meanwhile. Some ask
+for an authority, too.
+"""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+import trustme
 from integration.logged import Logged, listening
 from integration.loopback import Loopback
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
@@ -45,3 +50,17 @@ async def loopback(logged: Logged) -> AsyncIterator[Loopback]:
     loopback = Loopback()
     yield loopback
     await loopback.close()
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """The one authority that is trusted."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    """Its certificate, as settings name it."""
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)

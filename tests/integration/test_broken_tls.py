@@ -30,20 +30,6 @@ from OpenSSL import SSL
 Issue = Callable[[trustme.CA], trustme.LeafCert]
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """The one authority that upstreams are trusted by."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    """Its certificate, as settings name it."""
-    path = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
 def _url(loopback: Loopback, port: UpstreamPort, tls: Any = None) -> str:
     return f"wss://127.0.0.1:{loopback.listen(port, tls)}/v1/realtime"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,20 +20,6 @@ from relay.simulator import SimulatorFactory
 
 OFFER = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
 CALLS = "/v1/realtime/calls"
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """The one authority that upstreams are trusted by."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    """Its certificate, as settings name it."""
-    path = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
 
 
 class Told:

@@ -87,19 +87,6 @@ async def test_bytes_that_come_with_the_proxys_answer_are_upstreams(loopback: Lo
 # -- through a good one --------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """The one authority that upstreams are trusted by."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Any) -> str:
-    """Its certificate, as settings name it."""
-    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
-    return str(tmp_path / "authority.pem")
-
-
 @pytest_twisted.ensureDeferred
 async def test_a_session_opens_through_a_proxy(
     loopback: Loopback, authority: trustme.CA, ca_file: str

@@ -21,11 +21,6 @@ BOUND = 20
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def config(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration with one TLS listener."""
     folder = tmp_path_factory.mktemp("tls")
