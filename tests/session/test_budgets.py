@@ -18,6 +18,8 @@ from relay.rules.budgets import DAY_SECONDS
 from relay.session.splice import WHOLE
 from relay.testing.peers import Peer
 
+pytestmark = pytest.mark.usefixtures("plane")
+
 NOON = 20_000 * DAY_SECONDS + DAY_SECONDS / 2
 ASKS = ["realtime", "relay.notices"]
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
@@ -36,12 +38,6 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     wall = Wall()
     monkeypatch.setattr("relay.timing.clock.time", lambda: wall.now)
     return wall
-
-
-@pytest.fixture(params=["splice", "message"], autouse=True)
-def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything here holds in either plane."""
-    monkeypatch.setattr(World, "plane", request.param)
 
 
 def world_of(

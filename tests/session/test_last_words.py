@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from memory import World, last_words
@@ -17,7 +17,7 @@ from relay.session.splice import WHOLE
 from relay.session.tally import EXPLAINED_SECONDS
 from relay.testing.peers import Peer
 
-Plane = Literal["splice", "message"]
+pytestmark = pytest.mark.usefixtures("plane")
 
 KEY = "sk-canary-0123456789"
 BIG = Frame(Opcode.TEXT, b"x" * (WHOLE + 1)).serialize(mask=False)
@@ -25,16 +25,8 @@ BIG = Frame(Opcode.TEXT, b"x" * (WHOLE + 1)).serialize(mask=False)
 splice_plane = pytest.mark.parametrize("plane", ["splice"], indirect=True)
 
 
-@pytest.fixture(params=["splice", "message"], autouse=True)
-def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Everything here holds in either plane, unless it says otherwise."""
-    name: Plane = request.param
-    monkeypatch.setattr(World, "plane", name)
-    return name
-
-
 @pytest.fixture
-def world(plane: Plane) -> World:
+def world(plane: str) -> World:
     limits = Limits(
         message_bytes=100_000,
         message_fragments=3,
@@ -251,7 +243,7 @@ def test_nobody_but_downstream_is_told(world: World) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_by_the_setting_plain_there_is_no_event(plane: Plane, case: str) -> None:
+def test_by_the_setting_plain_there_is_no_event(plane: str, case: str) -> None:
     limits = Limits(
         message_bytes=100_000,
         message_fragments=3,
@@ -406,7 +398,7 @@ def test_an_error_of_upstreams_hides_no_end_that_is_the_relays(world: World) -> 
     assert last_words(downstream)["code"] == "upstream_lost"
 
 
-def test_without_a_listener_it_is_known_too_that_upstream_explained_itself(plane: Plane) -> None:
+def test_without_a_listener_it_is_known_too_that_upstream_explained_itself(plane: str) -> None:
     world = World(options={"listeners": []})
     downstream, upstream = world.open()
     upstream.send('{"type":"error","error":{"code":"x"}}')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from memory import World
@@ -12,15 +12,7 @@ from relay import Grant, GrantLimits, Limits, Settings
 from relay.testing.peers import Peer
 from relay.wire import sockets
 
-Plane = Literal["splice", "message"]
-
-
-@pytest.fixture(params=["splice", "message"], autouse=True)
-def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Everything here holds in either plane."""
-    name: Plane = request.param
-    monkeypatch.setattr(World, "plane", name)
-    return name
+pytestmark = pytest.mark.usefixtures("plane")
 
 
 def world_of(grant: Any = None, **limits: Any) -> World:

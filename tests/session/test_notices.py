@@ -13,20 +13,15 @@ from relay import Grant, Limits, Settings
 from relay.rules.notices import notice
 from relay.testing.peers import Peer
 
+pytestmark = pytest.mark.usefixtures("plane")
+
 NOW = 1_800_000_000.0
 ASKS = ["realtime", "relay.notices"]
-PLANES = ["splice", "message"]
 
 
 @pytest.fixture(autouse=True)
 def _time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.timing.clock.time", lambda: NOW)
-
-
-@pytest.fixture(params=PLANES, autouse=True)
-def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything here holds in either plane."""
-    monkeypatch.setattr(World, "plane", request.param)
 
 
 def world_of(grant: Grant | None = None, **settings: Any) -> World:

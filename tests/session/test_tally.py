@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from memory import World
@@ -15,22 +15,14 @@ from relay.session.splice import WHOLE
 from relay.session.tally import MAX_AWAITED
 from relay.testing.peers import Peer
 
-Plane = Literal["splice", "message"]
+pytestmark = pytest.mark.usefixtures("plane")
 
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 LIVE = {"seconds": 12, "active_seconds": 9, "paused_seconds": 3}
 
 
-@pytest.fixture(params=["splice", "message"], autouse=True)
-def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Everything here holds in either plane."""
-    name: Plane = request.param
-    monkeypatch.setattr(World, "plane", name)
-    return name
-
-
 @pytest.fixture
-def world(plane: Plane) -> World:
+def world(plane: str) -> World:
     return World()
 
 
@@ -206,7 +198,7 @@ def test_of_responses_without_end_some_are_awaited_and_no_more(world: World) -> 
     assert len(world.listener.audio) == MAX_AWAITED
 
 
-def test_first_audio_in_a_large_delta_is_heard_when_its_beginning_comes(plane: Plane) -> None:
+def test_first_audio_in_a_large_delta_is_heard_when_its_beginning_comes(plane: str) -> None:
     world = World()
     _, upstream = world.open()
     created(upstream)
@@ -291,7 +283,7 @@ def test_a_frame_that_never_was_whole_is_not_counted(world: World) -> None:
     assert ended(world, downstream, upstream).sent["upstream"] == told
 
 
-def test_a_large_frame_that_a_close_waits_for_is_counted_whole(plane: Plane) -> None:
+def test_a_large_frame_that_a_close_waits_for_is_counted_whole(plane: str) -> None:
     world = World()
     downstream, upstream = world.open()
     large = Frame(Opcode.BINARY, b"x" * (WHOLE + 1)).serialize(mask=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from attrs import Factory, define
@@ -20,15 +20,7 @@ from relay.session.splice import Lane
 from relay.telemetry.crossings import Crossing, Crossings
 from relay.telemetry.records import ClosedRecord
 
-Plane = Literal["splice", "message"]
-
-
-@pytest.fixture(params=["splice", "message"], autouse=True)
-def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """Everything here holds in either plane."""
-    name: Plane = request.param
-    monkeypatch.setattr(World, "plane", name)
-    return name
+pytestmark = pytest.mark.usefixtures("plane")
 
 
 @define
@@ -186,7 +178,7 @@ def test_a_large_message_is_told_when_its_end_has_crossed() -> None:
     assert watching.brief == [("upstream", "big", len(payload))]
 
 
-def test_pings_do_not_pile_up_for_who_watches(plane: Plane) -> None:
+def test_pings_do_not_pile_up_for_who_watches(plane: str) -> None:
     world = World()
     downstream, _ = world.open()
     watching = Watching(world)
@@ -202,7 +194,7 @@ def test_pings_do_not_pile_up_for_who_watches(plane: Plane) -> None:
     assert watching.batches == []
 
 
-def test_of_a_message_that_is_crossing_already_nothing_is_told(plane: Plane) -> None:
+def test_of_a_message_that_is_crossing_already_nothing_is_told(plane: str) -> None:
     world = World()
     downstream, _ = world.open()
     frame = Frame(Opcode.TEXT, event("first").encode()).serialize(mask=True)
