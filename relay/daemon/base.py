@@ -19,6 +19,7 @@ from relay.config.settings import Settings
 from relay.daemon.listeners import Listeners
 from relay.daemon.logfile import LogWriter
 from relay.daemon.notify import Notify
+from relay.daemon.redaction import Redaction, keys_of
 from relay.daemon.reload import Reload
 from relay.daemon.signals import Signals
 from relay.telemetry.metrics import Metrics
@@ -55,6 +56,7 @@ class Daemon(Service):
         find: Callable[[Settings | None], Plan | Faults] | None = None,
         observer: ILogObserver | None = None,
         log: LogWriter | None = None,
+        redaction: Redaction | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """
@@ -62,6 +64,7 @@ class Daemon(Service):
         @param find: finds what it is to be later (see L{Reload}); by default, the same.
         @param observer: what the application logs to, instead of C{twistd}'s own observer.
         @param log: what C{observer} writes to; it is started with this service.
+        @param redaction: what stands between the two, to be told of the keys.
         @param environ: the environment variables, where systemd says whether it is to be told.
         """
         self._plan = plan
@@ -73,6 +76,8 @@ class Daemon(Service):
         self._reactor = reactor
         self._observer = observer
         self._log = log
+        if redaction is not None:
+            redaction.keys = lambda: keys_of(self._plan)
         self._listeners = Listeners(
             reactor, plan.guarded, plan.settings.base_path, self._cannot_start
         )

@@ -24,6 +24,7 @@ from relay.config.settings import Settings
 from relay.daemon.base import Daemon
 from relay.daemon.logfile import LogWriter, Writable
 from relay.daemon.logs import TextObserver, observer_for, open_log
+from relay.daemon.redaction import Redaction
 from relay.daemon.service import RelayService
 from relay.daemon.sparing import Sparing
 from relay.daemon.workers.parent import Likeness, ParentService
@@ -165,12 +166,14 @@ def makeService(options: Options) -> Daemon:
     twistd: Mapping[str, Any] = options.parent or {"nodaemon": True}
     log: LogWriter | None = None
     observer: ILogObserver | None = None
+    redaction: Redaction | None = None
     kind: Callable[[Writable], ILogObserver] = TextObserver
     if not twistd.get("syslog"):  # twistd writes to syslog by itself
         log_format = options.plan.settings.log_format
         kind = observer_for(log_format, twistd)
         log = open_log(twistd, kind)
-        observer = kind(log)
+        redaction = Redaction(log)
+        observer = kind(redaction)
         if log_format == "text":  # programs want each line
             observer = _sparing(observer, reactor)
     plan: Plan = options.plan
@@ -179,6 +182,7 @@ def makeService(options: Options) -> Daemon:
         "find": options.find,
         "observer": observer,
         "log": log,
+        "redaction": redaction,
     }
     if plan.settings.workers == 1:
         return RelayService(plan, **parts)

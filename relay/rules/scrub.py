@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import quote
 
 PREFIX = 8
@@ -18,6 +18,11 @@ _MASKED = re.compile(r"([*•●#])\1{2,}|[^\s.]\.{3,}[^\s.]|\S…\S")
 What a word has that shows a key masked: stars or the like, or an ellipsis with something on both
 sides. Such a word may show less than L{PREFIX} characters of a secret, or its end.
 """
+
+_CREDENTIAL = re.compile(
+    r"(?<![\w-])(?:sk-|ek_|rk_)[\w-]{12,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]+"
+)
+"""What looks like a key of OpenAI's or of a relay's, an ephemeral secret, or a JWT."""
 
 MAX_TEXT = 300
 """Most characters of a foreign text that are passed on."""
@@ -43,7 +48,16 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     @param secrets: strings that must not show, be it as they are, URL-encoded or in base64, whole
         or masked after their first L{PREFIX} characters.
     """
-    starts = {form[:PREFIX] for s in secrets if len(s) >= PREFIX for form in _forms(s)}
+    return without(text, starts_of(secrets))
+
+
+def starts_of(secrets: Iterable[str]) -> Collection[str]:
+    """What a word shows that shows a secret, for L{without}."""
+    return {form[:PREFIX] for s in secrets if len(s) >= PREFIX for form in _forms(s)}
+
+
+def without(text: str, starts: Collection[str]) -> str:
+    """The text with C{[redacted]} for every word that has one of these in it."""
     if not any(start in text for start in starts):
         return text  # as nearly always; to go through all words takes far longer
     return _redacted(text, lambda word: any(start in word for start in starts))
@@ -56,3 +70,8 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
     """
     line = "".join(c if c.isprintable() else " " for c in text)
     return _redacted(redact(line, secrets), _MASKED.search)[:MAX_TEXT]
+
+
+def mask(text: str) -> str:
+    """The text with C{[redacted]} for all that looks like a credential, whosever it is."""
+    return _CREDENTIAL.sub("[redacted]", text)

@@ -153,8 +153,8 @@ def test_the_headers_of_a_refusal_say_its_details(code: RefusalCode, name: str, 
     assert dict(http_headers(refuse(code), "req_1"))[name] == value
 
 
-def test_calls_are_told_that_there_is_only_websocket() -> None:
-    assert "WebSocket only" in refuse("not_supported").message
+def test_what_a_call_may_not_be_is_told_with_what_to_use_instead() -> None:
+    assert "Use the WebSocket transport" in refuse("not_supported").message
 
 
 def test_a_refusal_may_have_another_status_and_message_than_its_row() -> None:

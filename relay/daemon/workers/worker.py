@@ -22,8 +22,9 @@ from zope.interface import provider
 
 from relay.config.plan import Faults, Plan, plan_again
 from relay.config.settings import Settings
-from relay.daemon.logfile import END_SECONDS, LogWriter
+from relay.daemon.logfile import END_SECONDS, LogWriter, Writable
 from relay.daemon.logs import system_of
+from relay.daemon.redaction import Redaction
 from relay.daemon.service import RelayService
 from relay.daemon.signals import Signals
 from relay.daemon.sparing import Sparing
@@ -237,12 +238,16 @@ def main() -> None:
 def _run(reactor: Any, start: Start, end: socket.socket, shares: Shares) -> None:
     use_monotonic_clock(reactor)
     log = LogWriter(lambda: STDOUT, start.observer)
-    globalLogBeginner.beginLoggingTo([_observer(start, log, reactor)], redirectStandardIO=False)
+    redaction = Redaction(log)
+    atexit.register(log.flush, END_SECONDS)
+    observer = _observer(start, redaction, reactor)
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     plan = planned(start, None)
     if not isinstance(plan, Plan):
         _give_up(plan)
+    parts: dict[str, Any] = {"log": log, "redaction": redaction, "environ": {}}
     service = WorkerService(
-        plan, start, shares, reactor=reactor, find=partial(planned, start), log=log, environ={}
+        plan, start, shares, reactor=reactor, find=partial(planned, start), **parts
     )
     reactor.adoptStreamConnection(end.fileno(), socket.AF_UNIX, Once(service.channel))
     end.close()
@@ -255,8 +260,7 @@ def _give_up(faults: Sequence[str]) -> NoReturn:
     raise SystemExit("\n".join(f"realtime-relay: {fault}" for fault in faults))
 
 
-def _observer(start: Start, log: LogWriter, reactor: Any) -> ILogObserver:
-    atexit.register(log.flush, END_SECONDS)
+def _observer(start: Start, log: Writable, reactor: Any) -> ILogObserver:
     observer = marked(start.observer(log), start.number + 1)
     if start.sparing:
         sparing = Sparing(observer, partial(reactor.callFromThread, reactor.callLater))
