@@ -12,6 +12,10 @@ from relay.rules.closes import Side
 from relay.rules.losses import Loss
 
 
+def _nothing() -> None:
+    """Stands in for who was told."""
+
+
 @define(eq=False)
 class Ending:
     """
@@ -40,7 +44,8 @@ class Ending:
         """A cause."""
         if not self.has_begun:
             self.has_begun, self.code, self.by = True, code, by
-            self._begins()
+            begins, self._begins = self._begins, _nothing
+            begins()  # it is not kept, because it refers to the session
 
     def closed(self, code: int | None, side: Side) -> None:
         """A Close of this side."""

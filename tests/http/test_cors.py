@@ -29,7 +29,7 @@ def test_an_answer_to_a_page_names_its_origin_and_what_it_may_read(method: str) 
     assert told == {
         "Vary": "Origin",
         "Access-Control-Allow-Origin": "https://app.test",
-        "Access-Control-Expose-Headers": "Retry-After, X-Request-Id, X-Should-Retry",
+        "Access-Control-Expose-Headers": "Location, Retry-After, X-Request-Id, X-Should-Retry",
     }
 
 

@@ -29,8 +29,8 @@ HOLDERS: dict[str, Any] = {
 }
 """Autobahn's classes by their names."""
 
-SIMULATOR = "simulator"
-"""The room that uses Autobahn's server as it is, and overrides what its manual names."""
+UPSTREAMS = {"simulator", "recording"}
+"""The rooms that use Autobahn's server as it is, and override what its manual names."""
 
 
 def _is_of(cls: type, package: str) -> bool:
@@ -119,10 +119,10 @@ def touched_by_protocols() -> set[str]:
 
 
 def modules() -> Iterator[Path]:
-    """The relay's modules, but the simulator's."""
+    """The relay's modules, but those of its own upstreams."""
     package = Path(relay.__file__).parent
     for path in sorted(package.rglob("*.py")):
-        if SIMULATOR not in path.relative_to(package).parts:
+        if UPSTREAMS.isdisjoint(path.relative_to(package).parts):
             yield path
 
 
