@@ -116,6 +116,19 @@ def test_a_list_goes_through_one_worker_after_the_other() -> None:
         assert home.processes[1].told[0] == ("page", ({"subject": "x"}, 0))
 
 
+def test_a_list_says_that_a_worker_did_not_answer() -> None:
+    with house(2) as home:
+        home.processes[0].dies()
+        home.processes[1].answers["page"] = pages(3)
+        told = of(home, home.crew().directory.page({}, 0))
+        assert (told["total"], told["workers_without_answer"]) == (3, 1)
+        home.processes[1].answers["page"] = pages(3)
+        home.wait(0)
+        home.processes[-1].answers["page"] = pages(1)
+        told = of(home, home.crew().directory.page({}, 0))
+        assert told == {"total": 4, "sessions": told["sessions"], "next_offset": None}
+
+
 def test_one_session_is_found_and_ended_whichever_worker_has_it() -> None:
     with house(2) as home:
         directory = home.crew().directory

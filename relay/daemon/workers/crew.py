@@ -28,13 +28,15 @@ class CrewSessions:
         return Deferred.fromCoroutine(self._page(wanted, start))
 
     async def _page(self, wanted: Mapping[str, str], start: int) -> Told:
-        before, page = 0, list[Told]()
+        before, page, silent = 0, list[Told](), 0
         for slot in self._slots:
             found = await _answer(slot, "page", dict(wanted), max(0, start - before))
+            silent += found is None
             before += found["total"] if found else 0
             page += found["sessions"] if found else []
         rest = start + PAGE if start + PAGE < before else None
-        return {"total": before, "sessions": page[:PAGE], "next_offset": rest}
+        told = {"total": before, "sessions": page[:PAGE], "next_offset": rest}
+        return {**told, "workers_without_answer": silent} if silent else told
 
     def show(self, id: str) -> Deferred[Told | None]:
         """One of them; each worker is asked."""
