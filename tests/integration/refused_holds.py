@@ -100,6 +100,7 @@ BARRED = [
     *_verdict("too_many_sessions", 429, True, retry_after="5"),
     *_verdict("rate_limited", 429, True, retry_after="5"),
     *_verdict("budget_exhausted", 429, True, retry_after="60"),
+    *_verdict("limits_unavailable", 503, True, retry_after="5"),
     Barred("no token", {"admit": keyed("abc")}, *_wrong),
     Barred(
         "its own words",
