@@ -102,16 +102,19 @@ def proxy(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
     return made
 
 
+@contextmanager
+def silent_behind(proxy: Callable[..., list[str]], folder: Path, pings: str) -> Iterator[Client]:
+    """A client that says nothing, behind a proxy that ends what is silent."""
+    with ExitStack() as stack:
+        ports = (stack.enter_context(relay(folder, SETTINGS, pings)), closed_port())
+        between = behind(lambda port: proxy(folder, port, ports, idle=IDLE), folder)
+        yield stack.enter_context(silent_client(stack.enter_context(between)))
+
+
 def test_pings_keep_a_session_that_is_silent(
     proxy: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        here = stack.enter_context(relay(tmp_path, SETTINGS, PINGING))
-        away = closed_port()
-        port = stack.enter_context(
-            behind(lambda port: proxy(tmp_path, port, (here, away), idle=IDLE), tmp_path)
-        )
-        client = stack.enter_context(silent_client(port))
+    with silent_behind(proxy, tmp_path, PINGING) as client:
         while client.pings < PINGS:
             assert client.read(), f"cut after {client.pings} Pings"
 
@@ -119,13 +122,7 @@ def test_pings_keep_a_session_that_is_silent(
 def test_without_pings_a_session_that_is_silent_is_cut(
     proxy: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        here = stack.enter_context(relay(tmp_path, SETTINGS, SILENT))
-        away = closed_port()
-        port = stack.enter_context(
-            behind(lambda port: proxy(tmp_path, port, (here, away), idle=IDLE), tmp_path)
-        )
-        client = stack.enter_context(silent_client(port))
+    with silent_behind(proxy, tmp_path, SILENT) as client:
         while client.read():
             pass
         assert client.pings == 0
