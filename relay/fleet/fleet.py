@@ -16,7 +16,6 @@ from relay.config.fleet_table import FleetTable
 from relay.fleet import scripts
 from relay.fleet.changes import Changes
 from relay.fleet.days import SharedLedger
-from relay.fleet.in_time import in_time
 from relay.fleet.leases import Leased, Leases, Places
 from relay.fleet.names import Names
 from relay.fleet.question import over_limit, question
@@ -27,6 +26,7 @@ from relay.fleet.store import Store, StoreFault
 from relay.rules.refusals import Refused, refuse
 from relay.timing.clock import epoch
 from relay.timing.deadline import Deadline
+from relay.timing.in_time import in_time
 
 _log = Logger()
 

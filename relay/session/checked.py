@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from relay.dial.opened import OpenUpstream
 from relay.peer.protocol import PeerProtocol
 from relay.policy.check import Check, Rejected
 from relay.rules.closes import Side
@@ -74,3 +75,15 @@ class CheckedPlane(MessagePlane):
             return
         if checked is not None:
             self.cross("upstream", checked, is_binary)
+
+
+def checked_plane(
+    check: Check,
+    downstream: PeerProtocol,
+    opened: OpenUpstream,
+    peek: Peek | None,
+    rejected: Callable[[Said], None],
+) -> CheckedPlane:
+    """The plane of a session with what its upstream was opened for."""
+    introduces = opened.endpoint.first_event == "session.created"
+    return CheckedPlane(downstream, opened.protocol, peek, check, introduces, rejected)

@@ -21,7 +21,6 @@ from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import PeerListener
 from relay.peer.protocol import PeerProtocol
 from relay.policy.check import Check
-from relay.policy.policy import Policy
 from relay.rules import closes
 from relay.rules.budgets import BudgetName
 from relay.rules.closes import FAILED, Close, Side
@@ -29,12 +28,12 @@ from relay.rules.losses import Loss
 from relay.rules.said import Said
 from relay.rules.scrub import redact
 from relay.rules.subprotocols import NOTICES
-from relay.session.checked import CheckedPlane
+from relay.session.checked import checked_plane
 from relay.session.ending import Ending
 from relay.session.glance import Seen, View
+from relay.session.last_words import LastWords
 from relay.session.lifetime import Lifetime
 from relay.session.notices import Notices
-from relay.session.peek import Peek
 from relay.session.plane import plane_for
 from relay.session.tally import Tally, TallyOwner
 from relay.session.viewers import Viewers
@@ -100,13 +99,23 @@ class Session(PeerListener):
         self.hold = hold
         peek = self._tally.peek() if opened.shaped else None
         policy = policy_of(grant, settings)
-        checked = partial(self._checked, policy, downstream, opened, peek) if policy else None
+        checked = (
+            partial(
+                checked_plane,
+                Check(policy, hold.request_id),
+                downstream,
+                opened,
+                peek,
+                self._rejected,
+            )
+            if policy
+            else None
+        )
         self._plane = plane_for(
             settings.plane, downstream, opened.protocol, settings.limits, peek, checked
         )
         self.message = self._plane.message  # type: ignore[method-assign]  # saves a call a message
         self._visit = visit
-        self._tells = settings.closes == "event" and opened.shaped
         self._clock = clock
         self._owner = owner
         self.began = clock.seconds()
@@ -115,22 +124,12 @@ class Session(PeerListener):
         wants = NOTICES in offered
         before = settings.notice_seconds
         self.notices = Notices(clock, hold.request_id, before, self._tell) if wants else None
+        tells = settings.closes == "event" and opened.shaped
+        self._last_words = LastWords(hold.request_id, tells, self.notices, self._tally)
         self._watch: Watch | None = None
         self._viewers: Viewers | None = None
         self._ending = Ending(self._begins_to_end)
         self._has_failed = self._is_over = False
-
-    def _checked(
-        self, policy: Policy, downstream: PeerProtocol, opened: OpenUpstream, peek: Peek | None
-    ) -> CheckedPlane:
-        return CheckedPlane(
-            downstream,
-            opened.protocol,
-            peek,
-            Check(policy, self.hold.request_id),
-            opened.endpoint.first_event == "session.created",
-            self._rejected,
-        )
 
     def _rejected(self, said: Said) -> None:
         """Upstream did not take the policy, so the session would go on without it."""
@@ -271,21 +270,10 @@ class Session(PeerListener):
         self._close_other(side, closes.fault(side, close.reason.removeprefix("relay: ")))
 
     def last_words(self, side: Side, close: Close) -> Sequence[bytes]:
-        """
-        What downstream is told before its Close: most SDKs show an C{error} event and hide a Close.
-        """
+        """What downstream is told before its Close; upstream is told nothing."""
         if side == "upstream":
             return ()
-        notices, budget = self.notices, self._ending.budget
-        notice = notices.of_budget(budget) if notices and budget else None
-        return [each for each in (notice, self._error(close)) if each is not None]
-
-    def _error(self, close: Close) -> bytes | None:
-        if not self._tells:
-            return None
-        if close.ending == "upstream_closed" and self._tally.explains(self._clock.seconds()):
-            return None
-        return closes.last_words(close, self.hold.request_id)
+        return self._last_words.before(close, self._ending.budget, self._clock.seconds())
 
     def silent(self, side: Side) -> None:
         """Tell the other side that this one is silent."""

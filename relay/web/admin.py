@@ -17,7 +17,7 @@ from relay.downstream.gate import FrontContext
 from relay.rules.refusals import refuse
 from relay.web.dashboard import Dashboard
 from relay.web.overview import Overview, answered
-from relay.web.page import Later, Page, Pages, PlainRequest, refused, refusing, telling
+from relay.web.page import Page, Pages, PlainRequest, refused, refusing, telling, telling_later
 from relay.web.sessions import Sessions
 from relay.web.watchers import Places
 
@@ -64,15 +64,13 @@ class Admin(Resource):
             self.putChild(name.encode("ascii"), page)
         self.putChild(b"healthz", telling(lambda _: "alive\n"))
         self.putChild(b"readyz", telling(self._ready, "application/json"))
-        self.putChild(b"metrics", Later(self._metrics))
+        self.putChild(b"metrics", telling_later(self._metrics, CONTENT_TYPE_LATEST))
         self.putChild(b"drain", Page(self._begin_drain))
         self.putChild(b"sessions", sessions)
 
-    async def _metrics(self, request: PlainRequest) -> bytes:
+    async def _metrics(self) -> str:
         counted = await answered(self._overview.snapshot())
-        return telling(lambda _: counted.exposition().decode("utf-8"), CONTENT_TYPE_LATEST).answer(
-            request
-        )
+        return counted.exposition().decode("utf-8")
 
     def _ready(self, request: PlainRequest) -> str:
         """

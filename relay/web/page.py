@@ -65,12 +65,12 @@ class Page(Resource):
 
     def __init__(self, answer: Callable[[PlainRequest], bytes]) -> None:
         super().__init__()
-        self.answer = answer
+        self._answer = answer
 
     def render(self, request: PlainRequest) -> bytes:
         """The answer, without its body for HEAD."""
         request.responseHeaders.removeHeader(b"Server")
-        body = self.answer(request)
+        body = self._answer(request)
         request.setHeader("Content-Length", str(len(body)))
         return b"" if request.method == b"HEAD" else body
 
@@ -131,15 +131,29 @@ def refusing(refusal: Refusal) -> Page:
 
 def telling(text: Callable[[PlainRequest], str], kind: str = "text/plain; charset=utf-8") -> Page:
     """A page of text that is made for each request, and never cached."""
+    return Page(lambda request: _not_read(request) or _told(request, text(request), kind))
 
-    def answer(request: PlainRequest) -> bytes:
-        if request.method not in (b"GET", b"HEAD"):
-            return refused(request, refuse("method_not_allowed", "Ask for this with GET."))
-        request.setHeader("Content-Type", kind)
-        request.setHeader("Cache-Control", "no-store")
-        return text(request).encode("utf-8")
 
-    return Page(answer)
+def telling_later(text: Callable[[], Coroutine[Any, Any, str]], kind: str) -> Later:
+    """The same, of text that takes time."""
+
+    async def answer(request: PlainRequest) -> bytes:
+        return _not_read(request) or _told(request, await text(), kind)
+
+    return Later(answer)
+
+
+def _not_read(request: PlainRequest) -> bytes:
+    """The refusal of a request that is not for reading; nothing for one that is."""
+    if request.method in (b"GET", b"HEAD"):
+        return b""
+    return refused(request, refuse("method_not_allowed", "Ask for this with GET."))
+
+
+def _told(request: PlainRequest, text: str, kind: str) -> bytes:
+    request.setHeader("Content-Type", kind)
+    request.setHeader("Cache-Control", "no-store")
+    return text.encode("utf-8")
 
 
 class Pages(Site):
