@@ -27,6 +27,11 @@ def environ(**variables: str) -> dict[str, str]:
     return {**inherited, **variables}
 
 
+def untraced(**variables: str) -> dict[str, str]:
+    """The environment of a process whose coverage is not measured, because its speed matters."""
+    return {k: v for k, v in environ(**variables).items() if not k.startswith("COVERAGE_")}
+
+
 @contextmanager
 def running(
     command: list[str],
@@ -34,13 +39,14 @@ def running(
     *,
     pass_fds: tuple[int, ...] = (),
     seconds: float = SECONDS,
+    traced: bool = True,
     **variables: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """A process that is gone afterwards, whatever happens, or when it lasts longer."""
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=environ(**variables),
+        env=environ(**variables) if traced else untraced(**variables),
         stdout=subprocess.PIPE,
         text=True,
         pass_fds=pass_fds,

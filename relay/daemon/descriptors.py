@@ -31,8 +31,11 @@ SPARE = 8
 PAUSE_SECONDS = 0.25
 """How long nobody is accepted when even the reserve is used."""
 
-BATCH = 64
-"""Clients that are accepted in one turn."""
+BATCH = 4
+"""
+Most clients accepted in one turn. Few, so that a busy relay serves those it has, while the others
+wait in the listener's queue: there another process can still take them, when this one ends.
+"""
 
 YIELD_SECONDS = 0.01
 """How long other processes may go first."""

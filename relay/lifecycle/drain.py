@@ -48,7 +48,10 @@ BREATH = 0.001
 """Seconds between two such turns once the time is up, so that other work gets its turns."""
 
 SETTLE_SECONDS = 1.0
-"""How long who was accepted may still ask, where nobody new is (see L{Drain.begin}); at most."""
+"""
+How long a client that was accepted may still ask, where nobody new is (see L{Drain.begin}): so long
+after another has asked, because a busy relay reads them late. At most half the drain.
+"""
 
 
 Ps = ParamSpec("Ps")
@@ -191,14 +194,23 @@ class Drain:
         self._bound.set(seconds + GRACE_SECONDS, self.cut)
         if self._shut is not None:
             self._shut()
-            self._settle(now + min(SETTLE_SECONDS, seconds / 2))
+            self._settle(len(self._register.silent), now)
         else:
             self._refuse_all()
 
-    def _settle(self, until: float) -> None:
-        """Nobody is accepted any more: wait for the requests of those who were."""
-        if self._register.silent and self._clock.seconds() < until:
-            self._step.set(TICK, partial(self._settle, until))
+    def _settle(self, before: int, since: float) -> None:
+        """
+        Nobody is accepted any more: wait for the requests of those who were.
+
+        @param before: how many of them were silent when one last asked.
+        @param since: when that was.
+        """
+        silent, now = len(self._register.silent), self._clock.seconds()
+        if silent < before:
+            since = now
+        until = min(since + SETTLE_SECONDS, self._pace.deadline - self.settings.drain_seconds / 2)
+        if silent and now < until:
+            self._step.set(TICK, partial(self._settle, silent, since))
         else:
             self._refuse_all()
 

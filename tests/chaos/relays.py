@@ -16,7 +16,7 @@ from time import monotonic
 
 from attrs import frozen
 from chaos.scale import scaled
-from processes import LOOPBACK, environ
+from processes import LOOPBACK, untraced
 
 PROBE = Path(__file__).with_name("probe.py")
 
@@ -276,14 +276,11 @@ async def relay(folder: Path, config: str) -> AsyncIterator[Relay]:
     toml, log, socket = paths
     toml.write_text(f'listen = ["{LOOPBACK}"]\n{config}')  # a flag would go before its [[listener]]
     arguments = ["--admin", "", "--config", str(toml)]
-    variables = environ(PYTHONUNBUFFERED="1")
-    # Tracing would be measured too: what is covered is counted by the other tests.
-    variables = {k: v for k, v in variables.items() if not k.startswith("COVERAGE_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, str(PROBE), str(socket), str(BREAKER_SECONDS), *arguments],
             cwd=folder,
-            env=variables,
+            env=untraced(PYTHONUNBUFFERED="1"),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -134,7 +134,9 @@ class Systemd:
         fd = self.server.fileno()
         command = ["bash", "-c", shell, "sh", str(fd), *relay]
         notify = str(self.told.getsockname())
-        with running(command, self.folder, pass_fds=(fd,), NOTIFY_SOCKET=notify) as process:
+        with running(
+            command, self.folder, pass_fds=(fd,), traced=False, NOTIFY_SOCKET=notify
+        ) as process:
             self.hears(b"READY=1")
             yield process
 

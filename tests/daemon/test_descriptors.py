@@ -75,7 +75,7 @@ class Listener(Port):
     def startReading(self) -> None:
         self.reading = True
 
-    def turn(self, times: int = 5) -> None:
+    def turn(self, times: int = 200) -> None:
         for _ in range(times):
             if self.reading and self.waiting:
                 self.doRead()

@@ -489,6 +489,22 @@ def test_who_was_accepted_and_stays_silent_is_not_waited_for_longer(
     assert stage.over == [pytest.approx(wait, abs=2 * TICK)]
 
 
+def test_while_some_of_those_who_were_accepted_ask_the_others_are_waited_for() -> None:
+    stage = Stage(seconds=30)
+    door = Door(stage)
+    *asking, _ = [door.accepted() for _ in range(4)]
+    stage.begin(door.shut)
+    for at, each in enumerate(asking, 1):
+        stage.until(0.9 * at)
+        assert stage.register.admission_refusal() is None
+        stage.register.asked(each)
+        stage.hold()
+    stage.until(2.7 + SETTLE_SECONDS - 2 * TICK)
+    assert stage.register.admission_refusal() is None
+    stage.until(2.7 + SETTLE_SECONDS + 2 * TICK)
+    assert stage.register.admission_refusal() == refuse("draining")
+
+
 def test_what_is_closed_after_the_wait_is_closed_in_time() -> None:
     stage = Stage(seconds=4, spread=4)
     door = Door(stage)
