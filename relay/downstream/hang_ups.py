@@ -1,10 +1,9 @@
-"""
-Calls that end with their grant. Their media go past the relay, so it ends them by the API.
-"""
+"""Calls that the relay ends. Their media go past it, so it ends them by the API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,8 +20,33 @@ MOST = 10_000
 HangUp = Callable[[], Coroutine[Any, Any, object]]
 
 
+def hang_up_now(request_id: str, hang_up: HangUp) -> Deferred[None]:
+    """
+    End a call.
+
+    @param request_id: of the request that set it up.
+    @param hang_up: ends it; fails with L{Refused} if the upstream does not.
+    @return: fires when that is done, or has failed, which is logged.
+    """
+    return Deferred.fromCoroutine(_end(request_id, hang_up))
+
+
+async def _end(request_id: str, hang_up: HangUp) -> None:
+    try:
+        await hang_up()
+        _log.info("hung up the call of {id}", id=request_id)
+    except Refused as refused:
+        refusal = refused.refusal
+        if refusal.status == HTTPStatus.NOT_FOUND:
+            return  # it is over
+        text = "the call of {id} could not be hung up: {code}"
+        _log.error(text, id=request_id, code=refusal.code)
+    except Exception:
+        _log.failure("the call of {id} could not be hung up", id=request_id)
+
+
 class HangUps:
-    """The calls of one relay that end with their grant."""
+    """The calls of one relay that end with their grant, and are not heard meanwhile."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -51,14 +75,4 @@ class HangUps:
 
     def _begin(self, request_id: str, hang_up: HangUp) -> None:
         del self._waiting[request_id]
-        Deferred.fromCoroutine(self._end(request_id, hang_up))
-
-    async def _end(self, request_id: str, hang_up: HangUp) -> None:
-        try:
-            await hang_up()
-            _log.info("hung up the call of {id}: its grant has ended", id=request_id)
-        except Refused as refused:
-            code = refused.refusal.code
-            _log.error("the call of {id} goes on past its grant: {code}", id=request_id, code=code)
-        except Exception:
-            _log.failure("the call of {id} could not be hung up", id=request_id)
+        hang_up_now(request_id, hang_up)

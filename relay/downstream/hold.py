@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from attrs import evolve, frozen
@@ -19,11 +21,14 @@ from relay.admission.request import Admit, Request
 from relay.admission.verdict import grant_for
 from relay.config.settings import Settings
 from relay.dial.dialer import Dialer
+from relay.dial.opened import OpenUpstream
 from relay.downstream.hang_ups import HangUps
 from relay.lifecycle.register import Register
+from relay.peer.interfaces import Downstream
 from relay.recording.recordings import Recordings
 from relay.rules.budgets import Budget
 from relay.rules.refusals import Refusal, Refused, refuse
+from relay.session.session import Session
 from relay.telemetry.records import HoldRecord
 from relay.timing.deadline import Deadline
 
@@ -158,6 +163,29 @@ class Hold(Generic[T]):
 
     def _succeeded(self, reached: T) -> T:
         raise NotImplementedError
+
+    def _begin(self, downstream: Downstream, opened: OpenUpstream, offered: Sequence[str]) -> None:
+        """
+        There is a session.
+
+        @param offered: the subprotocols that the client has offered.
+        """
+        context = self._context
+        session = Session(
+            downstream,
+            opened,
+            self._grant,
+            self._visit,
+            partial(context.budgets.open, self._visit.caller, self._budget),
+            self.record,
+            context.clock,
+            context.settings,
+            context.register,
+            offered,
+        )
+        context.register.sessions[session] = None
+        context.recordings.begin(session, opened.secrets, context.settings)
+        session.start()
 
     def _failed(self, failure: Failure) -> Failure:
         refusal = self._refusal(failure)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from relay.admission.policy import refusal_by_policy
 from relay.dial.opened import OpenUpstream
 from relay.downstream.hold import Hold
 from relay.peer.protocol import PeerProtocol
 from relay.rules.refusals import Refused
-from relay.session.session import Session
 
 
 class SessionHold(Hold[OpenUpstream]):
@@ -33,22 +30,7 @@ class SessionHold(Hold[OpenUpstream]):
 
     def join(self, downstream: PeerProtocol, opened: OpenUpstream) -> None:
         """The downstream has its 101: make the session."""
-        context = self._context
-        session = Session(
-            downstream,
-            opened,
-            self._grant,
-            self._visit,
-            partial(context.budgets.open, self._visit.caller, self._budget),
-            self.record,
-            context.clock,
-            context.settings,
-            context.register,
-            self.request.head.subprotocols,
-        )
-        context.register.sessions[session] = None
-        context.recordings.begin(session, opened.secrets, context.settings)
-        session.start()
+        self._begin(downstream, opened, self.request.head.subprotocols)
 
     def forgo(self) -> None:
         """There will be no session, though the hold ended with one."""

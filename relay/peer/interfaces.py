@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from relay.rules.closes import Close, Side
+from relay.wire.interfaces import Line
 
 _log = Logger()
 
@@ -48,6 +49,53 @@ class Outlet(Protocol):
 
     def write(self, frames: Sequence[bytes]) -> None:
         """Send frames as soon as there is a place for them."""
+
+
+class Downstream(Protocol):
+    """
+    What a session has at its client's side: a peer, or what stands in for one.
+
+    @ivar speaks: whether what the client says comes this way.
+    @ivar source: the other side of the session. It is not read while this one does not read.
+    """
+
+    speaks: bool
+    source: Any
+    quiet_seconds: float | None
+    line: Line
+
+    def limit(self, frames: float, payload: float, too_much: Callable[[], object]) -> None:
+        """Read it no faster than this."""
+
+    def listen(self, listener: PeerListener) -> None:
+        """Tell C{listener} what it does."""
+
+    def watch(self) -> None:
+        """It is open: see whether it stays."""
+
+    def relay(self, payload: bytes, is_binary: bool) -> bool:
+        """Send a message of the other side's; return whether it was sent."""
+
+    def tell(self, payload: bytes) -> bool:
+        """Send a text of the relay's own; return whether it was sent."""
+
+    def say(self, words: bytes) -> None:
+        """Send a text of the relay's own, wherever it stands."""
+
+    def pause_reading(self) -> None:
+        """The other side is behind."""
+
+    def resume_reading(self) -> None:
+        """The other side has caught up."""
+
+    def close(self, close: Close) -> None:
+        """End it with this Close."""
+
+    def end_in_error(self) -> None:
+        """Read no more of it."""
+
+    def abort(self) -> None:
+        """Drop it."""
 
 
 class PeerListener:

@@ -37,6 +37,7 @@ class PeerProtocol(ClosingWebSocket):
     @ivar source: the other side of the session. It is not read while this peer does not read.
     """
 
+    speaks = True
     quiet_seconds: float | None = None
     source: PeerProtocol | None = None
     _inlet: Inlet | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from relay.dial.opened import OpenUpstream
-from relay.peer.protocol import PeerProtocol
+from relay.peer.interfaces import Downstream
 from relay.policy.check import Check, Rejected
 from relay.rules.closes import Side
 from relay.rules.said import Said
@@ -24,8 +24,8 @@ class CheckedPlane(MessagePlane):
 
     def __init__(
         self,
-        downstream: PeerProtocol,
-        upstream: PeerProtocol,
+        downstream: Downstream,
+        upstream: Downstream,
         peek: Peek | None,
         check: Check,
         introduces: bool,
@@ -79,7 +79,7 @@ class CheckedPlane(MessagePlane):
 
 def checked_plane(
     check: Check,
-    downstream: PeerProtocol,
+    downstream: Downstream,
     opened: OpenUpstream,
     peek: Peek | None,
     rejected: Callable[[Said], None],

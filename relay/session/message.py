@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from relay.peer.protocol import PeerProtocol
+from relay.peer.interfaces import Downstream
 from relay.rules.closes import Side
 from relay.session.glance import SENDERS, Seen
 from relay.session.peek import Peek
@@ -19,7 +19,7 @@ class MessagePlane:
 
     name = "message"
 
-    def __init__(self, downstream: PeerProtocol, upstream: PeerProtocol, peek: Peek | None) -> None:
+    def __init__(self, downstream: Downstream, upstream: Downstream, peek: Peek | None) -> None:
         self._downstream = downstream
         self._upstream = upstream
         self._peek = peek

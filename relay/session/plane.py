@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from relay.config.settings import Limits
+from relay.peer.interfaces import Downstream
 from relay.peer.protocol import PeerProtocol
 from relay.rules.closes import Side
 from relay.session.checked import CheckedPlane
@@ -46,7 +47,7 @@ class Plane(Protocol):
 
 def plane_for(
     wanted: Literal["auto", "splice", "message"],
-    downstream: PeerProtocol,
+    downstream: Downstream,
     upstream: PeerProtocol,
     limits: Limits,
     peek: Peek | None,
@@ -61,5 +62,6 @@ def plane_for(
     if checked is not None:
         return checked()
     if wanted != "message" and downstream.line.direct and upstream.line.direct:
+        assert isinstance(downstream, PeerProtocol), "nothing else has a direct line"
         return SplicePlane(downstream, upstream, limits, peek)
     return MessagePlane(downstream, upstream, peek)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
+from attrs import evolve
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -18,8 +19,7 @@ from relay.admission.policy import policy_of
 from relay.admission.quota import pace_of
 from relay.config.settings import Settings
 from relay.dial.opened import OpenUpstream
-from relay.peer.interfaces import PeerListener
-from relay.peer.protocol import PeerProtocol
+from relay.peer.interfaces import Downstream, PeerListener
 from relay.policy.check import Check
 from relay.rules import closes
 from relay.rules.budgets import BudgetName
@@ -75,7 +75,7 @@ class Session(PeerListener):
 
     def __init__(
         self,
-        downstream: PeerProtocol,
+        downstream: Downstream,
         opened: OpenUpstream,
         grant: Grant,
         visit: Visit,
@@ -86,11 +86,13 @@ class Session(PeerListener):
         owner: SessionOwner,
         offered: Sequence[str] = (),
     ) -> None:
-        self._peers: dict[Side, PeerProtocol] = {
+        self._peers: dict[Side, Downstream] = {
             "downstream": downstream,
             "upstream": opened.protocol,
         }
         pace = pace_of(grant.limits, settings.limits)
+        if not downstream.speaks:  # else its silence would be taken for idleness
+            pace = evolve(pace, idle_seconds=0)
         # Before the plane is made, which asks the peer whether it has a limit.
         downstream.limit(pace.messages_per_second, pace.bytes_per_second, self._sent_too_much)
         self._account = account(self._used_up)
@@ -98,7 +100,7 @@ class Session(PeerListener):
         self._opened = opened
         self.hold = hold
         peek = self._tally.peek() if opened.shaped else None
-        policy = policy_of(grant, settings)
+        policy = policy_of(grant, settings) if downstream.speaks else None
         checked = (
             partial(
                 checked_plane,

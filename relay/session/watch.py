@@ -9,7 +9,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from relay.peer.protocol import PeerProtocol
+from relay.peer.interfaces import Downstream
 from relay.session.glance import BEGINNING, Seen, View, text_of, type_of
 from relay.telemetry.crossings import Crossing, Crossings, Sender, Watcher
 from relay.telemetry.records import ClosedRecord
@@ -134,7 +134,7 @@ def _nothing() -> None:
     """Stands in while nobody watches."""
 
 
-def show_words(peer: PeerProtocol, seen: Seen | None) -> None:
+def show_words(peer: Downstream, seen: Seen | None) -> None:
     """Show what the relay itself says to this peer, before it is said; L{None} ends that."""
     if seen is None:
         del peer.say

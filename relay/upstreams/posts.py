@@ -9,9 +9,19 @@ C{@openai/agents-realtime} 0.20 (C{openaiRealtimeWebRtc}).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from relay.rules.session_kinds import SessionKind
-from relay.upstreams.endpoints import AZURE, Endpoint, EndpointPath, Route, normal, pattern
+from relay.upstreams.endpoints import (
+    AZURE,
+    ENDPOINTS,
+    REALTIME,
+    Endpoint,
+    EndpointPath,
+    Route,
+    normal,
+    pattern,
+)
 
 VERBS = ("accept", "reject", "refer", "hangup")
 """What can be done to a call."""
@@ -49,6 +59,23 @@ def hang_up_of(route: Route, call_id: str) -> Route:
     """
     endpoint = ON_LIVE_CALL if route.endpoint in (LIVE_CALLS, ON_LIVE_CALL) else ON_CALL
     return Route(endpoint, endpoint.paths[0], {"id": call_id, "verb": "hangup"})
+
+
+def sideband_of(route: Route, call_id: str) -> tuple[Route, str] | None:
+    """
+    The WebSocket by which a call is heard, and the target of a request for it; L{None} if there is
+    none for such calls.
+
+    @param route: the one by which it was set up.
+    """
+    if route.endpoint in (CALLS, ON_CALL):
+        path = REALTIME.paths[0]
+        return Route(REALTIME, path), f"{path.template}?{urlencode({'call_id': call_id})}"
+    if route.endpoint in (LIVE_CALLS, ON_LIVE_CALL):
+        attach = ENDPOINTS["live-attach"]
+        path = attach.paths[0]
+        return Route(attach, path, {"id": call_id}), path.template
+    return None
 
 
 def post_at(path: str) -> Route | None:

@@ -24,6 +24,7 @@ from relay.upstreams.call_ids import marked
 OFFER = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
 ANSWER = "v=0\r\no=- 3 4 IN IP4 127.0.0.1\r\n"
 CALLS = "/v1/realtime/calls"
+TRANSLATIONS = "/v1/realtime/translations/calls"
 LIVE = "/v1/live/sessions"
 NOW = 1_800_000_000
 KEY = "sk-of-the-relay-0123456789"
@@ -321,9 +322,9 @@ def test_a_live_call_without_an_id_is_none(body: str) -> None:
     assert code_of(line) == (502, "upstream_refused")
 
 
-def test_who_has_a_budget_has_no_calls_because_their_usage_goes_past() -> None:
+def test_who_has_a_budget_has_no_translation_by_a_call_because_its_usage_goes_past() -> None:
     world = calls(options={"admit": lambda request: Grant("a", GrantLimits(day_tokens=5))})
-    assert code_of(world.post()) == (501, "not_supported")
+    assert code_of(world.post(path=TRANSLATIONS)) == (501, "not_supported")
     world.post(b"", path=f"{CALLS}/rtc_1/hangup")
     assert world.answers(200, "")["body"] == b""
 
@@ -589,9 +590,9 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_now")
-def test_a_call_is_hung_up_at_its_upstream_when_its_grant_ends() -> None:
+def test_a_translation_is_hung_up_at_its_upstream_when_its_grant_ends() -> None:
     world = ending(30)
-    world.post()
+    world.post(path=TRANSLATIONS)
     world.answers(500)
     world.places()
     world.advance(29.9)
@@ -604,22 +605,8 @@ def test_a_call_is_hung_up_at_its_upstream_when_its_grant_ends() -> None:
 
 
 @pytest.mark.usefixtures("_now")
-def test_a_live_call_and_one_by_sip_are_hung_up_too() -> None:
-    world = ending(30)
-    offer = {"session": {"model": "m"}, "transport": {"type": "webrtc", "sdp": OFFER}}
-    world.post(json.dumps(offer), JSON, LIVE)
-    world.answers(201, json.dumps({"session": {"id": "live_1"}, "transport": {}}))
-    world.advance(30.1)
-    assert world.answers(200, "")["first"] == "POST /v1/live/sessions/live_1/hangup HTTP/1.1"
-    world.post(b"{}", JSON, f"{CALLS}/rtc_sip/accept")
-    world.answers(200, "")
-    world.advance(30.1)
-    assert world.answers(200, "")["first"] == "POST /v1/realtime/calls/rtc_sip/hangup HTTP/1.1"
-
-
-@pytest.mark.usefixtures("_now")
 @pytest.mark.parametrize(
-    ("status", "told"), [(200, "hung up the call"), (404, "goes on past its grant")]
+    ("status", "told"), [(200, "hung up the call"), (500, "could not be hung up: upstream_refused")]
 )
 def test_the_log_says_whether_a_call_was_hung_up(
     monkeypatch: pytest.MonkeyPatch, status: int, told: str
@@ -631,7 +618,7 @@ def test_the_log_says_whether_a_call_was_hung_up(
 
     monkeypatch.setattr("relay.downstream.hang_ups._log", type("L", (Logger,), {"emit": emit})())
     world = ending(30)
-    line = world.post()
+    line = world.post(path=TRANSLATIONS)
     world.places()
     line.lose()
     world.advance(30.1)
@@ -653,18 +640,18 @@ def test_what_is_only_done_to_a_call_ends_nothing_later() -> None:
 @pytest.mark.usefixtures("_now")
 def test_a_call_that_could_not_be_ended_is_not_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     world = ending(30)
-    line = world.post()
+    line = world.post(path=TRANSLATIONS)
     world.answers(201, ANSWER)
     assert code_of(line) == (502, "upstream_refused")
     monkeypatch.setattr("relay.downstream.hang_ups.MOST", 0)
-    assert code_of(world.post()) == (503, "relay_full")
+    assert code_of(world.post(path=TRANSLATIONS)) == (503, "relay_full")
 
 
 @pytest.mark.usefixtures("_now")
 @pytest.mark.parametrize("end", ["abort", "drain"])
 def test_a_relay_that_ends_leaves_no_timer(end: str) -> None:
     world = ending(3600, settings=Settings(drain_delay_seconds=0.0))
-    line = world.post()
+    line = world.post(path=TRANSLATIONS)
     world.places()
     line.lose()
     getattr(world.factory, end)()
