@@ -182,4 +182,10 @@ class CallHold(Hold[Replied]):
         self._visit.opened()
         self._context.register.opened(self.record)
         hang_up = partial(hang_up_now, self.request.id, self._hang_up)
-        self._begin(CallEnd(hang_up, self._context.clock), sideband, ())
+        try:
+            self._begin(CallEnd(hang_up, self._context.clock), sideband, ())
+        except Exception:
+            self._visit.end()
+            sideband.protocol.abort()
+            hang_up()
+            raise

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import frozen
 
 from relay.simulator import faults
+from relay.simulator.calls import Calls
 from relay.simulator.conversation import Conversation
 from relay.simulator.dialogue import Dialogue
 from relay.simulator.faults import Fault
 from relay.simulator.live import LiveSession, LiveSessions
-from relay.simulator.sideband import Sideband
+from relay.simulator.sideband import Session, Sideband, Unheard
 from relay.simulator.translation import Translation
 
 
@@ -26,6 +27,7 @@ class Asked:
     @ivar path: the path of its URL.
     @ivar query: the parameters of its URL, each with at least one value.
     @ivar sessions: the simulator's Live sessions.
+    @ivar calls: its calls.
     @ivar now: tells the time, in seconds since 1970.
     @ivar new_id: makes an unused id that begins with the given word.
     @ivar wake: is called when another connection has given this one something to say.
@@ -34,6 +36,7 @@ class Asked:
     path: str
     query: Mapping[str, Sequence[str]]
     sessions: LiveSessions
+    calls: Calls
     now: Callable[[], float]
     new_id: Callable[[str], str]
     wake: Callable[[], None]
@@ -59,7 +62,9 @@ def _live(asked: Asked) -> Dialogue:
 
 
 def _sideband(asked: Asked, session_id: str) -> Dialogue | None:
-    session = asked.sessions.open.get(session_id)
+    session: Session | None = asked.sessions.open.get(session_id)
+    if session is None and session_id in asked.calls.open:
+        session = Unheard()
     return None if session is None else Sideband(session, asked.new_id, asked.wake)
 
 

@@ -73,6 +73,7 @@ class SimulatorProtocol(PlainConnection):
             request.path,
             request.params,
             self._simulator.live,
+            self._simulator.calls,
             self._simulator.now,
             self._new_id,
             self._speak_later,

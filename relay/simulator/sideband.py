@@ -54,6 +54,18 @@ class Session(Protocol):
         """Do what a sideband asks for; raise a L{ClientError} if it cannot be done."""
 
 
+class Unheard:
+    """A session by WebRTC: the simulator hears no sound, so nothing happens in it."""
+
+    def attach(self, sideband: Sideband) -> None:
+        """Has nothing to tell."""
+
+    detach = attach
+
+    def command(self, event: Event) -> None:
+        """Does nothing."""
+
+
 class Sideband(LiveDialogue):
     """A connection that hears all that happens in a session, and may control it."""
 

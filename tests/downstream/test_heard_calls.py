@@ -201,6 +201,20 @@ def test_silence_of_the_service_is_no_sign_of_an_idle_client() -> None:
     assert world.factory.active_sessions == 1
 
 
+def test_a_call_whose_session_could_not_be_made_counts_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = held(settings=Settings(limits=Limits(subject_sessions=1)))
+    with monkeypatch.context() as patch:
+        patch.setattr("relay.downstream.hold.Session", lambda *_: 1 / 0)
+        line, sideband = heard(world)
+    assert code_of(line) == (500, "internal_error")
+    assert sideband.line.lost is not None
+    assert hung_up(world)
+    world.post()
+    assert world.factory.active_holds == 1
+
+
 def test_nothing_is_said_to_a_call() -> None:
     policy = Policy(force={"instructions": "Be kind."}, default={"max_output_tokens": 9})
     grant = Grant("ann", GrantLimits(session_tokens=9), policy=policy)

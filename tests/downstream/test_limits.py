@@ -304,7 +304,7 @@ def test_with_0_nobody_is_slowed() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    ["relay.downstream.session_hold.Session", "relay.downstream.protocol.PeerProtocol._onOpen"],
+    ["relay.downstream.hold.Session", "relay.downstream.protocol.PeerProtocol._onOpen"],
 )
 def test_a_session_that_could_not_be_made_counts_no_longer(
     monkeypatch: pytest.MonkeyPatch, broken: str

@@ -10,12 +10,12 @@ import pytest_twisted
 import trustme
 from integration.broken_tls import Certified, expired, good
 from integration.canary import CANARY
-from integration.loopback import HOLD, Loopback, Relay
+from integration.loopback import HOLD, Loopback, Relay, until
 from integration.proxies import ProxyPort
 from integration.requests import request
 from integration.upstreams import UpstreamPort, answers, ends, error
 
-from relay import Proxy
+from relay import Grant, GrantLimits, Proxy
 from relay.simulator import SimulatorFactory
 
 OFFER = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
@@ -68,6 +68,29 @@ async def test_a_call_is_set_up_and_ended_by_tls(
     assert (await post(loopback, relay, f"{CALLS}/{call_id}/hangup", "")).status == 200
     assert simulator.calls.told == [("hangup", call_id)]
     await loopback.settled(relay)
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_call_of_who_has_a_budget_is_heard_and_hung_up(
+    loopback: Loopback, live: bool
+) -> None:
+    simulator = SimulatorFactory(loopback.clock)
+    url = f"ws://127.0.0.1:{loopback.listen(simulator)}/v1"
+    grant = Grant("ann", GrantLimits(session_tokens=5))
+    relay = loopback.relay(url, admit=lambda request: grant)
+    if live:
+        offer = {"session": {"model": "m"}, "transport": {"type": "webrtc", "sdp": OFFER}}
+        made = await post(loopback, relay, "/v1/live/sessions", json.dumps(offer))
+    else:
+        made = await post(loopback, relay)
+    assert made.status == 201, made.body
+    assert relay.active_sessions == 1
+    (call_id,) = simulator.calls.open
+    relay.handles.revoke("ann")
+    await until(lambda: simulator.calls.told == [("hangup", call_id)], "a hang-up")
+    await loopback.settled(relay)
+    assert relay.active_sessions == 0
 
 
 @pytest_twisted.ensureDeferred
