@@ -29,9 +29,11 @@ class Ending:
     @ivar stalled: the side that was first found not to read.
     @ivar budget: what was used up, if the session ends of that.
     @param begins: is told of the first cause.
+    @param client: the side whose Close tells whether the client had what it wanted.
     """
 
     _begins: Callable[[], None]
+    _client: Side = "downstream"
     has_begun: bool = False
     code: int | None = None
     by: str = "relay"
@@ -49,7 +51,7 @@ class Ending:
 
     def closed(self, code: int | None, side: Side) -> None:
         """A Close of this side."""
-        if not self.has_begun and side == "downstream":
+        if not self.has_begun and side == self._client:
             self.was_done = code in closes.DONE
         self.because(code, side)
 

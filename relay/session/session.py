@@ -130,7 +130,10 @@ class Session(PeerListener):
         self._last_words = LastWords(hold.request_id, tells, self.notices, self._tally)
         self._watch: Watch | None = None
         self._viewers: Viewers | None = None
-        self._ending = Ending(self._begins_to_end)
+        # A service ends the sideband of a call that its client has ended.
+        self._ending = Ending(
+            self._begins_to_end, "downstream" if downstream.speaks else "upstream"
+        )
         self._has_failed = self._is_over = False
 
     def _rejected(self, said: Said) -> None:

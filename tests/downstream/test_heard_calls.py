@@ -215,6 +215,17 @@ def test_a_call_whose_session_could_not_be_made_counts_no_longer(
     assert world.factory.active_holds == 1
 
 
+def test_a_short_call_that_its_client_has_ended_is_no_churn() -> None:
+    world = held(settings=Settings(limits=Limits(short_sessions=1)))
+    for _ in range(3):
+        line, sideband = heard(world)
+        assert told(line)[0] == 201
+        sideband.send_close(1000)
+        sideband.read()
+        sideband.line.lose()
+        assert hung_up(world, 404)
+
+
 def test_nothing_is_said_to_a_call() -> None:
     policy = Policy(force={"instructions": "Be kind."}, default={"max_output_tokens": 9})
     grant = Grant("ann", GrantLimits(session_tokens=9), policy=policy)
