@@ -34,9 +34,9 @@ METRICS: dict[str, MetricKind] = {
         "counter",
         ("listener", "outcome"),
         "Requests for a session, and all that was refused, by the listener; the outcome is opened,"
-        " called for a call, left if the client did not wait, or the code of the refusal. The"
-        " listener is its endpoint in the settings; it is empty for the admin listener, and for one"
-        " that has no name.",
+        " called for a call to which the relay does not listen, left if the client did not wait, or"
+        " the code of the refusal. The listener is its endpoint in the settings; it is empty for"
+        " the admin listener, and for one that has no name.",
     ),
     "relay_listener_sessions_active": MetricKind(
         "gauge", ("listener",), "Sessions that still have a connection, by their listener."
