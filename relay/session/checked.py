@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import Downstream
 from relay.policy.check import Check, Rejected
+from relay.policy.policy import Policy
 from relay.rules.closes import Side
 from relay.rules.said import Said
 from relay.session.glance import Seen
@@ -77,13 +79,17 @@ class CheckedPlane(MessagePlane):
             self.cross("upstream", checked, is_binary)
 
 
-def checked_plane(
-    check: Check,
+def checking(
+    policy: Policy | None,
+    request_id: str,
     downstream: Downstream,
     opened: OpenUpstream,
     peek: Peek | None,
     rejected: Callable[[Said], None],
-) -> CheckedPlane:
-    """The plane of a session with what its upstream was opened for."""
+) -> Callable[[], CheckedPlane] | None:
+    """What makes the plane of a session with this policy; L{None} if that asks for nothing."""
+    if not policy:
+        return None
     introduces = opened.endpoint.first_event == "session.created"
-    return CheckedPlane(downstream, opened.protocol, peek, check, introduces, rejected)
+    check = Check(policy, request_id)
+    return partial(CheckedPlane, downstream, opened.protocol, peek, check, introduces, rejected)

@@ -20,7 +20,6 @@ from relay.admission.quota import pace_of
 from relay.config.settings import Settings
 from relay.dial.opened import OpenUpstream
 from relay.peer.interfaces import Downstream, PeerListener
-from relay.policy.check import Check
 from relay.rules import closes
 from relay.rules.budgets import BudgetName
 from relay.rules.closes import FAILED, Close, Side
@@ -28,7 +27,7 @@ from relay.rules.losses import Loss
 from relay.rules.said import Said
 from relay.rules.scrub import redact
 from relay.rules.subprotocols import NOTICES
-from relay.session.checked import checked_plane
+from relay.session.checked import checking
 from relay.session.ending import Ending
 from relay.session.glance import Seen, View
 from relay.session.last_words import LastWords
@@ -101,18 +100,7 @@ class Session(PeerListener):
         self.hold = hold
         peek = self._tally.peek() if opened.shaped else None
         policy = policy_of(grant, settings) if downstream.speaks else None
-        checked = (
-            partial(
-                checked_plane,
-                Check(policy, hold.request_id),
-                downstream,
-                opened,
-                peek,
-                self._rejected,
-            )
-            if policy
-            else None
-        )
+        checked = checking(policy, hold.request_id, downstream, opened, peek, self._rejected)
         self._plane = plane_for(
             settings.plane, downstream, opened.protocol, settings.limits, peek, checked
         )
